@@ -1,0 +1,2 @@
+//! Benchmarks of siphon.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Types the kernel program and the daemon share.
+#![no_std]

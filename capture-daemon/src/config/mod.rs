@@ -1,0 +1,249 @@
+//! The configuration: one TOML file, every key with a default, unknown keys refused.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything `siphon run` can be told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Where frames come from and which are wanted.
+    pub capture: Capture,
+    /// How much the engine remembers.
+    pub follow: Follow,
+    /// Where packets are kept.
+    pub spool: Spool,
+    /// The operator's socket.
+    pub control: Control,
+    /// Prometheus.
+    pub metrics: Metrics,
+}
+
+/// What becomes of the frames the kernel program wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Wanted frames go to siphon and are taken from the host, all others are dropped: for a mirror port.
+    #[default]
+    Mirror,
+}
+
+/// How the kernel program is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attach {
+    /// Native, else generic.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In the stack, after the skb is made.
+    Generic,
+}
+
+/// How the AF_XDP sockets are bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bind {
+    /// Zero-copy, else copy.
+    #[default]
+    Auto,
+    /// The NIC writes into the umem, or not at all.
+    ZeroCopy,
+    /// The kernel copies each frame into the umem.
+    Copy,
+}
+
+/// A range of ports, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// First port.
+    pub first: u16,
+    /// Last port, not below the first.
+    pub last: u16,
+}
+
+/// `[capture]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capture {
+    /// Network interface to capture on.
+    pub interface: String,
+    /// What becomes of wanted frames.
+    pub mode: Mode,
+    /// Redirect frames even though the interface carries the host's own addresses, and cut the host off.
+    pub steal_traffic: bool,
+    /// Ports of SIP over UDP and TCP.
+    pub sip_ports: Vec<u16>,
+    /// Ports of RTP and RTCP.
+    pub media_ports: Vec<PortRange>,
+    /// How the program is attached.
+    pub attach: Attach,
+    /// How sockets are bound.
+    pub bind: Bind,
+    /// CPUs the workers are pinned to, in order of the queues, over again when there are fewer; empty: all the
+    /// process may run on.
+    pub cpus: Vec<usize>,
+    /// Entries of each rx and fill ring, a power of two.
+    pub ring_entries: u32,
+    /// Frames of each queue's umem.
+    pub umem_frames: u32,
+    /// Bytes of a umem frame: 2048 or 4096.
+    pub frame_size: u32,
+    /// Ask for huge pages for the umem.
+    pub huge_pages: bool,
+    /// Have the interface receive frames that are not addressed to it.
+    pub promiscuous: bool,
+    /// Log from inside the kernel program (slow).
+    pub kernel_log: bool,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            interface: String::new(),
+            mode: Mode::default(),
+            steal_traffic: false,
+            sip_ports: vec![5060, 5061],
+            media_ports: vec![PortRange {
+                first: 10_000,
+                last: 65_535,
+            }],
+            attach: Attach::default(),
+            bind: Bind::default(),
+            cpus: Vec::new(),
+            ring_entries: 16_384,
+            umem_frames: 32_768,
+            frame_size: 2_048,
+            huge_pages: true,
+            promiscuous: true,
+            kernel_log: false,
+        }
+    }
+}
+
+/// `[follow]`: caps, so that memory is bounded by configuration and not by traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// Calls remembered at once, over all lanes.
+    pub max_calls: usize,
+    /// Registrations remembered at once.
+    pub max_registrations: usize,
+    /// RTP streams remembered per lane.
+    pub max_streams: usize,
+    /// Media endpoints learned from SDP.
+    pub max_endpoints: usize,
+    /// TCP directions followed per lane.
+    pub max_tcp_streams: usize,
+    /// Bytes one TCP direction may hold back while a message is incomplete.
+    pub tcp_buffer: usize,
+    /// How long an ended call or an idle stream stays in the answers.
+    pub linger: Duration,
+    /// An INVITE with no final response for this long has timed out (timer C, RFC 3261 section 16.6: over 3 minutes).
+    pub invite_timeout: Duration,
+    /// Any other request with no final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2: 32 s).
+    pub request_timeout: Duration,
+}
+
+impl Default for Follow {
+    fn default() -> Self {
+        Self {
+            max_calls: 131_072,
+            max_registrations: 131_072,
+            max_streams: 262_144,
+            max_endpoints: 524_288,
+            max_tcp_streams: 16_384,
+            tcp_buffer: 65_536,
+            linger: Duration::from_secs(300),
+            invite_timeout: Duration::from_secs(180),
+            request_timeout: Duration::from_secs(32),
+        }
+    }
+}
+
+/// Format of the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// pcap with nanoseconds.
+    #[default]
+    Pcap,
+    /// pcapng.
+    Pcapng,
+}
+
+/// `[spool]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spool {
+    /// Keep packets at all.
+    pub enabled: bool,
+    /// Folder of the files; made if it is not there.
+    pub directory: PathBuf,
+    /// Format of the files.
+    pub format: Format,
+    /// File name: `{interface}`, `{lane}`, `{time}` (UTC, of the first frame), `{extension}`.
+    pub template: String,
+    /// A file that would grow beyond this is closed and the next begun. Bytes.
+    pub rotate_size: u64,
+    /// A file is closed when a multiple of this since midnight UTC passes.
+    pub rotate_interval: Duration,
+    /// Oldest files are removed when all together exceed this. Bytes; 0: no limit.
+    pub max_total: u64,
+    /// Files whose last frame is older are removed; zero: no limit.
+    pub max_age: Duration,
+    /// At most this much of the latest traffic is lost when the daemon is killed.
+    pub flush_interval: Duration,
+    /// Bytes of a chunk, the unit a worker hands to the writer.
+    pub chunk_size: usize,
+    /// Chunks each lane owns; when all are with the writer, frames are dropped and counted.
+    pub chunks: usize,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            directory: PathBuf::from("/var/spool/siphon"),
+            format: Format::default(),
+            template: "siphon-{interface}-q{lane}-{time}.{extension}".to_owned(),
+            rotate_size: 1 << 30,
+            rotate_interval: Duration::from_secs(3600),
+            max_total: 0,
+            max_age: Duration::ZERO,
+            flush_interval: Duration::from_secs(1),
+            chunk_size: 1 << 20,
+            chunks: 32,
+        }
+    }
+}
+
+/// `[control]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Path of the Unix socket.
+    pub socket: PathBuf,
+    /// Permission bits of the socket.
+    pub mode: u32,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("/run/siphon/siphon.sock"),
+            mode: 0o660,
+        }
+    }
+}
+
+/// `[metrics]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Serve `/metrics` at all.
+    pub enabled: bool,
+    /// Address to serve it on.
+    pub listen: SocketAddr,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+        }
+    }
+}

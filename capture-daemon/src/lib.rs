@@ -1,0 +1,11 @@
+//! siphon, in the order a packet goes: the kernel program hands it to a ring, a worker runs it through the engine and
+//! keeps it, and the control thread answers for all of them.
+//!
+//! Data goes one way, down this page; nothing below calls upward.
+
+// Shared words.
+pub mod config;
+pub mod counter;
+pub mod frame;
+pub mod report;
+pub mod time;

@@ -1,0 +1,1 @@
+//! The laboratory: namespaces, links and real programs that tests, the demo and the bench start.
