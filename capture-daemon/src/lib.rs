@@ -7,5 +7,9 @@
 pub mod config;
 pub mod counter;
 pub mod frame;
+pub mod outcome;
 pub mod report;
 pub mod time;
+
+// The engine, from the frame upwards.
+pub mod net;

@@ -1,0 +1,134 @@
+//! What becomes of a frame in the engine: exactly one outcome each, and its name is the metric's label.
+
+use crate::counter::Counter;
+
+/// Declares a fieldless enum whose variants have names for metrics and JSON.
+macro_rules! labelled {
+    ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $enum { $($(#[$doc])* $variant,)+ }
+
+        impl $enum {
+            /// Every variant, in order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name in metrics and JSON.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+    };
+}
+
+labelled! {
+    /// Where a frame ended in the engine. `frames = Σ outcomes` holds at every moment between two frames.
+    Outcome {
+        /// A UDP datagram that is a SIP message.
+        SipUdp = "sip_udp",
+        /// A TCP segment on a followed SIP connection, with or without payload.
+        SipTcp = "sip_tcp",
+        /// A keep-alive on a SIP port: empty, CRLF (RFC 5626 section 4.4.1) or zero bytes.
+        Keepalive = "keepalive",
+        /// An RTP packet.
+        Rtp = "rtp",
+        /// An RTCP packet.
+        Rtcp = "rtcp",
+        /// UDP that is none of these.
+        OtherUdp = "other_udp",
+        /// TCP on no SIP port.
+        OtherTcp = "other_tcp",
+        /// An IP protocol other than UDP and TCP.
+        OtherTransport = "other_transport",
+        /// A frame with no IP in it.
+        NotIp = "not_ip",
+        /// A piece of a fragmented IP packet.
+        Fragment = "fragment",
+        /// Shorter than its link or VLAN header.
+        LinkShort = "link_short",
+        /// IP header shorter than it says, or of an unknown version.
+        IpMalformed = "ip_malformed",
+        /// UDP header missing or its length field wrong.
+        UdpMalformed = "udp_malformed",
+        /// TCP header missing or its data offset wrong.
+        TcpMalformed = "tcp_malformed",
+        /// A datagram on a SIP port that is no SIP message.
+        SipMalformed = "sip_malformed",
+    }
+}
+
+impl Outcome {
+    /// Whether the frame was of no use to siphon: what `drops` in a report lists.
+    pub const fn is_drop(self) -> bool {
+        !matches!(
+            self,
+            Self::SipUdp | Self::SipTcp | Self::Keepalive | Self::Rtp | Self::Rtcp
+        )
+    }
+}
+
+labelled! {
+    /// What siphon could not follow for want of room or of bytes. Beside the outcomes, not among them: one frame may cause
+    /// several or none.
+    Loss {
+        /// A call left the table before its time.
+        CallEvicted = "call_evicted",
+        /// A registration left the table before its time.
+        RegistrationEvicted = "registration_evicted",
+        /// A stream left the table before its time.
+        StreamEvicted = "stream_evicted",
+        /// A media endpoint left the table before its time.
+        EndpointEvicted = "endpoint_evicted",
+        /// A TCP direction left the table before its time.
+        TcpEvicted = "tcp_evicted",
+        /// Bytes of a TCP direction were missing; the reader went on at the next message.
+        TcpGap = "tcp_gap",
+        /// A message over TCP was longer than the configured buffer.
+        TcpOverflow = "tcp_overflow",
+        /// A message over TCP was no SIP.
+        TcpMalformed = "tcp_sip_malformed",
+        /// An SDP body that could not be read.
+        SdpMalformed = "sdp_malformed",
+    }
+}
+
+/// One counter for each variant of an enum made above.
+#[derive(Debug)]
+pub struct Tally<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Tally<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+/// Counters of outcomes.
+pub type Outcomes = Tally<{ Outcome::ALL.len() }>;
+/// Counters of losses.
+pub type Losses = Tally<{ Loss::ALL.len() }>;
+
+impl Outcomes {
+    /// Counts one frame.
+    #[inline]
+    pub fn count(&self, outcome: Outcome) {
+        self.0[outcome as usize].add(1);
+    }
+
+    /// Frames with this outcome.
+    pub fn get(&self, outcome: Outcome) -> u64 {
+        self.0[outcome as usize].get()
+    }
+}
+
+impl Losses {
+    /// Counts one event.
+    #[inline]
+    pub fn count(&self, loss: Loss) {
+        self.0[loss as usize].add(1);
+    }
+
+    /// Events of this kind.
+    pub fn get(&self, loss: Loss) -> u64 {
+        self.0[loss as usize].get()
+    }
+}
