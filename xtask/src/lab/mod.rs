@@ -1,12 +1,20 @@
 //! What a test starts, from the ground up: a network namespace, a link between two of them, and the programs in it.
 //! Everything here is real, needs root, and is gone when its guard is dropped.
 
+pub mod capture;
 pub mod link;
+pub mod mirror;
 pub mod netns;
 pub mod process;
 mod require;
+pub mod scratch;
+pub mod sipp;
+pub mod tone;
+pub mod tshark;
 
 pub use link::{End, veth};
+pub use mirror::Network;
 pub use netns::Netns;
 pub use process::Process;
 pub use require::{Need, program, require, skip};
+pub use scratch::Scratch;

@@ -16,12 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::process::{Process, run, wait_for};
+use super::scratch::{PREFIX, is_stale};
 
 /// Where iproute2 keeps the names (ip-netns(8)).
 const DIRECTORY: &str = "/run/netns";
-
-/// First word of every name, so that leftovers are known as ours.
-const PREFIX: &str = "siphon";
 
 /// Numbers the namespaces of this process.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -123,6 +121,14 @@ impl Netns {
         entered.with_context(|| format!("enter the namespace {}", self.name))
     }
 
+    /// Whether the kernel has IPv6 at all.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn has_ipv6(&self) -> Result<bool> {
+        self.enter(|| Path::new("/proc/sys/net/ipv6").exists())
+    }
+
     /// Writes a value under `/proc/sys/net`, for this namespace.
     ///
     /// # Errors
@@ -193,29 +199,9 @@ fn sweep() {
     };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_stale = maker(&name).is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists());
-        if is_stale {
+        if is_stale(&name) {
             // Another process may be sweeping the same one; a real failure shows at the next `ip netns`.
             let _ = remove(&name);
         }
-    }
-}
-
-/// The process that made the namespace of this name, if one of ours.
-fn maker(name: &str) -> Option<u32> {
-    let (pid, _) = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split_once('-')?;
-    pid.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_names_have_a_maker() {
-        assert_eq!(maker("siphon-42-0-a"), Some(42));
-        assert_eq!(maker("siphon-demo"), None);
-        assert_eq!(maker("siphon-x-0-a"), None);
-        assert_eq!(maker("docker-42-0-a"), None);
     }
 }

@@ -1,0 +1,232 @@
+//! A second opinion: what tshark reads in capture files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::process::run;
+use super::scratch::Scratch;
+
+/// Between the fields of a line, and between the values of a field.
+const FIELD: char = '\t';
+const VALUE: char = '|';
+
+/// What tshark reads in some files taken together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Frames in the files.
+    pub frames: u64,
+    /// SIP requests by method.
+    pub requests: BTreeMap<String, u64>,
+    /// SIP responses by status code.
+    pub responses: BTreeMap<u16, u64>,
+    /// Calls by Call-ID: those with an INVITE.
+    pub calls: BTreeMap<String, Call>,
+    /// RTP streams, in order of addresses and SSRC.
+    pub streams: Vec<Stream>,
+}
+
+impl Reading {
+    /// SIP messages, requests and responses.
+    pub fn messages(&self) -> u64 {
+        self.requests.values().sum::<u64>() + self.responses.values().sum::<u64>()
+    }
+}
+
+/// One call by its messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// Status code of the latest final response to an INVITE.
+    pub final_status: Option<u16>,
+    /// Whether there was a BYE.
+    pub bye: bool,
+    /// Messages with this Call-ID.
+    pub messages: u64,
+}
+
+/// One line of tshark's table of RTP streams.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    /// Source, `address:port`.
+    pub src: String,
+    /// Destination.
+    pub dst: String,
+    /// Synchronisation source.
+    pub ssrc: u32,
+    /// Packets received.
+    pub packets: u64,
+    /// Expected minus received: negative where there are duplicates.
+    pub lost: i64,
+    /// Mean of the RFC 3550 jitter in milliseconds.
+    pub jitter_mean_ms: f64,
+    /// Its maximum.
+    pub jitter_max_ms: f64,
+}
+
+/// Reads files, merged by their timestamps where there are several: each lane writes its own, and media is only known as
+/// such after its SDP.
+///
+/// # Errors
+/// When mergecap or tshark fails, or prints what is not understood here.
+pub fn read(files: &[PathBuf]) -> Result<Reading> {
+    let scratch = Scratch::new("tshark")?;
+    let file = match files {
+        [] => bail!("no file to read"),
+        [one] => one.clone(),
+        many => {
+            let merged = scratch.path().join("merged.pcapng");
+            run(Command::new("mergecap").arg("-w").arg(&merged).args(many))?;
+            merged
+        }
+    };
+    let mut reading = sip(&file)?;
+    reading.streams = streams(&tshark(&file, &["-q", "-z", "rtp,streams"])?)?;
+    Ok(reading)
+}
+
+/// Two passes, so that nothing depends on what comes first; 5061 is SIP here and not SIP over TLS; names and hardware
+/// addresses stay numbers.
+fn tshark(file: &Path, arguments: &[&str]) -> Result<String> {
+    run(Command::new("tshark")
+        .args(["-n", "-2", "-d", "udp.port==5061,sip", "-d", "tcp.port==5060,sip", "-r"])
+        .arg(file)
+        .args(arguments))
+}
+
+/// Counts frames and SIP messages and follows the calls.
+fn sip(file: &Path) -> Result<Reading> {
+    let mut arguments = vec!["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|"];
+    for field in ["sip.Method", "sip.Status-Code", "sip.Call-ID", "sip.CSeq.method"] {
+        arguments.extend(["-e", field]);
+    }
+    let mut reading = Reading::default();
+    for line in tshark(file, &arguments)?.lines() {
+        reading.frames += 1;
+        message(&mut reading, line).with_context(|| format!("tshark, frame {}: {line:?}", reading.frames))?;
+    }
+    Ok(reading)
+}
+
+/// Takes in the SIP messages of one frame: several where TCP has put them together.
+fn message(reading: &mut Reading, line: &str) -> Result<()> {
+    let mut fields = line
+        .split(FIELD)
+        .map(|field| field.split(VALUE).filter(|value| !value.is_empty()).collect::<Vec<_>>());
+    let mut next = || fields.next().unwrap_or_default();
+    let (methods, statuses, call_ids, about) = (next(), next(), next(), next());
+    if !methods.is_empty() && !statuses.is_empty() {
+        bail!("requests and responses in one frame: which value is whose cannot be told");
+    }
+    let count = methods.len() + statuses.len();
+    if call_ids.len() != count || about.len() != count {
+        bail!("{count} messages but {} Call-IDs", call_ids.len());
+    }
+    for method in &methods {
+        *reading.requests.entry((*method).to_owned()).or_default() += 1;
+    }
+    for (index, (call_id, about)) in call_ids.iter().zip(&about).enumerate() {
+        let status: Option<u16> = statuses.get(index).map(|status| status.parse()).transpose()?;
+        if let Some(status) = status {
+            *reading.responses.entry(status).or_default() += 1;
+        }
+        // A registration has a Call-ID too, and is no call.
+        if !["INVITE", "ACK", "CANCEL", "BYE"].contains(about) {
+            continue;
+        }
+        let call = reading.calls.entry((*call_id).to_owned()).or_default();
+        call.messages += 1;
+        call.bye |= *about == "BYE";
+        if *about == "INVITE" && status.is_some_and(|status| status >= 200) {
+            call.final_status = status;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the table `-z rtp,streams` prints: the name of the payload may be of several words, so the columns after it
+/// are found from the percentage of loss.
+fn streams(table: &str) -> Result<Vec<Stream>> {
+    let mut streams = Vec::new();
+    for line in table.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let Some(percentage) = words
+            .iter()
+            .position(|word| word.starts_with('(') && word.ends_with("%)"))
+        else {
+            // Rules and headings.
+            continue;
+        };
+        let stream = stream(&words, percentage).with_context(|| format!("tshark, RTP stream {line:?}"))?;
+        streams.push(stream);
+    }
+    streams.sort_by(|a, b| (&a.src, &a.dst, a.ssrc).cmp(&(&b.src, &b.dst, b.ssrc)));
+    Ok(streams)
+}
+
+fn stream(words: &[&str], percentage: usize) -> Result<Stream> {
+    let word = |index: usize| words.get(index).copied().context("a column is missing");
+    let before = |by: usize| word(percentage.checked_sub(by).context("a column is missing")?);
+    let hexadecimal = word(6)?.trim_start_matches("0x");
+    Ok(Stream {
+        src: format!("{}:{}", word(2)?, word(3)?),
+        dst: format!("{}:{}", word(4)?, word(5)?),
+        ssrc: u32::from_str_radix(hexadecimal, 16)?,
+        packets: before(2)?.parse()?,
+        lost: before(1)?.parse()?,
+        // Minimum, mean and maximum of the delta come first, then those of the jitter.
+        jitter_mean_ms: word(percentage + 5)?.parse()?,
+        jitter_max_ms: word(percentage + 6)?.parse()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_streams_is_read() {
+        let table = "\
+========================= RTP Streams ========================
+   Start time      End time     Src IP addr  Port    Dest IP addr  Port       SSRC          Payload  Pkts         Lost
+     0.337256      1.874840       192.0.2.1 20000       192.0.2.2 30000 0xCA110002   g711A, CN  78    -1 (-1.3%)  0.009  19.969  36.229  0.007  0.730  2.605 X
+==============================================================";
+        assert_eq!(
+            streams(table).unwrap(),
+            [Stream {
+                src: "192.0.2.1:20000".to_owned(),
+                dst: "192.0.2.2:30000".to_owned(),
+                ssrc: 0xca11_0002,
+                packets: 78,
+                lost: -1,
+                jitter_mean_ms: 0.730,
+                jitter_max_ms: 2.605,
+            }]
+        );
+        assert!(streams("1 2 (0.0%)").is_err());
+    }
+
+    #[test]
+    fn messages_make_calls() {
+        let mut reading = Reading::default();
+        for line in [
+            "INVITE\t\tid-1\tINVITE",
+            "\t180|486\tid-1|id-1\tINVITE|INVITE",
+            "ACK\t\tid-1\tACK",
+            "REGISTER\t\tid-2\tREGISTER",
+            "\t\t\t",
+        ] {
+            message(&mut reading, line).unwrap();
+        }
+        assert_eq!(reading.messages(), 5);
+        assert_eq!(reading.responses, BTreeMap::from([(180, 1), (486, 1)]));
+        let call = Call {
+            final_status: Some(486),
+            bye: false,
+            messages: 4,
+        };
+        assert_eq!(reading.calls, BTreeMap::from([("id-1".to_owned(), call)]));
+        assert!(message(&mut reading, "BYE\t200\tid|id\tBYE|BYE").is_err());
+    }
+}
