@@ -2,10 +2,12 @@
 //! Everything here is real, needs root, and is gone when its guard is dropped.
 
 pub mod capture;
+pub mod http;
 pub mod link;
 pub mod mirror;
 pub mod netns;
 pub mod process;
+pub mod prometheus;
 mod require;
 pub mod scratch;
 pub mod sipp;

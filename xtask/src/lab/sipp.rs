@@ -97,9 +97,9 @@ pub struct Calls {
 pub struct Telephones<'a> {
     network: &'a Network,
     talk: Duration,
-    scratch: Scratch,
-    /// Held for their drop.
+    /// Held for their drop, before that of their directory.
     _callees: [Process; 3],
+    scratch: Scratch,
     /// Callers started so far, for ports of their own.
     started: u16,
 }
