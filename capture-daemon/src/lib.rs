@@ -13,3 +13,6 @@ pub mod time;
 
 // The engine, from the frame upwards.
 pub mod net;
+
+// The control thread.
+pub mod control;
