@@ -7,6 +7,7 @@
 pub mod config;
 pub mod counter;
 pub mod frame;
+pub mod log;
 pub mod outcome;
 pub mod report;
 pub mod time;
@@ -15,4 +16,6 @@ pub mod time;
 pub mod net;
 
 // The control thread.
+pub mod cli;
 pub mod control;
+pub mod metrics;
