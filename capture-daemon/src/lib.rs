@@ -7,9 +7,15 @@
 pub mod config;
 pub mod counter;
 pub mod frame;
+pub mod log;
 pub mod outcome;
 pub mod report;
 pub mod time;
 
 // The engine, from the frame upwards.
 pub mod net;
+
+// The control thread.
+pub mod cli;
+pub mod control;
+pub mod metrics;
