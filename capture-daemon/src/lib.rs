@@ -13,3 +13,5 @@ pub mod time;
 
 // The engine, from the frame upwards.
 pub mod net;
+
+pub mod media;
