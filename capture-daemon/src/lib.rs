@@ -13,6 +13,7 @@ pub mod report;
 pub mod time;
 
 // The engine, from the frame upwards.
+pub mod media;
 pub mod net;
 
 // The control thread.
