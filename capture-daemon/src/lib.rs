@@ -11,5 +11,9 @@ pub mod outcome;
 pub mod report;
 pub mod time;
 
+// Where frames come from.
+pub mod source;
+pub mod xsk;
+
 // The engine, from the frame upwards.
 pub mod net;
