@@ -12,6 +12,10 @@ pub mod outcome;
 pub mod report;
 pub mod time;
 
+// Where frames come from.
+pub mod source;
+pub mod xsk;
+
 // The engine, from the frame upwards.
 pub mod media;
 pub mod net;
