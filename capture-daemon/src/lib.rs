@@ -13,3 +13,4 @@ pub mod time;
 
 // The engine, from the frame upwards.
 pub mod net;
+pub mod sip;

@@ -21,6 +21,8 @@ macro_rules! labelled {
     };
 }
 
+pub(crate) use labelled;
+
 labelled! {
     /// Where a frame ended in the engine. `frames = Σ outcomes` holds at every moment between two frames.
     Outcome {
