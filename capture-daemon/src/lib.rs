@@ -14,3 +14,6 @@ pub mod time;
 // The engine, from the frame upwards.
 pub mod net;
 pub mod sip;
+
+// What messages come to.
+pub mod calls;
