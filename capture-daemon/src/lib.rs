@@ -13,7 +13,10 @@ pub mod time;
 
 // The engine, from the frame upwards.
 pub mod net;
+
+pub mod media;
 pub mod sip;
 
-// What messages come to.
 pub mod calls;
+
+pub mod engine;

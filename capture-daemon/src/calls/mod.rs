@@ -57,10 +57,10 @@ pub struct Followed {
     pub call_id: Arc<str>,
     /// When the call ended, if it did.
     pub ended_at: Option<Timestamp>,
-    /// Call-IDs that left a full table for this one.
-    pub left: Vec<Arc<str>>,
-    /// How many of them were calls, and so are a loss.
-    pub calls_lost: usize,
+    /// Calls that were lost because the table was full.
+    pub lost: usize,
+    /// Call-IDs of those that had not ended: nothing will tell any more when they do.
+    pub cut_off: Vec<Arc<str>>,
 }
 
 impl Calls {
@@ -89,14 +89,15 @@ impl Calls {
         Some(Followed {
             call_id,
             ended_at,
-            calls_lost: left.iter().filter(|left| left.worth > Worth::Loose).count(),
-            left: left.into_iter().map(|left| left.key).collect(),
+            lost: left.iter().filter(|left| left.worth > Worth::Loose).count(),
+            cut_off: cut_off(left.into_iter().map(|left| (left.key, left.entry))),
         })
     }
 
-    /// Forgets calls that have been over for long, a part of the table at a time, and returns their Call-IDs.
+    /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no message
+    /// ended, but time.
     pub fn sweep(&self, now: Timestamp) -> Vec<Arc<str>> {
-        self.table.sweep(|call| call.is_forgotten(now, self.linger))
+        cut_off(self.table.sweep(|call| call.is_forgotten(now, self.linger)).into_iter())
     }
 
     /// Every call as it stands at `now`, without streams, in order of start, then Call-ID.
@@ -107,6 +108,14 @@ impl Calls {
         calls.sort_by(|a, b| (a.start, &a.call_id).cmp(&(b.start, &b.call_id)));
         calls
     }
+}
+
+/// The Call-IDs of calls that have no end.
+fn cut_off(removed: impl Iterator<Item = (Arc<str>, Call)>) -> Vec<Arc<str>> {
+    removed
+        .filter(|(_, call)| call.is_call() && call.ended_at().is_none())
+        .map(|(call_id, _)| call_id)
+        .collect()
 }
 
 /// Whether a message may be the first that is seen of a call: those of INVITE dialogs, as any of them may come before the INVITE when

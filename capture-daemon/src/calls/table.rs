@@ -33,12 +33,14 @@ pub trait Entry {
     fn worth(&self, now: Timestamp) -> Worth;
 }
 
-/// An entry that left.
+/// An entry that left to make room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct Left<E> {
     /// Its key.
     pub key: Arc<str>,
-    /// What it was worth.
+    /// The entry.
+    pub entry: E,
+    /// What it was worth when it left.
     pub worth: Worth,
 }
 
@@ -123,7 +125,7 @@ impl<E: Entry> Table<E> {
         now: Timestamp,
         make: impl FnOnce() -> E,
         with: impl FnOnce(&Arc<str>, &mut E) -> R,
-    ) -> (R, Vec<Left>) {
+    ) -> (R, Vec<Left<E>>) {
         let number = self.shard_of(key);
         let mut left = Vec::new();
         let mut shard = self.lock(number);
@@ -149,7 +151,7 @@ impl<E: Entry> Table<E> {
 
     /// Removes entries whose latest message is so old that `over` says yes, from a small part of the table; called again and
     /// again it comes around. Returns what it removed.
-    pub fn sweep(&self, mut over: impl FnMut(&E) -> bool) -> Vec<Arc<str>> {
+    pub fn sweep(&self, mut over: impl FnMut(&E) -> bool) -> Vec<(Arc<str>, E)> {
         let number = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut removed = Vec::new();
         let mut shard = self.lock(number);
@@ -161,7 +163,7 @@ impl<E: Entry> Table<E> {
             };
             shard.hand = place + 1;
             if shard.entries.get(place).is_some_and(|(_, entry)| over(entry)) {
-                removed.push(shard.remove(place).0);
+                removed.push(shard.remove(place));
                 shard.hand = place;
             }
         }
@@ -198,7 +200,7 @@ impl<E: Entry> Table<E> {
 
     /// Takes out the entry least needed among a sample: the lowest worth, then the one whose latest message is the oldest.
     /// Looks at the shard `number` and, where that is empty, at the others.
-    fn evict(&self, number: usize, now: Timestamp) -> Option<Left> {
+    fn evict(&self, number: usize, now: Timestamp) -> Option<Left<E>> {
         for step in 0..SHARDS {
             let mut shard = self.lock((number + step) % SHARDS);
             let len = shard.entries.len();
@@ -210,10 +212,10 @@ impl<E: Entry> Table<E> {
                 .min();
             if let Some((worth, _, place)) = least {
                 shard.hand = hand.wrapping_add(SAMPLE) % len;
-                let (key, _) = shard.remove(place);
+                let (key, entry) = shard.remove(place);
                 drop(shard);
                 self.len.fetch_sub(1, Ordering::Relaxed);
-                return Some(Left { key, worth });
+                return Some(Left { key, entry, worth });
             }
         }
         None
@@ -233,11 +235,11 @@ mod tests {
         }
     }
 
-    fn insert(table: &Table<(Worth, u64)>, key: &str, worth: Worth, last: u64) -> Option<Left> {
+    fn insert(table: &Table<(Worth, u64)>, key: &str, worth: Worth, last: u64) -> Option<Arc<str>> {
         let make = || (worth, last);
         let ((), mut left) = table.find_or_insert(key, Timestamp::ZERO, make, |_, _| ());
         assert!(left.len() <= 1);
-        left.pop()
+        left.pop().map(|left| left.key)
     }
 
     fn keys(table: &Table<(Worth, u64)>) -> Vec<String> {
@@ -271,7 +273,7 @@ mod tests {
         assert_eq!(insert(&table, &live, Worth::Live, 1), None);
         assert_eq!(insert(&table, &over_late, Worth::Over, 9), None);
         assert_eq!(insert(&table, &over_early, Worth::Over, 5), None);
-        let out = |left: Option<Left>| left.map(|left| left.key.to_string());
+        let out = |left: Option<Arc<str>>| left.map(|key| key.to_string());
         assert_eq!(out(insert(&table, &next(), Worth::Live, 10)), Some(over_early));
         assert_eq!(out(insert(&table, &next(), Worth::Live, 10)), Some(over_late));
         assert_eq!(out(insert(&table, &next(), Worth::Live, 10)), Some(live));

@@ -332,12 +332,12 @@ fn a_full_table_says_which_call_was_lost() {
         let (src, dst) = ends(&dialog.sent[0]);
         let followed = calls.record(ms(0), src, dst, &message).expect("a dialog's message");
         (
-            followed.left.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            followed.calls_lost,
+            followed.cut_off.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            followed.lost,
         )
     };
     assert_eq!(record("x", "BYE"), (vec![], 0));
-    assert_eq!(record("y", "INVITE"), (vec!["x".to_owned()], 0));
+    assert_eq!(record("y", "INVITE"), (vec![], 0));
     assert_eq!(record("z", "INVITE"), (vec!["y".to_owned()], 1));
 }
 

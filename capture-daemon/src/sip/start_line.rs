@@ -78,6 +78,11 @@ impl<'a> StartLine<'a> {
 /// (RFC 3261 section 7.5).
 pub fn begins(payload: &[u8]) -> bool {
     let (_, payload) = split_before(payload, |byte| !matches!(byte, b'\r' | b'\n'));
+    // Every RTP packet is asked: its first octet says no before a line end is looked for.
+    if !payload.first().is_some_and(|byte| is_token(*byte)) {
+        return false;
+    }
+    let payload = payload.get(..LONGEST).unwrap_or(payload);
     let first = line(payload).map_or(payload, |(line, _)| line);
     plausible(first)
 }
