@@ -72,8 +72,9 @@ fn message(start: &str, call_id: &str, cseq: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A call of `packets` RTP packets each way, of which the caller's third is missing, from time `at` on.
-fn call(at: u64, call_id: &str, ports: (u16, u16), packets: u16) -> Vec<Timed> {
+/// A call of `packets` RTP packets each way, of which the caller's third is missing, from time `at` on. `ssrc` is the caller's, the
+/// next is the callee's.
+fn call(at: u64, call_id: &str, ports: (u16, u16), ssrc: u32, packets: u16) -> Vec<Timed> {
     let up = |payload: &[u8]| udp((CALLER, 5060), (CALLEE, 5060), payload);
     let down = |payload: &[u8]| udp((CALLEE, 5060), (CALLER, 5060), payload);
     let ms = |n: u64| at + n * MILLISECOND;
@@ -91,11 +92,11 @@ fn call(at: u64, call_id: &str, ports: (u16, u16), packets: u16) -> Vec<Timed> {
     for seq in 0..packets {
         let sent = ms(520 + 20 * u64::from(seq));
         if seq != 2 {
-            frames.push((sent, udp((CALLER, ports.0), (CALLEE, ports.1), &rtp(0xaaaa, seq, 96))));
+            frames.push((sent, udp((CALLER, ports.0), (CALLEE, ports.1), &rtp(ssrc, seq, 96))));
         }
         frames.push((
             sent + 1,
-            udp((CALLEE, ports.1), (CALLER, ports.0), &rtp(0xbbbb, seq, 96)),
+            udp((CALLEE, ports.1), (CALLER, ports.0), &rtp(ssrc + 1, seq, 96)),
         ));
     }
     let end = 520 + 20 * u64::from(packets);
@@ -150,7 +151,7 @@ fn in_order(frames: &[Timed]) -> Document {
 
 #[test]
 fn a_call_with_its_media_from_the_wire_to_the_report() {
-    let frames = call(0, "one", (20_000, 30_000), 100);
+    let frames = call(0, "one", (20_000, 30_000), 0xaaaa, 100);
     let document = in_order(&frames);
     assert_eq!(document.frames, frames.len() as u64);
     assert_eq!(
@@ -168,7 +169,7 @@ fn a_call_with_its_media_from_the_wire_to_the_report() {
         (call.state, call.setup_ms, call.duration_ms),
         (CallState::Ended, Some(500.0), Some(2_020.0))
     );
-    assert_eq!(call.streams, ["0x0000aaaa", "0x0000bbbb"]);
+    assert_eq!(call.streams, ["0x0000aaaa", "0x0000aaab"]);
     let [up, down] = document.streams.as_slice() else {
         panic!("two streams, not {:?}", document.streams)
     };
@@ -185,8 +186,8 @@ fn a_call_with_its_media_from_the_wire_to_the_report() {
 
 #[test]
 fn ports_used_again_belong_to_the_later_call() {
-    let mut frames = call(0, "one", (20_000, 30_000), 50);
-    frames.extend(call(5_000 * MILLISECOND, "two", (20_000, 30_000), 50));
+    let mut frames = call(0, "one", (20_000, 30_000), 0xaaaa, 50);
+    frames.extend(call(5_000 * MILLISECOND, "two", (20_000, 30_000), 0xaaaa, 50));
     let document = in_order(&frames);
     let calls: Vec<_> = document
         .calls
@@ -324,8 +325,8 @@ proptest! {
         delays in prop::collection::vec(0u64..50, 240),
         lanes in 1usize..5,
     ) {
-        let mut frames = call(1_000 * MILLISECOND, "one", (20_000, 30_000), 50);
-        frames.extend(call(4_000 * MILLISECOND, "two", (20_000, 30_000), 50));
+        let mut frames = call(1_000 * MILLISECOND, "one", (20_000, 30_000), 0xaaaa, 50);
+        frames.extend(call(4_000 * MILLISECOND, "two", (20_000, 30_000), 0xcccc, 50));
         frames.sort_by_key(|(ts, _)| *ts);
         let expected = in_order(&frames);
         let mut moved: Vec<_> = frames.into_iter().zip(delays).collect();
