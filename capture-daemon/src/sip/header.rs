@@ -145,6 +145,9 @@ fn full_name(name: &[u8]) -> &[u8] {
 pub struct Pieces<'a> {
     rest: Option<&'a [u8]>,
     separator: u8,
+    /// No quote has been found open so far. Behind one that is never closed, none is, and looking for its end again and again would
+    /// take time in the square of the length.
+    quotes_close: bool,
 }
 
 /// The values of a header that is a list (RFC 3261 section 7.3.1).
@@ -152,6 +155,7 @@ pub const fn values(list: &[u8]) -> Pieces<'_> {
     Pieces {
         rest: Some(list),
         separator: b',',
+        quotes_close: true,
     }
 }
 
@@ -160,6 +164,7 @@ pub const fn pieces(parameters: &[u8]) -> Pieces<'_> {
     Pieces {
         rest: Some(parameters),
         separator: b';',
+        quotes_close: true,
     }
 }
 
@@ -168,28 +173,33 @@ impl<'a> Iterator for Pieces<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest?;
-        let at = separator_at(rest, self.separator);
+        let at = self.separator_at(rest);
         let piece = at.and_then(|at| rest.get(..at)).unwrap_or(rest);
         self.rest = at.and_then(|at| rest.get(at + 1..));
         Some(trim(piece))
     }
 }
 
-/// Where the first separator stands that is neither quoted nor in brackets.
-fn separator_at(bytes: &[u8], separator: u8) -> Option<usize> {
-    let mut at = 0;
-    let mut bracketed = false;
-    while let Some(byte) = bytes.get(at) {
-        match *byte {
-            b'"' if !bracketed => at += bytes.get(at..).and_then(quoted_len).map_or(0, |len| len - 1),
-            b'<' => bracketed = true,
-            b'>' => bracketed = false,
-            byte if byte == separator && !bracketed => return Some(at),
-            _ => {}
+impl Pieces<'_> {
+    /// Where the first separator stands that is neither quoted nor in brackets.
+    fn separator_at(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        let mut bracketed = false;
+        while let Some(byte) = bytes.get(at) {
+            match *byte {
+                b'"' if self.quotes_close && !bracketed => match bytes.get(at..).and_then(quoted_len) {
+                    Some(len) => at += len - 1,
+                    None => self.quotes_close = false,
+                },
+                b'<' => bracketed = true,
+                b'>' => bracketed = false,
+                byte if byte == self.separator && !bracketed => return Some(at),
+                _ => {}
+            }
+            at += 1;
         }
-        at += 1;
+        None
     }
-    None
 }
 
 /// Octets of the quoted string that begins `bytes`, quotes included; `None` where it is not closed.
