@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 const SAMPLE: usize = 16;
 
 /// Slots looked through for idle streams at one tick.
-const SWEEP: usize = 4096;
+const SWEEP: usize = 1024;
 
 /// Slots whose address space is reserved at the start.
 const RESERVED: usize = 1 << 20;
@@ -242,50 +242,53 @@ fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, always: bool)
     let holder = stream.joined().map(|join| &*join.call_id);
     let by_dst = endpoints.claim(dst, ts, holder);
     let by_src = endpoints.claim(src, ts, holder);
-    let Some((claim, end)) = choose(by_dst, by_src) else {
+    let Some((claim, end)) = choose(by_dst, by_src, stream.payload_type()) else {
         return Look::Same;
     };
-    let firm_since_start = claim.since <= stream.start() && claim.active;
-    match stream.joined() {
-        Some(join) if join.call_id != claim.call_id => {
-            // Another call. It takes over what the old one held only by being near: its SDP was late.
-            let covers_start = claim.since <= stream.start().plus(LEAD);
-            let better = end > join.end || !join.firm;
-            if better && covers_start {
-                stream.join(Join {
-                    call_id: claim.call_id,
-                    end,
-                    formats: claim.formats,
-                    firm: firm_since_start,
-                });
+    let mut join = Join {
+        call_id: claim.call_id,
+        end,
+        formats: claim.formats,
+        firm: claim.active,
+    };
+    if let Some(held) = stream.joined() {
+        if held.call_id == join.call_id {
+            if held.end > end {
                 return Look::Same;
             }
-            if claim.active && end >= join.end {
-                return Look::OtherCall;
+            join.firm |= held.firm;
+        } else {
+            // Another call. It takes over what the held one has only by being near, or by the lesser end, if its SDP
+            // can be late by so much.
+            let covers_start = claim.since <= stream.start().plus(LEAD);
+            if !covers_start || (held.firm && held.end >= end) {
+                let begins = claim.active && end >= held.end;
+                return if begins { Look::OtherCall } else { Look::Same };
             }
-            Look::Same
-        }
-        Some(join) if join.end >= end && std::sync::Arc::ptr_eq(&join.formats, &claim.formats) => Look::Same,
-        joined => {
-            let firm = firm_since_start || joined.is_some_and(|join| join.firm);
-            stream.join(Join {
-                call_id: claim.call_id,
-                end,
-                formats: claim.formats,
-                firm,
-            });
-            Look::Same
         }
     }
+    stream.join(join);
+    Look::Same
 }
 
-/// The destination's claim before the source's, a call under way before one that is only near.
-fn choose(by_dst: Option<Claim>, by_src: Option<Claim>) -> Option<(Claim, End)> {
-    match (by_dst, by_src) {
-        (Some(dst), Some(src)) if src.active && !dst.active => Some((src, End::Source)),
-        (Some(dst), _) => Some((dst, End::Destination)),
-        (None, src) => src.map(|claim| (claim, End::Source)),
+/// The destination's claim before the source's, a call under way before one that is only near. The destination says what
+/// payload types it receives; where it has no word for the one at hand the other side of the same call may.
+fn choose(by_dst: Option<Claim>, by_src: Option<Claim>, payload_type: u8) -> Option<(Claim, End)> {
+    let (dst, src) = match (by_dst, by_src) {
+        (Some(dst), Some(src)) => (dst, src),
+        (Some(dst), None) => return Some((dst, End::Destination)),
+        (None, src) => return src.map(|claim| (claim, End::Source)),
+    };
+    if src.active && !dst.active {
+        return Some((src, End::Source));
     }
+    let knows = |claim: &Claim| claim.formats.iter().any(|format| format.payload_type == payload_type);
+    let formats = if dst.call_id == src.call_id && !knows(&dst) && knows(&src) {
+        src.formats
+    } else {
+        dst.formats
+    };
+    Some((Claim { formats, ..dst }, End::Destination))
 }
 
 #[cfg(test)]
