@@ -104,7 +104,7 @@ impl Engine {
         self.ticked = now;
         self.tcp.tick(now, &self.counters.losses);
         self.streams.tick(now, &self.shared.endpoints);
-        self.shared.tick(now);
+        self.shared.tick(now, &self.counters.losses);
     }
 
     /// The counters, for other threads to read.

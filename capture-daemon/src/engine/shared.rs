@@ -3,6 +3,7 @@
 use crate::calls::{Calls, Registrations};
 use crate::config::Follow;
 use crate::media::Endpoints;
+use crate::outcome::Losses;
 use crate::time::Timestamp;
 
 use std::time::Duration;
@@ -30,10 +31,11 @@ impl Shared {
         }
     }
 
-    /// Looks at a part of what is kept, and forgets what has been over for long at `now`.
-    pub fn tick(&self, now: Timestamp) {
+    /// Looks at a part of what is kept, and forgets what has been over for long at `now`. What is lost by it is counted in
+    /// the caller's `losses`.
+    pub fn tick(&self, now: Timestamp, losses: &Losses) {
         for call_id in self.calls.sweep(now) {
-            self.endpoints.release(&call_id, now);
+            self.endpoints.release(&call_id, now, losses);
         }
         self.registrations.sweep(now);
         self.endpoints.tick(now, self.linger);

@@ -85,19 +85,20 @@ impl Signaling {
     /// Publishes where the call wants its media, and takes back what ended. In this order, as the message that ended the call may
     /// have come before the one that announces.
     fn media(&self, ts: Timestamp, message: &Message<'_>, followed: &Followed) {
+        let losses = &self.counters.losses;
         // A description in a refusal says what would be accepted (RFC 3261 section 21.4.26), not where.
         let refuses = matches!(message.start, StartLine::Response { code: 300.., .. });
         if let Some(description) = message.sdp().filter(|_| !refuses) {
             self.announce(ts, &followed.call_id, description);
         }
         if let Some(ended_at) = followed.ended_at {
-            self.shared.endpoints.release(&followed.call_id, ended_at);
+            self.shared.endpoints.release(&followed.call_id, ended_at, losses);
         }
         for call_id in &followed.cut_off {
-            self.shared.endpoints.release(call_id, ts);
+            self.shared.endpoints.release(call_id, ts, losses);
         }
         for _ in 0..followed.lost {
-            self.counters.losses.count(Loss::CallEvicted);
+            losses.count(Loss::CallEvicted);
         }
     }
 
