@@ -428,7 +428,8 @@ fn a_client_with_a_new_call_id_each_time_is_one_registration() {
 
 fn dialogs() -> impl Strategy<Value = Dialog> {
     let answered_and_more = answered()
-        .request(1_020, "ACK", 1, "b")
+        .response(1_500, 200, "INVITE", 1)
+        .request(1_520, "ACK", 1, "b")
         .request(2_000, "INVITE", 2, "b")
         .response(2_010, 488, "INVITE", 2)
         .request_back(3_000, "INVITE", 900)

@@ -20,9 +20,10 @@ use self::ports::PortSet;
 use self::signaling::Signaling;
 use crate::config::Follow;
 use crate::frame::Frame;
-use crate::media::Streams;
+use crate::media::{Slice, Streams};
 use crate::net::{self, Endpoint, Segment, TcpStreams, Transport};
 use crate::outcome::Outcome;
+use crate::report;
 use crate::sip;
 use crate::time::Timestamp;
 
@@ -112,9 +113,14 @@ impl Engine {
         Arc::clone(&self.counters)
     }
 
-    /// The RTP streams of this lane, and where media is expected, which their report asks.
-    pub fn streams(&mut self) -> (&mut Streams, &crate::media::Endpoints) {
-        (&mut self.streams, &self.shared.endpoints)
+    /// The RTP streams of this lane.
+    pub fn streams(&mut self) -> Vec<report::Stream> {
+        self.streams.report(&self.shared.endpoints)
+    }
+
+    /// A part of them, from `cursor` (0 at first) and out of at most `max` places, to answer with between two batches.
+    pub fn streams_from(&mut self, cursor: usize, max: usize) -> Slice {
+        self.streams.slice(cursor, max, &self.shared.endpoints)
     }
 }
 

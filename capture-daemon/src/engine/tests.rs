@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::frame::LinkType;
+use crate::outcome::Loss;
 use crate::report::{CallState, Document};
 use crate::sip::{Malformed, Method};
 
@@ -134,8 +135,7 @@ fn play(frames: &[Timed], lanes: usize, lane: impl Fn(&Timed) -> usize) -> Docum
     let mut streams = Vec::new();
     let mut counters = Vec::new();
     for engine in &mut engines {
-        let (of_lane, endpoints) = engine.streams();
-        streams.extend(of_lane.report(endpoints));
+        streams.extend(engine.streams());
         counters.push(engine.counters());
     }
     for lane in &counters {
@@ -313,6 +313,116 @@ fn media_nobody_can_send_is_not_announced() {
         assert_eq!(shared.calls.report(Timestamp::ZERO).len(), 1);
         assert!(shared.endpoints.is_empty(), "{description}");
     }
+}
+
+#[test]
+fn what_a_refusal_would_accept_is_no_place_for_media() {
+    let follow = Follow::default();
+    let shared = Arc::new(Shared::new(&follow));
+    let mut engine = Engine::new(&follow, &[5060], Arc::clone(&shared));
+    let mut down = |start: &str| {
+        let response = message(start, "x", "1 INVITE", &sdp(CALLEE, 30_000));
+        take(&mut engine, &(0, udp((CALLEE, 5060), (CALLER, 5060), &response)));
+        shared.endpoints.len()
+    };
+    assert_eq!(down("SIP/2.0 488 Not Acceptable Here"), 0);
+    assert_eq!(down("SIP/2.0 183 Session Progress"), 1);
+}
+
+#[test]
+fn a_connection_joined_in_the_middle_or_on_another_port_is_read_from_its_next_message() {
+    let options = message("OPTIONS sip:b@x SIP/2.0", "o", "1 OPTIONS", "");
+    let (first, second) = options.split_at(10);
+    let segments = |port: u16, texts: &[&[u8]]| {
+        let mut seq = 1;
+        let mut frames = Vec::new();
+        for text in texts {
+            frames.push((0, tcp((CALLER, 40_000), (CALLEE, port), seq, 0x18, text)));
+            seq += text.len() as u32;
+        }
+        in_order(&frames)
+    };
+    let joined = segments(5060, &[b"\r\nend of a body\r\n", &options]);
+    assert_eq!((joined.sip.messages, joined.drops), (1, [].into()));
+    let elsewhere = segments(4_000, &[first, second]);
+    assert_eq!(
+        (elsewhere.sip.messages, elsewhere.drops),
+        (0, [("other_tcp".to_owned(), 2)].into())
+    );
+    let whole_line = options.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
+    let (first, second) = options.split_at(whole_line);
+    let elsewhere = segments(4_000, &[first, second]);
+    assert_eq!((elsewhere.sip.messages, elsewhere.drops), (1, [].into()));
+    let garbage = segments(5060, &[&options, b"no SIP at all\r\n"]);
+    assert_eq!(
+        (garbage.sip.messages, garbage.drops),
+        (1, [("tcp_sip_malformed".to_owned(), 1)].into())
+    );
+}
+
+#[test]
+fn time_clears_what_is_over() {
+    let follow = Follow::default();
+    let shared = Arc::new(Shared::new(&follow));
+    let mut engine = Engine::new(&follow, &[5060], Arc::clone(&shared));
+    let register = message("REGISTER sip:x SIP/2.0", "r", "1 REGISTER", "");
+    let refused = message("SIP/2.0 407 x", "r2", "1 INVITE", "");
+    let invite = message("INVITE sip:b@x SIP/2.0", "r2", "1 INVITE", &sdp(CALLER, 40_000));
+    let mut frames = call(0, "one", (20_000, 30_000), 0xaaaa, 50);
+    frames.extend([register, invite].map(|text| (0, udp((CALLER, 5060), (CALLEE, 5060), &text))));
+    frames.push((1, udp((CALLEE, 5060), (CALLER, 5060), &refused)));
+    for frame in &frames {
+        take(&mut engine, frame);
+    }
+    let held = |engine: &mut Engine, now| {
+        let tables = (shared.calls.report(now).len(), shared.registrations.report(now).len());
+        (tables, shared.endpoints.len(), engine.streams().len())
+    };
+    assert_eq!(held(&mut engine, Timestamp::ZERO), ((2, 1), 3, 2));
+    // A tick looks at one part of 64 of each table.
+    let mut now = Timestamp::ZERO.plus(follow.linger).minus(TICK * 64);
+    for _ in 0..64 {
+        now = now.plus(TICK);
+        engine.tick(now);
+    }
+    assert_eq!(held(&mut engine, now).0, (2, 1), "nothing is old enough");
+    now = now.plus(follow.linger);
+    for _ in 0..64 {
+        now = now.plus(TICK);
+        engine.tick(now);
+    }
+    assert_eq!((held(&mut engine, now).0, engine.streams().len()), ((0, 0), 0));
+    // The refused call's endpoint was only now given back, and lingers.
+    now = now.plus(follow.linger * 2);
+    for _ in 0..64 {
+        now = now.plus(TICK);
+        engine.tick(now);
+    }
+    assert_eq!(held(&mut engine, now), ((0, 0), 0, 0));
+}
+
+#[test]
+fn a_full_table_counts_what_it_loses() {
+    let follow = Follow {
+        max_calls: 2,
+        max_registrations: 3,
+        ..Follow::default()
+    };
+    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    for n in 0..10 {
+        for method in ["INVITE", "REGISTER"] {
+            let text = message(
+                &format!("{method} sip:b@x SIP/2.0"),
+                &n.to_string(),
+                &format!("1 {method}"),
+                "",
+            );
+            take(&mut engine, &(n, udp((CALLER, 5060), (CALLEE, 5060), &text)));
+        }
+    }
+    let losses = &engine.counters().losses;
+    assert_eq!(losses.get(Loss::CallEvicted), 8);
+    assert_eq!(losses.get(Loss::RegistrationEvicted), 7);
 }
 
 proptest! {
