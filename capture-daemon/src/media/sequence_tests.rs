@@ -91,8 +91,9 @@ fn thousands_missing_are_a_loss_where_the_clock_went_on() {
     let mut sequence = Sequence::first(100);
     assert_eq!(sequence.arrive(5100, || true), Arrival::Ahead);
     assert_eq!(figures(&sequence), (5001, 4999, 0, 0, 2));
-    assert!(sequence.is_jump(20_000));
-    assert!(!sequence.is_jump(5101) && !sequence.is_jump(5100) && !sequence.is_jump(4900));
+    assert!(sequence.is_far(20_000) && sequence.is_far(5000));
+    assert!(!sequence.is_far(5101) && !sequence.is_far(5100) && !sequence.is_far(5090));
+    assert!(sequence.is_behind(5100) && sequence.is_behind(5000) && !sequence.is_behind(5101));
 }
 
 #[test]
@@ -138,9 +139,9 @@ proptest! {
     fn any_numbers_keep_the_account_whole(numbers in proptest::collection::vec(any::<u16>(), 1..400), clock in any::<bool>()) {
         let mut sequence = Sequence::first(numbers[0]);
         for &seq in &numbers[1..] {
-            let jump = sequence.is_jump(seq);
+            let far = sequence.is_far(seq);
             let arrival = sequence.arrive(seq, || clock);
-            prop_assert!(jump || !matches!(arrival, Arrival::Stray | Arrival::Restart));
+            prop_assert!(far || !matches!(arrival, Arrival::Stray | Arrival::Restart));
         }
         prop_assert_eq!(sequence.packets(), numbers.len() as u64);
         prop_assert!(sequence.lost() < sequence.expected());

@@ -43,6 +43,19 @@ pub struct Join {
     pub firm: bool,
 }
 
+/// When the endpoint table is to be asked about a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Not at this packet.
+    No,
+    /// If it has changed.
+    Change,
+    /// In any case: the stream was silent, and another call may have begun meanwhile.
+    Pause,
+    /// In any case: the sender seems to have started over.
+    Restart,
+}
+
 /// This many numbers in a row, and it is RTP though nobody announced it. RFC 3550 A.1 asks for two (MIN_SEQUENTIAL) on
 /// a port that is known to carry RTP; this port is not.
 const CONFIRMED: u8 = 5;
@@ -144,18 +157,26 @@ impl Stream {
         stream
     }
 
-    /// Whether the endpoint table should be asked before this packet is taken. `Some(true)`: the packet may belong to another
-    /// call, whatever the table's generation.
-    pub fn is_due(&mut self, ts: Timestamp, seq: u16) -> Option<bool> {
-        if ts.since(self.hot.end).as_millis() >= PAUSE_MS || self.hot.sequence.is_jump(seq) {
-            return Some(true);
+    /// Whether the endpoint table should be asked before this packet is taken.
+    pub fn due(&mut self, ts: Timestamp, seq: u16) -> Due {
+        let paused = ts.since(self.hot.end).as_millis() >= PAUSE_MS;
+        if self.hot.sequence.is_far(seq) || (paused && self.hot.sequence.is_behind(seq)) {
+            return Due::Restart;
+        }
+        if paused {
+            return Due::Pause;
         }
         self.hot.countdown = self.hot.countdown.saturating_sub(1);
         if self.hot.countdown > 0 {
-            return None;
+            return Due::No;
         }
         self.hot.countdown = if self.join.is_some() { LOOK_SELDOM } else { LOOK_OFTEN };
-        Some(false)
+        Due::Change
+    }
+
+    /// Has the endpoint table asked at the next packet again.
+    pub const fn stay_alert(&mut self) {
+        self.hot.countdown = 1;
     }
 
     /// Takes one packet.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::endpoints::{Claim, Endpoints, LEAD};
 use super::rtp;
-use super::stream::{End, Join, Key, Stream};
+use super::stream::{Due, End, Join, Key, Stream};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses, Outcome};
 use crate::report;
@@ -88,14 +88,12 @@ impl Streams {
             .and_then(|&at| self.slots.get_mut(at as usize)?.as_mut());
         let stream = match known {
             Some(stream) => {
-                let due = stream.is_due(ts, packet.seq);
-                let other_call = due.is_some_and(|other| look(stream, ts, endpoints, other) == Look::OtherCall);
-                if other_call {
-                    self.begin(ts, key, &packet, endpoints, losses)
-                } else {
+                let due = stream.due(ts, packet.seq);
+                if due == Due::No || look(stream, ts, endpoints, due) == Look::Same {
                     stream.take(ts, &packet);
                     return outcome(stream);
                 }
+                self.begin(ts, key, &packet, endpoints, losses)
             }
             None => self.begin(ts, key, &packet, endpoints, losses),
         };
@@ -122,7 +120,7 @@ impl Streams {
         };
         let stream = self.slots[at].insert(Stream::begin(ts, key, packet));
         self.index.insert(key, at as u32);
-        look(stream, ts, endpoints, true);
+        look(stream, ts, endpoints, Due::Pause);
         stream
     }
 
@@ -227,22 +225,31 @@ fn settle(stream: &mut Stream, endpoints: &Endpoints) {
         .joined()
         .is_some_and(|join| join.firm && join.end == End::Destination);
     if !firm {
-        look(stream, at_rest, endpoints, false);
+        look(stream, at_rest, endpoints, Due::Change);
     }
 }
 
-/// Asks the endpoint table about the stream's packet of time `ts`; `always` also where the table has not changed.
+/// Asks the endpoint table about the stream's packet of time `ts`.
 #[cold]
-fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, always: bool) -> Look {
+fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due) -> Look {
     let moved = stream.look(endpoints.generation());
-    if !moved && !always {
+    if !moved && due == Due::Change {
         return Look::Same;
     }
     let Key { src, dst, .. } = *stream.key();
     let holder = stream.joined().map(|join| &*join.call_id);
     let by_dst = endpoints.claim(dst, ts, holder);
     let by_src = endpoints.claim(src, ts, holder);
-    let Some((claim, end)) = choose(by_dst, by_src, stream.payload_type()) else {
+    let chosen = choose(by_dst, by_src, stream.payload_type());
+    let active = chosen.as_ref().is_some_and(|(claim, _)| claim.active);
+    if stream.joined().is_some() && !active {
+        if due == Due::Restart {
+            // The call is over and the sender started over: the next call, whose SDP another lane is about to read.
+            return Look::OtherCall;
+        }
+        stream.stay_alert();
+    }
+    let Some((claim, end)) = chosen else {
         return Look::Same;
     };
     let mut join = Join {
