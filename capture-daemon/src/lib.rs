@@ -17,8 +17,15 @@ pub mod source;
 pub mod xsk;
 
 // The engine, from the frame upwards.
-pub mod media;
 pub mod net;
+
+pub mod media;
+pub mod sip;
+
+pub mod calls;
+
+pub mod engine;
+
 
 // The control thread.
 pub mod cli;

@@ -32,11 +32,14 @@ const REPEATS: Duration = Duration::from_secs(32);
 /// Entries looked at to find one to give up.
 const SAMPLE: usize = 16;
 
+/// Stands for an end that has not come.
+const NEVER: Timestamp = Timestamp::from_nanos(u64::MAX);
+
 /// A call that announces endpoints. Shared by its claims, so that its end is one store.
 #[derive(Debug)]
 struct Lease {
     call_id: Arc<str>,
-    /// Packet time of the end in nanoseconds; `u64::MAX` while it lasts.
+    /// Packet time of the end in nanoseconds; that of [`NEVER`] while it lasts.
     released: AtomicU64,
 }
 
@@ -53,8 +56,9 @@ struct Announcement {
     lease: Arc<Lease>,
     /// Time of the first SDP that names the endpoint.
     since: Timestamp,
-    /// Time of the SDP that `formats` are from: the latest.
+    /// Time of the latest SDP.
     formats_at: Timestamp,
+    /// Of the latest SDP, and what earlier ones said of other payload types: packets of theirs were measured.
     formats: Arc<[Format]>,
 }
 
@@ -87,13 +91,14 @@ pub struct Claim {
 }
 
 type Shard = HashMap<Endpoint, Vec<Announcement>>;
+type Leases = HashMap<Arc<str>, Arc<Lease>>;
 
 /// Media endpoints of all calls.
 #[derive(Debug)]
 pub struct Endpoints {
     // SipHash in all of these: who sends SDP chooses the keys.
     shards: Vec<RwLock<Shard>>,
-    leases: Vec<Mutex<HashMap<Arc<str>, Arc<Lease>>>>,
+    leases: Vec<Mutex<Leases>>,
     hasher: RandomState,
     /// Endpoints in the table.
     len: AtomicUsize,
@@ -144,7 +149,7 @@ impl Endpoints {
         formats: &Arc<[Format]>,
         losses: &Losses,
     ) {
-        let lease = self.lease(call_id, ts);
+        let lease = self.lease(call_id, ts, losses);
         let at = self.at(endpoint);
         let mut shard = self.write(at);
         if !shard.contains_key(&endpoint) && self.len() >= self.max {
@@ -162,7 +167,9 @@ impl Endpoints {
                 known.since = known.since.min(ts);
                 if known.formats_at <= ts {
                     known.formats_at = ts;
-                    known.formats = Arc::clone(formats);
+                    known.formats = merged(formats, &known.formats);
+                } else {
+                    known.formats = merged(&known.formats, formats);
                 }
             }
             None => {
@@ -173,10 +180,7 @@ impl Endpoints {
                     formats: Arc::clone(formats),
                 });
                 if announcements.len() > CLAIMS {
-                    let oldest = announcements.iter().enumerate().min_by_key(|(_, a)| a.since);
-                    if let Some((oldest, _)) = oldest {
-                        announcements.swap_remove(oldest);
-                    }
+                    give_up_oldest(announcements, losses);
                 }
             }
         }
@@ -186,8 +190,8 @@ impl Endpoints {
 
     /// The call ended at `ts`; of several such messages the earliest counts. Its endpoints stay until [`Self::tick`] finds
     /// them old, for packets may still be on their way.
-    pub fn release(&self, call_id: &Arc<str>, ts: Timestamp) {
-        let lease = self.lease(call_id, ts);
+    pub fn release(&self, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) {
+        let lease = self.lease(call_id, ts, losses);
         lease.released.fetch_min(ts.as_nanos(), Ordering::Relaxed);
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
@@ -228,23 +232,33 @@ impl Endpoints {
         });
         self.len.fetch_sub(len - shard.len(), Ordering::Relaxed);
         drop(shard);
-        self.lock_leases(at).retain(|_, lease| lease.released() >= before);
+        // A lease without an end and without an endpoint lost the last one to the cap.
+        self.lock_leases(at).retain(|_, lease| {
+            lease.released() >= before && (lease.released() != NEVER || Arc::strong_count(lease) > 1)
+        });
     }
 
     /// The lease of a call, opened where there is none, and anew where the Call-ID is used again.
-    fn lease(&self, call_id: &Arc<str>, ts: Timestamp) -> Arc<Lease> {
+    fn lease(&self, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) -> Arc<Lease> {
         let mut leases = self.lock_leases(self.at(call_id));
-        let open = || {
-            Arc::new(Lease {
-                call_id: Arc::clone(call_id),
-                released: AtomicU64::new(u64::MAX),
-            })
-        };
-        let lease = leases.entry(Arc::clone(call_id)).or_insert_with(open);
-        if ts > lease.released().plus(REPEATS) {
-            *lease = open();
+        if let Some(lease) = leases.get(call_id)
+            && ts <= lease.released().plus(REPEATS)
+        {
+            return Arc::clone(lease);
         }
-        Arc::clone(lease)
+        if leases.len() >= (self.max / SHARDS).max(SAMPLE) {
+            let oldest = leases.values().take(SAMPLE).min_by_key(|lease| lease.released());
+            if let Some(gone) = oldest.map(|lease| Arc::clone(&lease.call_id)) {
+                leases.remove(&gone);
+                losses.count(Loss::EndpointEvicted);
+            }
+        }
+        let lease = Arc::new(Lease {
+            call_id: Arc::clone(call_id),
+            released: AtomicU64::new(NEVER.as_nanos()),
+        });
+        leases.insert(Arc::clone(call_id), Arc::clone(&lease));
+        lease
     }
 
     /// Gives up the entry that is over for the longest, or else the oldest, of a sample: in this shard, or in the next
@@ -269,8 +283,33 @@ impl Endpoints {
         self.shards[at].write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_leases(&self, at: usize) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Lease>>> {
+    fn lock_leases(&self, at: usize) -> MutexGuard<'_, Leases> {
         self.leases[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The formats of one SDP, and those of an older one for the payload types it does not name.
+fn merged(newer: &Arc<[Format]>, older: &Arc<[Format]>) -> Arc<[Format]> {
+    let named = |format: &&Format| newer.iter().any(|f| f.payload_type == format.payload_type);
+    if Arc::ptr_eq(newer, older) || older.iter().all(|format| named(&format)) {
+        return Arc::clone(newer);
+    }
+    let unnamed = older.iter().filter(|format| !named(format));
+    newer.iter().chain(unnamed).cloned().collect()
+}
+
+/// Takes away the announcement that is over for the longest, or the oldest where none is over.
+fn give_up_oldest(announcements: &mut Vec<Announcement>, losses: &Losses) {
+    let oldest = announcements
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, a)| (a.lease.released(), a.since))
+        .map(|(at, _)| at);
+    if let Some(at) = oldest {
+        let gone = announcements.swap_remove(at);
+        if gone.lease.released() == NEVER {
+            losses.count(Loss::EndpointEvicted);
+        }
     }
 }
 

@@ -85,6 +85,11 @@ fn header(datagram: &[u8]) -> Option<Packet<'_>> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics has said what is wrong"
+)]
 mod tests {
     use proptest::prelude::*;
 

@@ -9,6 +9,9 @@ pub const WINDOW: u16 = 256;
 /// A step forward of this many numbers is no loss but another run (RFC 3550 A.1).
 const MAX_DROPOUT: u16 = 3000;
 
+/// Networks that reorder move a packet by a few places.
+const REORDERING: u16 = 16;
+
 /// First extended number of a run is above this, so that a packet from before the first one has a number too.
 const BASE: u64 = 1 << 32;
 
@@ -70,10 +73,15 @@ impl Sequence {
         first
     }
 
-    /// Whether `seq` is neither a small step from the highest number nor within the window.
-    pub const fn is_jump(&self, seq: u16) -> bool {
+    /// Whether `seq` is where no network puts a packet of this run: too far ahead, or further below than reordering.
+    pub const fn is_far(&self, seq: u16) -> bool {
         let ahead = seq.wrapping_sub(self.highest as u16);
-        ahead >= MAX_DROPOUT && ahead <= u16::MAX - WINDOW + 1
+        ahead >= MAX_DROPOUT && ahead <= u16::MAX - REORDERING
+    }
+
+    /// Whether `seq` is not above the highest number.
+    pub const fn is_behind(&self, seq: u16) -> bool {
+        seq.wrapping_sub(self.highest as u16) as i16 <= 0
     }
 
     /// Takes the number of the next packet. `same_clock` is asked only where the number is thousands ahead: whether the

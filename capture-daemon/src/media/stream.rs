@@ -39,13 +39,29 @@ pub struct Join {
     pub end: End,
     /// What the call's SDP says of payload types.
     pub formats: Arc<[Format]>,
-    /// The call was under way when the stream's first packet came, so it is no other call's.
+    /// A packet of the stream came while the call was under way; else the call is only the nearest in time.
     pub firm: bool,
+}
+
+/// When the endpoint table is to be asked about a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Not at this packet.
+    No,
+    /// If it has changed.
+    Change,
+    /// In any case: the stream was silent, and another call may have begun meanwhile.
+    Pause,
+    /// In any case: the sender seems to have started over.
+    Restart,
 }
 
 /// This many numbers in a row, and it is RTP though nobody announced it. RFC 3550 A.1 asks for two (MIN_SEQUENTIAL) on
 /// a port that is known to carry RTP; this port is not.
 const CONFIRMED: u8 = 5;
+
+/// In place of the numbers seen in a row: there is no doubt any more.
+const CERTAIN: u8 = u8::MAX;
 
 /// Packets between two looks at the endpoint table: for a stream without a call, and for one that has its call.
 const LOOK_OFTEN: u8 = 8;
@@ -68,12 +84,30 @@ struct Hot {
     clock_rate: u32,
     /// Payload type of the last packet.
     payload_type: u8,
-    /// The last packet of the stream's rhythm was comfort noise.
-    after_noise: bool,
-    /// Consecutive numbers seen in a row, up to [`CONFIRMED`], where it stays.
+    flags: u8,
+    /// Consecutive numbers seen in a row, up to [`CONFIRMED`]; or [`CERTAIN`].
     run: u8,
     /// Packets until the next look at the endpoint table.
     countdown: u8,
+}
+
+/// The last packet of the stream's rhythm was comfort noise.
+const AFTER_NOISE: u8 = 1;
+/// There are candidates for the clock.
+const UNDECIDED: u8 = 2;
+
+impl Hot {
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    const fn set(&mut self, flag: u8, on: bool) {
+        if on {
+            self.flags |= flag;
+        } else {
+            self.flags &= !flag;
+        }
+    }
 }
 
 /// A stream and all that is known of it.
@@ -107,7 +141,7 @@ impl Stream {
                 meter: Meter::default(),
                 clock_rate: 0,
                 payload_type: packet.payload_type,
-                after_noise: false,
+                flags: 0,
                 run: 1,
                 countdown: LOOK_OFTEN,
             },
@@ -123,18 +157,26 @@ impl Stream {
         stream
     }
 
-    /// Whether the endpoint table should be asked before this packet is taken. `Some(true)`: the packet may belong to another
-    /// call, whatever the table's generation.
-    pub fn is_due(&mut self, ts: Timestamp, seq: u16) -> Option<bool> {
-        if ts.since(self.hot.end).as_millis() >= PAUSE_MS || self.hot.sequence.is_jump(seq) {
-            return Some(true);
+    /// Whether the endpoint table should be asked before this packet is taken.
+    pub fn due(&mut self, ts: Timestamp, seq: u16) -> Due {
+        let paused = ts.since(self.hot.end).as_millis() >= PAUSE_MS;
+        if self.hot.sequence.is_far(seq) || (paused && self.hot.sequence.is_behind(seq)) {
+            return Due::Restart;
+        }
+        if paused {
+            return Due::Pause;
         }
         self.hot.countdown = self.hot.countdown.saturating_sub(1);
         if self.hot.countdown > 0 {
-            return None;
+            return Due::No;
         }
         self.hot.countdown = if self.join.is_some() { LOOK_SELDOM } else { LOOK_OFTEN };
-        Some(false)
+        Due::Change
+    }
+
+    /// Has the endpoint table asked at the next packet again.
+    pub const fn stay_alert(&mut self) {
+        self.hot.countdown = 1;
     }
 
     /// Takes one packet.
@@ -145,10 +187,17 @@ impl Stream {
         let arrival = self.hot.sequence.arrive(packet.seq, || {
             same_type && clock_rate != 0 && step.is_forward() && step.deviation(clock_rate) < 1000.0
         });
-        self.hot.end = self.hot.end.max(ts);
+        if ts < self.hot.end {
+            self.start = self.start.min(ts);
+        } else {
+            self.hot.end = ts;
+        }
         if self.hot.run < CONFIRMED {
             let consecutive = arrival == Arrival::Next && same_type;
             self.hot.run = if consecutive { self.hot.run + 1 } else { 1 };
+            if self.hot.run == CONFIRMED && self.is_plausible() {
+                self.hot.run = CERTAIN;
+            }
         }
         match arrival {
             Arrival::Stray => return,
@@ -170,13 +219,15 @@ impl Stream {
             Kind::Unknown => (None, false),
             Kind::Event => return,
         };
-        let regular = !packet.marker && !noise && !self.hot.after_noise && step.is_forward();
-        self.hot.after_noise = noise;
+        let regular = !packet.marker && !noise && !self.hot.has(AFTER_NOISE) && step.is_forward();
+        self.hot.set(AFTER_NOISE, noise);
         if regular {
             self.hot.rhythm.count();
         }
         self.hot.meter.take(step, clock_rate, regular);
-        if let Some(candidates) = &mut self.candidates {
+        if self.hot.has(UNDECIDED)
+            && let Some(candidates) = &mut self.candidates
+        {
             candidates.take(step, clock_rate, regular);
         }
         let new_origin = match clock_rate {
@@ -207,6 +258,7 @@ impl Stream {
         }
         if kind == Kind::Unknown && self.candidates.is_none() {
             self.candidates = Some(Box::new(Candidates::from(self.hot.meter)));
+            self.hot.set(UNDECIDED, true);
         }
         kind
     }
@@ -214,6 +266,7 @@ impl Stream {
     /// Puts the stream into a call, or tells it what the call's SDP says by now.
     pub fn join(&mut self, join: Join) {
         self.join = Some(join);
+        self.hot.run = CERTAIN;
         let Some(media) = self.media else {
             return;
         };
@@ -230,6 +283,7 @@ impl Stream {
             }
             Kind::Unknown => {}
         }
+        self.hot.set(UNDECIDED, self.candidates.is_some());
         // Ask again at the next packet.
         self.hot.clock_rate = 0;
     }
@@ -265,16 +319,24 @@ impl Stream {
         moved
     }
 
-    /// Whether this is RTP beyond doubt: a call announced it, or it behaves like nothing else does. RTP goes to even ports
-    /// (RFC 3550 section 11), and its payload type is assigned or dynamic.
-    pub fn is_certain(&self) -> bool {
-        self.join.is_some()
-            || (self.hot.run >= CONFIRMED && self.key.dst.port().is_multiple_of(2) && is_plausible(self.first))
+    /// Whether this is RTP beyond doubt: a call announced it, or it behaves like nothing else does.
+    pub const fn is_certain(&self) -> bool {
+        self.hot.run == CERTAIN
+    }
+
+    /// RTP goes to even ports (RFC 3550 section 11), and its payload type is assigned or dynamic (RFC 3551 section 3).
+    const fn is_plausible(&self) -> bool {
+        self.key.dst.port().is_multiple_of(2) && (codec::assigned(self.first).is_some() || self.first >= codec::DYNAMIC)
+    }
+
+    /// The payload type whose clock matters most: the media's, as far as there is any.
+    pub fn payload_type(&self) -> u8 {
+        self.media.unwrap_or(self.first)
     }
 
     /// What is to be told about the stream.
     pub fn report(&self) -> report::Stream {
-        let payload_type = self.media.unwrap_or(self.first);
+        let payload_type = self.payload_type();
         let announced = self.formats().iter().find(|f| f.payload_type == payload_type);
         let codec = codec::assigned(payload_type)
             .map(|(name, _)| name)
@@ -310,10 +372,6 @@ impl Stream {
             call_id: self.join.as_ref().map(|join| join.call_id.to_string()),
         }
     }
-}
-
-const fn is_plausible(payload_type: u8) -> bool {
-    codec::assigned(payload_type).is_some() || payload_type >= codec::DYNAMIC
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::endpoints::{Claim, Endpoints, LEAD};
 use super::rtp;
-use super::stream::{End, Join, Key, Stream};
+use super::stream::{Due, End, Join, Key, Stream};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses, Outcome};
 use crate::report;
@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 const SAMPLE: usize = 16;
 
 /// Slots looked through for idle streams at one tick.
-const SWEEP: usize = 4096;
+const SWEEP: usize = 1024;
 
 /// Slots whose address space is reserved at the start.
 const RESERVED: usize = 1 << 20;
@@ -88,14 +88,12 @@ impl Streams {
             .and_then(|&at| self.slots.get_mut(at as usize)?.as_mut());
         let stream = match known {
             Some(stream) => {
-                let due = stream.is_due(ts, packet.seq);
-                let other_call = due.is_some_and(|other| look(stream, ts, endpoints, other) == Look::OtherCall);
-                if other_call {
-                    self.begin(ts, key, &packet, endpoints, losses)
-                } else {
+                let due = stream.due(ts, packet.seq);
+                if due == Due::No || look(stream, ts, endpoints, due) == Look::Same {
                     stream.take(ts, &packet);
                     return outcome(stream);
                 }
+                self.begin(ts, key, &packet, endpoints, losses)
             }
             None => self.begin(ts, key, &packet, endpoints, losses),
         };
@@ -122,7 +120,7 @@ impl Streams {
         };
         let stream = self.slots[at].insert(Stream::begin(ts, key, packet));
         self.index.insert(key, at as u32);
-        look(stream, ts, endpoints, true);
+        look(stream, ts, endpoints, Due::Pause);
         stream
     }
 
@@ -227,65 +225,77 @@ fn settle(stream: &mut Stream, endpoints: &Endpoints) {
         .joined()
         .is_some_and(|join| join.firm && join.end == End::Destination);
     if !firm {
-        look(stream, at_rest, endpoints, false);
+        look(stream, at_rest, endpoints, Due::Change);
     }
 }
 
-/// Asks the endpoint table about the stream's packet of time `ts`; `always` also where the table has not changed.
+/// Asks the endpoint table about the stream's packet of time `ts`.
 #[cold]
-fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, always: bool) -> Look {
+fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due) -> Look {
     let moved = stream.look(endpoints.generation());
-    if !moved && !always {
+    if !moved && due == Due::Change {
         return Look::Same;
     }
     let Key { src, dst, .. } = *stream.key();
     let holder = stream.joined().map(|join| &*join.call_id);
     let by_dst = endpoints.claim(dst, ts, holder);
     let by_src = endpoints.claim(src, ts, holder);
-    let Some((claim, end)) = choose(by_dst, by_src) else {
+    let chosen = choose(by_dst, by_src, stream.payload_type());
+    let active = chosen.as_ref().is_some_and(|(claim, _)| claim.active);
+    if stream.joined().is_some() && !active {
+        if due == Due::Restart {
+            // The call is over and the sender started over: the next call, whose SDP another lane is about to read.
+            return Look::OtherCall;
+        }
+        stream.stay_alert();
+    }
+    let Some((claim, end)) = chosen else {
         return Look::Same;
     };
-    let firm_since_start = claim.since <= stream.start() && claim.active;
-    match stream.joined() {
-        Some(join) if join.call_id != claim.call_id => {
-            // Another call. It takes over what the old one held only by being near: its SDP was late.
-            let covers_start = claim.since <= stream.start().plus(LEAD);
-            let better = end > join.end || !join.firm;
-            if better && covers_start {
-                stream.join(Join {
-                    call_id: claim.call_id,
-                    end,
-                    formats: claim.formats,
-                    firm: firm_since_start,
-                });
+    let mut join = Join {
+        call_id: claim.call_id,
+        end,
+        formats: claim.formats,
+        firm: claim.active,
+    };
+    if let Some(held) = stream.joined() {
+        if held.call_id == join.call_id {
+            if held.end > end {
                 return Look::Same;
             }
-            if claim.active && end >= join.end {
-                return Look::OtherCall;
+            join.firm |= held.firm;
+        } else {
+            // Another call. It takes over what the held one has only by being near, or by the lesser end, if its SDP
+            // can be late by so much.
+            let covers_start = claim.since <= stream.start().plus(LEAD);
+            if !covers_start || (held.firm && held.end >= end) {
+                let begins = claim.active && end >= held.end;
+                return if begins { Look::OtherCall } else { Look::Same };
             }
-            Look::Same
-        }
-        Some(join) if join.end >= end && std::sync::Arc::ptr_eq(&join.formats, &claim.formats) => Look::Same,
-        joined => {
-            let firm = firm_since_start || joined.is_some_and(|join| join.firm);
-            stream.join(Join {
-                call_id: claim.call_id,
-                end,
-                formats: claim.formats,
-                firm,
-            });
-            Look::Same
         }
     }
+    stream.join(join);
+    Look::Same
 }
 
-/// The destination's claim before the source's, a call under way before one that is only near.
-fn choose(by_dst: Option<Claim>, by_src: Option<Claim>) -> Option<(Claim, End)> {
-    match (by_dst, by_src) {
-        (Some(dst), Some(src)) if src.active && !dst.active => Some((src, End::Source)),
-        (Some(dst), _) => Some((dst, End::Destination)),
-        (None, src) => src.map(|claim| (claim, End::Source)),
+/// The destination's claim before the source's, a call under way before one that is only near. The destination says what
+/// payload types it receives; where it has no word for the one at hand the other side of the same call may.
+fn choose(by_dst: Option<Claim>, by_src: Option<Claim>, payload_type: u8) -> Option<(Claim, End)> {
+    let (dst, src) = match (by_dst, by_src) {
+        (Some(dst), Some(src)) => (dst, src),
+        (Some(dst), None) => return Some((dst, End::Destination)),
+        (None, src) => return src.map(|claim| (claim, End::Source)),
+    };
+    if src.active && !dst.active {
+        return Some((src, End::Source));
     }
+    let knows = |claim: &Claim| claim.formats.iter().any(|format| format.payload_type == payload_type);
+    let formats = if dst.call_id == src.call_id && !knows(&dst) && knows(&src) {
+        src.formats
+    } else {
+        dst.formats
+    };
+    Some((Claim { formats, ..dst }, End::Destination))
 }
 
 #[cfg(test)]

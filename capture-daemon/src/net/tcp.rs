@@ -152,6 +152,11 @@ impl TcpStreams {
         });
     }
 
+    /// Whether a direction is followed, so that its segments are wanted whatever they begin with.
+    pub fn follows(&self, src: Endpoint, dst: Endpoint) -> bool {
+        self.directions.contains_key(&(src, dst))
+    }
+
     /// Directions followed now.
     pub fn len(&self) -> usize {
         self.directions.len()
