@@ -13,6 +13,7 @@ pub mod report;
 pub mod time;
 
 // Where frames come from.
+pub mod program;
 pub mod source;
 pub mod xsk;
 
