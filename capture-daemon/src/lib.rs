@@ -27,6 +27,8 @@ pub mod calls;
 
 pub mod engine;
 
+// Where frames go.
+pub mod spool;
 
 // The control thread.
 pub mod cli;
