@@ -17,3 +17,6 @@ pub mod xsk;
 
 // The engine, from the frame upwards.
 pub mod net;
+
+// Where frames are kept.
+pub mod spool;
