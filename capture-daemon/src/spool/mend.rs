@@ -154,6 +154,10 @@ fn measure(file: &File, size: u64) -> io::Result<Option<Whole>> {
     let mut head = vec![0; record::head_len(format)];
     while size - whole.len >= head.len() as u64 {
         reader.read_exact(&mut head)?;
+        // What a file system may leave at the end of a file when the power fails; pcap would call it an empty frame.
+        if head.iter().all(|byte| *byte == 0) {
+            break;
+        }
         let Some(record) = record::head(format, &head).filter(|record| record.len as u64 <= size - whole.len) else {
             break;
         };

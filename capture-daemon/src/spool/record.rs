@@ -140,14 +140,13 @@ pub const fn head_len(format: Format) -> usize {
     }
 }
 
-/// Reads the head of a record, or `None` where the bytes are not the head of one that siphon wrote. All zeroes are none
-/// either: that is what a file system may leave at the end of a file when the power fails.
+/// Reads the head of a record, or `None` where the bytes are not the head of one that [`encode`] wrote.
 pub fn head(format: Format, bytes: &[u8]) -> Option<Head> {
     let (nanos, captured, wire_len, len) = match format {
         Format::Pcap => {
             let (seconds, fraction) = (u64::from(word(bytes, 0)?), u64::from(word(bytes, 4)?));
             let captured = word(bytes, 8)?;
-            if fraction >= NANOS || (seconds == 0 && captured == 0) {
+            if fraction >= NANOS {
                 return None;
             }
             let len = length(format, captured as usize);
