@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::Config;
-use super::file::{default_file, parse};
+use super::file::{default_file, load, parse};
 use super::keys::KEYS;
 
 /// Problems as a user reads them.
@@ -199,6 +199,21 @@ fn syntax_errors_name_every_line() {
     );
     let duplicate = problems("[spool]\nchunks = 4\nchunks = 5\n");
     assert_eq!(duplicate, ["3: duplicate key"]);
+}
+
+#[test]
+fn depth_and_length_are_bounded() {
+    assert!(!problems(&format!("x = {}", "[".repeat(100_000))).is_empty());
+    let long = format!("[log]\n{} = 1\n", "k".repeat(100_000));
+    assert_eq!(
+        problems(&long),
+        [format!("2: log.{}: unknown key; [log] has filter", "k".repeat(64))]
+    );
+    let error = load(std::path::Path::new("/dev/zero")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/dev/zero: longer than 1048576 bytes: not a configuration"
+    );
 }
 
 proptest! {
