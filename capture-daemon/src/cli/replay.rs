@@ -39,7 +39,7 @@ impl Replay {
 
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         self.configuration()?;
-        bail!("{}: this build reads no capture files", self.files[0].display())
+        bail!("{} files: this build reads no capture files", self.files.len())
     }
 }
 

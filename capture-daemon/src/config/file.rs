@@ -1,5 +1,12 @@
 //! The configuration file: read with every problem named by line, and written with every key explained.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a file is whatever was written into it"
+)]
+
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
