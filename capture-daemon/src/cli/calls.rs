@@ -6,10 +6,10 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::table::{Column, Table};
-use super::text::{address, count, duration, moments, or_absent, printable};
+use super::text::{address, count, duration, moments, name, or_absent, printable};
 use super::{Daemon, Style};
-use crate::control::{Ask, Filter};
-use crate::report::{Call, CallState};
+use crate::control::{Ask, CALL_STATES, Filter};
+use crate::report::Call;
 
 #[derive(Debug, Args)]
 pub(super) struct Calls {
@@ -19,7 +19,7 @@ pub(super) struct Calls {
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
     /// Only calls in this state.
-    #[arg(long, value_parser = ["trying", "ringing", "answered", "ended", "failed", "cancelled", "timed_out"])]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(CALL_STATES))]
     state: Option<String>,
     /// Only the call with this Call-ID.
     #[arg(long, value_name = "ID")]
@@ -64,19 +64,6 @@ pub(super) fn list(what: &str, total: u64, shown: usize, table: String) -> Strin
     }
 }
 
-/// The name of a state, as in JSON.
-fn state(state: CallState) -> &'static str {
-    match state {
-        CallState::Trying => "trying",
-        CallState::Ringing => "ringing",
-        CallState::Answered => "answered",
-        CallState::Ended => "ended",
-        CallState::Failed => "failed",
-        CallState::Cancelled => "cancelled",
-        CallState::TimedOut => "timed_out",
-    }
-}
-
 /// Calls for people.
 pub(super) fn table(calls: &[Call], style: Style) -> String {
     const COLUMNS: &[Column] = &[
@@ -86,16 +73,16 @@ pub(super) fn table(calls: &[Call], style: Style) -> String {
         Column::Figure("SETUP"),
         Column::Figure("LASTED"),
         Column::Figure("RTP"),
-        Column::Long("FROM"),
-        Column::Long("TO"),
-        Column::Long("CALL-ID"),
+        Column::Long("FROM", 16),
+        Column::Long("TO", 16),
+        Column::Long("CALL-ID", 12),
     ];
     let mut table = Table::new(COLUMNS).colouring("STATE");
     let starts = moments(calls.iter().map(|call| call.start));
     for (call, start) in calls.iter().zip(starts) {
         table.row([
             start,
-            state(call.state).to_owned(),
+            name(&call.state),
             or_absent(call.status_code, |code| code.to_string()),
             or_absent(call.setup_ms, duration),
             or_absent(call.duration_ms, duration),

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::calls::{limit, list};
 use super::table::{Column, Table};
-use super::text::{address, duration, moments, or_absent, printable};
+use super::text::{address, duration, moments, name, or_absent, printable};
 use super::{Daemon, Style};
-use crate::control::{Ask, Filter};
-use crate::report::{Registration, RegistrationState};
+use crate::control::{Ask, Filter, REGISTRATION_STATES};
+use crate::report::Registration;
 
 #[derive(Debug, Args)]
 pub(super) struct Registrations {
@@ -20,7 +20,7 @@ pub(super) struct Registrations {
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
     /// Only registrations in this state.
-    #[arg(long, value_parser = ["trying", "challenged", "registered", "unregistered", "failed", "timed_out"])]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(REGISTRATION_STATES))]
     state: Option<String>,
     /// Only the registration with this Call-ID.
     #[arg(long, value_name = "ID")]
@@ -49,18 +49,6 @@ impl Registrations {
     }
 }
 
-/// The name of a state, as in JSON.
-fn state(state: RegistrationState) -> &'static str {
-    match state {
-        RegistrationState::Trying => "trying",
-        RegistrationState::Challenged => "challenged",
-        RegistrationState::Registered => "registered",
-        RegistrationState::Unregistered => "unregistered",
-        RegistrationState::Failed => "failed",
-        RegistrationState::TimedOut => "timed_out",
-    }
-}
-
 /// Registrations for people.
 pub(super) fn table(registrations: &[Registration], style: Style) -> String {
     const COLUMNS: &[Column] = &[
@@ -68,16 +56,16 @@ pub(super) fn table(registrations: &[Registration], style: Style) -> String {
         Column::Word("STATE"),
         Column::Figure("CODE"),
         Column::Figure("EXPIRES"),
-        Column::Long("ADDRESS"),
-        Column::Long("CONTACT"),
-        Column::Long("SOURCE"),
+        Column::Long("ADDRESS", 20),
+        Column::Long("CONTACT", 20),
+        Column::Long("SOURCE", 21),
     ];
     let mut table = Table::new(COLUMNS).colouring("STATE");
     let starts = moments(registrations.iter().map(|one| one.start));
     for (one, start) in registrations.iter().zip(starts) {
         table.row([
             start,
-            state(one.state).to_owned(),
+            name(&one.state),
             or_absent(one.status_code, |code| code.to_string()),
             or_absent(one.expires_s, |seconds| duration(f64::from(seconds) * 1000.0)),
             address(&one.aor),

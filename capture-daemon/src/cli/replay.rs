@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use super::text::{bytes, count, duration, moment};
+use super::text::{bytes, count, duration, list, moment};
 use super::{Style, calls, registrations, streams};
 use crate::config::{Config, load};
 use crate::report::Document;
@@ -39,7 +39,7 @@ impl Replay {
 
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         self.configuration()?;
-        bail!("{}: this build reads no capture files", self.files[0].display())
+        bail!("{} files: this build reads no capture files", self.files.len())
     }
 }
 
@@ -56,14 +56,13 @@ pub fn summary(document: &Document, style: Style) -> String {
         ));
     }
     text.push('\n');
-    text.push_str(&sip(document));
+    text.push_str(&sip(document, style));
     if !document.drops.is_empty() {
-        let drops: Vec<String> = document
+        let drops = document
             .drops
             .iter()
-            .map(|(reason, frames)| format!("{reason} {}", count(*frames)))
-            .collect();
-        text.push_str(&format!("Dropped: {}\n", drops.join(", ")));
+            .map(|(reason, frames)| format!("{reason} {}", count(*frames)));
+        text.push_str(&list("Dropped: ", drops, style.width));
     }
     let parts = [
         ("Calls", document.calls.len(), calls::table(&document.calls, style)),
@@ -84,15 +83,17 @@ pub fn summary(document: &Document, style: Style) -> String {
     text
 }
 
-fn sip(document: &Document) -> String {
+fn sip(document: &Document, style: Style) -> String {
     let sip = &document.sip;
-    let requests = sip.requests.iter().map(|(method, n)| format!("{method} {}", count(*n)));
-    let responses = sip.responses.iter().map(|(code, n)| format!("{code} {}", count(*n)));
-    let kinds: Vec<String> = requests.chain(responses).collect();
-    let mut line = format!("SIP: {} messages", count(sip.messages));
-    if !kinds.is_empty() {
-        line.push_str(&format!(": {}", kinds.join(", ")));
+    let mut text = format!(
+        "SIP: {} messages, {} malformed\n",
+        count(sip.messages),
+        count(sip.malformed)
+    );
+    if sip.messages > 0 {
+        let requests = sip.requests.iter().map(|(method, n)| format!("{method} {}", count(*n)));
+        let responses = sip.responses.iter().map(|(code, n)| format!("{code} {}", count(*n)));
+        text.push_str(&list("     ", requests.chain(responses), style.width));
     }
-    line.push_str(&format!("; {} malformed\n", count(sip.malformed)));
-    line
+    text
 }

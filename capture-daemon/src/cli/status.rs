@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::table::{Column, Table};
-use super::text::{bytes, count, duration, moment, or_absent, printable};
+use super::text::{bytes, count, duration, list, moment, or_absent, printable};
 use super::{Daemon, Style};
-use crate::control::{self, Ask, Lane, Obtained, SpoolStatus, Tally};
+use crate::control::{self, Ask, ControlCounts, InterfaceCounters, Lane, Obtained, SpoolStatus, Tally};
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -29,8 +29,8 @@ fn text(status: &control::Status, style: Style) -> String {
         lanes(&status.lanes, style),
         stages(status, style),
         tables(status, style),
-        traffic(status),
-        spool(&status.spool),
+        traffic(status, style),
+        spool(&status.spool) + &clients(&status.control),
     ]
     .join("\n")
 }
@@ -44,15 +44,29 @@ fn why(obtained: &Obtained) -> String {
 }
 
 fn daemon(status: &control::Status) -> String {
+    let InterfaceCounters {
+        rx_packets,
+        rx_bytes,
+        rx_errors,
+        rx_dropped,
+        rx_missed_errors,
+    } = status.interface_counters;
     format!(
-        "siphon {}, pid {}, up {} since {} UTC\ncapturing on {}, mode {}, attached {}\n",
+        "siphon {}, pid {}, up {} since {} UTC\n\
+         capturing on {}, mode {}, attached {}\n\
+         interface received {} frames, {}; {} errors, {} dropped, {} missed\n",
         status.version,
         status.pid,
         duration(status.uptime_s * 1000.0),
         moment(status.started),
         status.interface,
         status.mode,
-        why(&status.attach)
+        why(&status.attach),
+        count(rx_packets),
+        bytes(rx_bytes),
+        count(rx_errors),
+        count(rx_dropped),
+        count(rx_missed_errors)
     )
 }
 
@@ -67,7 +81,7 @@ fn lanes(lanes: &[Lane], style: Style) -> String {
         Column::Figure("RING FULL"),
         Column::Figure("NO BUFFER"),
         Column::Figure("STREAMS"),
-        Column::Long("PAGES"),
+        Column::Word("PAGES"),
     ];
     let mut table = Table::new(COLUMNS);
     for lane in lanes {
@@ -98,18 +112,12 @@ fn lanes(lanes: &[Lane], style: Style) -> String {
     text
 }
 
-/// Counts by name on a line; a dash where there are none.
-fn list(tally: &Tally) -> String {
-    let parts: Vec<String> = tally
+/// Counts by name, those that are not 0.
+fn counts(tally: &Tally) -> impl Iterator<Item = String> {
+    tally
         .iter()
         .filter(|(_, n)| **n > 0)
         .map(|(name, n)| format!("{} {}", printable(name), count(*n)))
-        .collect();
-    if parts.is_empty() {
-        "-".to_owned()
-    } else {
-        parts.join(", ")
-    }
 }
 
 fn stages(status: &control::Status, style: Style) -> String {
@@ -120,16 +128,9 @@ fn stages(status: &control::Status, style: Style) -> String {
         Column::Figure("QUEUED"),
         Column::Figure("DROPPED"),
         Column::Word("ADDS UP"),
-        Column::Long("OF THAT"),
     ];
     let mut table = Table::new(COLUMNS).colouring("ADDS UP");
     for (name, stage) in status.identity.stages() {
-        let of_that: Tally = stage
-            .passed
-            .iter()
-            .chain(&stage.dropped)
-            .map(|(name, n)| (name.clone(), *n))
-            .collect();
         table.row([
             name.to_owned(),
             count(stage.seen),
@@ -137,10 +138,17 @@ fn stages(status: &control::Status, style: Style) -> String {
             count(stage.queued),
             count(stage.dropped.values().sum()),
             if stage.holds { "yes" } else { "no" }.to_owned(),
-            list(&of_that),
         ]);
     }
-    table.render(style)
+    let mut text = table.render(style);
+    for (name, stage) in status.identity.stages() {
+        for (what, tally) in [("passed", &stage.passed), ("dropped", &stage.dropped)] {
+            if tally.values().any(|n| *n > 0) {
+                text.push_str(&list(&format!("{name} {what}: "), counts(tally), style.width));
+            }
+        }
+    }
+    text
 }
 
 fn tables(status: &control::Status, style: Style) -> String {
@@ -162,22 +170,24 @@ fn tables(status: &control::Status, style: Style) -> String {
     table.render(style)
 }
 
-fn traffic(status: &control::Status) -> String {
+fn traffic(status: &control::Status, style: Style) -> String {
     let sip = &status.sip;
     let responses: Tally = sip.responses.iter().map(|(code, n)| (code.to_string(), *n)).collect();
-    format!(
-        "SIP            {} messages, {} malformed\n\
-         requests       {}\n\
-         responses      {}\n\
-         calls          {}\n\
-         registrations  {}\n",
+    let mut text = format!(
+        "SIP            {} messages, {} malformed\n",
         count(sip.messages),
-        count(sip.malformed),
-        list(&sip.requests),
-        list(&responses),
-        list(&status.calls.states),
-        list(&status.registrations)
-    )
+        count(sip.malformed)
+    );
+    for (heading, tally) in [
+        ("requests       ", &sip.requests),
+        ("responses      ", &responses),
+        ("calls          ", &status.calls.states),
+        ("call results   ", &status.calls.results),
+        ("registrations  ", &status.registrations),
+    ] {
+        text.push_str(&list(heading, counts(tally), style.width));
+    }
+    text
 }
 
 fn spool(spool: &SpoolStatus) -> String {
@@ -201,5 +211,28 @@ fn spool(spool: &SpoolStatus) -> String {
         bytes(spool.files_bytes),
         bytes(spool.disk_free_bytes),
         bytes(spool.disk_size_bytes)
+    )
+}
+
+fn clients(control: &ControlCounts) -> String {
+    let ControlCounts {
+        clients,
+        accepted,
+        busy,
+        requests,
+        refused,
+        timed_out,
+        not_reading,
+    } = *control;
+    format!(
+        "clients        {} connected, {} accepted, {} turned away, {} too slow to ask, {} too slow to read\n\
+         their asks     {}, {} refused\n",
+        count(clients),
+        count(accepted),
+        count(busy),
+        count(timed_out),
+        count(not_reading),
+        count(requests),
+        count(refused)
     )
 }

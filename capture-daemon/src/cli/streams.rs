@@ -54,13 +54,13 @@ pub(super) fn table(streams: &[Stream], style: Style) -> String {
     const COLUMNS: &[Column] = &[
         Column::Word("START UTC"),
         Column::Word("SSRC"),
-        Column::Long("FROM"),
-        Column::Long("TO"),
+        Column::Long("FROM", 21),
+        Column::Long("TO", 21),
         Column::Word("CODEC"),
         Column::Figure("PACKETS"),
         Column::Figure("LOST"),
         Column::Figure("JITTER"),
-        Column::Long("CALL-ID"),
+        Column::Long("CALL-ID", 8),
     ];
     let mut table = Table::new(COLUMNS);
     let starts = moments(streams.iter().map(|stream| stream.start));

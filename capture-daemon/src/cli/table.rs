@@ -6,8 +6,8 @@ use super::Style;
 
 /// Spaces between columns.
 const GAP: usize = 2;
-/// A column that gives way keeps this much.
-const LEAST: usize = 8;
+/// What is left of a column that gave way to the last.
+const STUMP: usize = 8;
 
 /// How a column behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +16,14 @@ pub(super) enum Column {
     Word(&'static str),
     /// Figures: to the right, whole.
     Figure(&'static str),
-    /// Long words: to the left, cut where there is no room.
-    Long(&'static str),
+    /// Long words: to the left, cut where there is no room, but below this width only when nothing else helps.
+    Long(&'static str, usize),
 }
 
 impl Column {
     fn head(self) -> &'static str {
         match self {
-            Self::Word(head) | Self::Figure(head) | Self::Long(head) => head,
+            Self::Word(head) | Self::Figure(head) | Self::Long(head, _) => head,
         }
     }
 }
@@ -109,15 +109,20 @@ impl Table {
         }
         let gaps = GAP * widths.len().saturating_sub(1);
         let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(room);
-        while over > 0 {
-            let widest = widths
-                .iter_mut()
-                .zip(self.columns)
-                .filter(|(width, column)| matches!(column, Column::Long(_)) && **width > LEAST)
-                .max_by_key(|(width, _)| **width);
-            let Some((width, _)) = widest else { break };
-            *width -= 1;
-            over -= 1;
+        for last_resort in [false, true] {
+            while over > 0 {
+                let widest = widths
+                    .iter_mut()
+                    .zip(self.columns)
+                    .filter(|(width, column)| match column {
+                        Column::Long(_, least) => **width > if last_resort { STUMP } else { *least },
+                        Column::Word(_) | Column::Figure(_) => false,
+                    })
+                    .max_by_key(|(width, _)| **width);
+                let Some((width, _)) = widest else { break };
+                *width -= 1;
+                over -= 1;
+            }
         }
         widths
     }
@@ -140,8 +145,8 @@ mod tests {
     const COLUMNS: &[Column] = &[
         Column::Word("STATE"),
         Column::Figure("N"),
-        Column::Long("NAME"),
-        Column::Long("ID"),
+        Column::Long("NAME", 12),
+        Column::Long("ID", 8),
     ];
 
     fn table() -> Table {
@@ -172,9 +177,9 @@ mod tests {
         );
         assert_eq!(
             table().render(style(44)),
-            "STATE         N  NAME          ID\n\
-             answered      7  short         abcdefghijklm…\n\
-             failed    1,000  a name that…  -\n"
+            "STATE         N  NAME           ID\n\
+             answered      7  short          abcdefghijk…\n\
+             failed    1,000  a name that …  -\n"
         );
     }
 

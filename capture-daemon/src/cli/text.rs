@@ -1,5 +1,8 @@
 //! How single figures look to people.
 
+use serde::Serialize;
+use serde_json::Value;
+
 use crate::time::Timestamp;
 
 /// What stands where there is nothing.
@@ -62,6 +65,14 @@ pub(super) fn or_absent<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> 
     value.map_or_else(|| ABSENT.to_owned(), show)
 }
 
+/// The name of a state, as in JSON.
+pub(super) fn name(state: &impl Serialize) -> String {
+    match serde_json::to_value(state) {
+        Ok(Value::String(name)) => name,
+        _ => ABSENT.to_owned(),
+    }
+}
+
 /// A URI without its scheme and parameters: `1001@example.org`.
 pub(super) fn address(uri: &str) -> String {
     let rest = ["sip:", "sips:", "tel:"]
@@ -93,6 +104,37 @@ pub(super) fn moments(times: impl Iterator<Item = Timestamp>) -> Vec<String> {
     full.into_iter()
         .map(|one| one.get(from..).unwrap_or(&one).to_owned())
         .collect()
+}
+
+/// A heading and a list behind it, broken between its parts where a line would be too long.
+pub(super) fn list(heading: &str, parts: impl Iterator<Item = String>, width: usize) -> String {
+    let indent = " ".repeat(heading.chars().count());
+    let mut text = heading.to_owned();
+    let mut line = indent.len();
+    let mut empty = true;
+    for part in parts {
+        let length = part.chars().count();
+        if !empty {
+            text.push(',');
+            // The space before the part and the comma behind it.
+            if line + length + 3 > width {
+                text.push('\n');
+                text.push_str(&indent);
+                line = indent.len();
+            } else {
+                text.push(' ');
+                line += 2;
+            }
+        }
+        text.push_str(&part);
+        line += length;
+        empty = false;
+    }
+    if empty {
+        text.push_str(ABSENT);
+    }
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]
@@ -133,6 +175,14 @@ mod tests {
     fn addresses_lose_what_is_the_same_everywhere() {
         let uris = ["sip:a@b;user=phone", "tel:+4921", "a@b", "sip:\u{1b}[31m@b"].map(address);
         assert_eq!(uris, ["a@b", "+4921", "a@b", "\u{fffd}[31m@b"]);
+    }
+
+    #[test]
+    fn lists_break_between_their_parts() {
+        let parts = |n: usize| (0..n).map(|part| format!("part {part}"));
+        assert_eq!(list("of: ", parts(0), 20), "of: -\n");
+        assert_eq!(list("of: ", parts(2), 20), "of: part 0, part 1\n");
+        assert_eq!(list("of: ", parts(3), 19), "of: part 0, part 1,\n    part 2\n");
     }
 
     #[test]

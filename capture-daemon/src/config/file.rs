@@ -1,13 +1,25 @@
 //! The configuration file: read with every problem named by line, and written with every key explained.
 
+#![deny(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a file is whatever was written into it"
+)]
+
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 use super::Config;
 use super::keys::{KEYS, Key, SECTIONS};
+
+/// Bytes of the longest file that is read; the default one has some 5,000.
+const LONGEST: u64 = 1 << 20;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -70,14 +82,24 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
         path: path.to_owned(),
         problems,
     };
-    let bytes = std::fs::read(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
+        .map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(wrong(vec![Problem {
+            line: None,
+            key: None,
+            message: format!("longer than {LONGEST} bytes: not a configuration"),
+        }]));
+    }
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         wrong(vec![Problem {
-            line: Some(1 + newlines(before)),
+            line: Some(Lines::of(before).line(before.len())),
             key: None,
             message: "not UTF-8".to_owned(),
         }])
@@ -90,58 +112,74 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 /// # Errors
 /// Everything that is wrong with it, in order of the lines.
 pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+    let lines = Lines::of(text.as_bytes());
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(errors.iter().map(|error| syntax(text, error)).collect());
+        return Err(errors.iter().map(|error| syntax(&lines, error)).collect());
     }
     let mut reading = Reading {
-        text,
+        lines,
         config: Config::default(),
-        lines: HashMap::new(),
+        set: HashMap::new(),
         problems: Vec::new(),
     };
     reading.document(document.get_ref());
     reading.finish()
 }
 
-fn newlines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+/// Where the lines of a text end.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &[u8]) -> Self {
+        let newlines = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        Self(newlines.map(|(at, _)| at).collect())
+    }
+
+    /// The line, from 1, of the byte at `offset`.
+    fn line(&self, offset: usize) -> usize {
+        1 + self.0.partition_point(|newline| *newline < offset)
+    }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    1 + newlines(text.as_bytes().get(..offset).unwrap_or(text.as_bytes()))
-}
-
-fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+fn syntax(lines: &Lines, error: &toml::de::Error) -> Problem {
     Problem {
-        line: error.span().map(|span| line_of(text, span.start)),
+        line: error.span().map(|span| lines.line(span.start)),
         key: None,
         message: error.message().replace('\n', ", "),
     }
 }
 
+/// Length of a name from the file that is looked at or repeated; a longer one is a mistake of another kind.
+const NAME: usize = 64;
+
+fn shortened(name: &str) -> String {
+    name.chars().take(NAME).collect()
+}
+
 /// The nearest of `names`, where one is near enough to have been meant.
 fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = shortened(wrong);
     names
-        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .map(|name| (strsim::jaro_winkler(&wrong, name), name))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, name)| name)
 }
 
-struct Reading<'a> {
-    text: &'a str,
+struct Reading {
+    lines: Lines,
     config: Config,
     /// Line of each key the file sets, by `section.name`.
-    lines: HashMap<String, usize>,
+    set: HashMap<String, usize>,
     problems: Vec<Problem>,
 }
 
-impl Reading<'_> {
+impl Reading {
     fn document(&mut self, document: &DeTable<'_>) {
         for (name, value) in document {
             let section = name.get_ref().as_ref();
-            let line = line_of(self.text, name.span().start);
+            let line = self.lines.line(name.span().start);
             if !SECTIONS.iter().any(|(known, _)| *known == section) {
                 let message = unknown_section(section);
                 self.wrong(line, None, message);
@@ -155,14 +193,14 @@ impl Reading<'_> {
 
     fn section(&mut self, section: &str, table: &DeTable<'_>) {
         for (name, value) in table {
-            let line = line_of(self.text, name.span().start);
+            let line = self.lines.line(name.span().start);
             let name = name.get_ref().as_ref();
-            let path = format!("{section}.{name}");
+            let path = format!("{section}.{}", shortened(name));
             match KEYS.iter().find(|key| key.section == section && key.name == name) {
                 None => self.wrong(line, Some(path), unknown_key(section, name)),
                 Some(key) => match (key.read)(&mut self.config, value.get_ref()) {
                     Ok(()) => {
-                        self.lines.insert(path, line);
+                        self.set.insert(path, line);
                     }
                     Err(message) => self.wrong(line, Some(path), message),
                 },
@@ -180,7 +218,7 @@ impl Reading<'_> {
 
     fn finish(mut self) -> Result<Config, Vec<Problem>> {
         for mut problem in self.config.problems() {
-            problem.line = problem.key.as_ref().and_then(|key| self.lines.get(key)).copied();
+            problem.line = problem.key.as_ref().and_then(|key| self.set.get(key)).copied();
             self.problems.push(problem);
         }
         if self.problems.is_empty() {
@@ -189,11 +227,6 @@ impl Reading<'_> {
         self.problems.sort_by_key(|problem| problem.line);
         Err(self.problems)
     }
-}
-
-/// Length of a name from the file that an error repeats; the rest is of no use to the reader.
-fn shortened(name: &str) -> String {
-    name.chars().take(64).collect()
 }
 
 fn unknown_section(section: &str) -> String {

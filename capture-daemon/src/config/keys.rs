@@ -4,7 +4,8 @@
 use toml::de::DeValue;
 
 use super::Config;
-use super::value::{Address, Choice, Count, Cpus, Flag, Kind, Octal, Path, PortRanges, Ports, Size, Span, Text};
+use super::lists::{Cpus, PortRanges, Ports};
+use super::value::{Address, Choice, Count, Flag, Kind, Octal, Path, Size, Span, Text};
 
 /// One key.
 pub(super) struct Key {

@@ -1,11 +1,12 @@
 //! The configuration: one TOML file, every key with a default, unknown keys refused.
 //!
-//! The structs are here. What a key is called, says and looks like is in `keys`, how a value is read in `value`, what
+//! The structs are here. What a key is called, says and looks like is in `keys`, how a value is read in `value` and `lists`, what
 //! must hold between values in `check`, and the file itself in `file`.
 
 mod check;
 mod file;
 mod keys;
+mod lists;
 #[cfg(test)]
 mod tests;
 mod value;

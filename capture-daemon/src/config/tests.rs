@@ -1,10 +1,13 @@
 //! The configuration file: what it takes, what it refuses and in which words.
 
-use proptest::prelude::*;
+use std::time::Duration;
 
-use super::Config;
-use super::file::{default_file, parse};
+use proptest::prelude::*;
+use toml::de::DeTable;
+
+use super::file::{default_file, load, parse};
 use super::keys::KEYS;
+use super::{Config, PortRange};
 
 /// Problems as a user reads them.
 fn problems(text: &str) -> Vec<String> {
@@ -201,9 +204,50 @@ fn syntax_errors_name_every_line() {
     assert_eq!(duplicate, ["3: duplicate key"]);
 }
 
+#[test]
+fn depth_and_length_are_bounded() {
+    assert!(!problems(&format!("x = {}", "[".repeat(100_000))).is_empty());
+    let long = format!("[log]\n{} = 1\n", "k".repeat(100_000));
+    assert_eq!(
+        problems(&long),
+        [format!("2: log.{}: unknown key; [log] has filter", "k".repeat(64))]
+    );
+    let error = load(std::path::Path::new("/dev/zero")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/dev/zero: longer than 1048576 bytes: not a configuration"
+    );
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,200}|(\\[?(capture|spool|log)\\]?|[a-z_]{1,12} ?= ?(\"[0-9a-z]*\"|-?[0-9]{1,30}|\\[[^\\n]*)|\\n){0,20}") {
         let _ = parse(&text);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(
+        bytes in any::<u64>(),
+        millis in 0..u64::MAX / 1_000_000,
+        bits in 0u32..=0o777,
+        text in any::<String>(),
+        ports in proptest::collection::vec(1u16.., 0..5),
+        ends in proptest::collection::vec((1u16.., 1u16..), 0..5),
+    ) {
+        let mut config = Config::default();
+        config.spool.max_total = bytes;
+        config.spool.max_age = Duration::from_millis(millis);
+        config.control.mode = bits;
+        config.spool.template = text;
+        config.capture.sip_ports = ports;
+        config.capture.media_ports =
+            ends.iter().map(|(one, other)| PortRange { first: *one.min(other), last: *one.max(other) }).collect();
+        for key in KEYS {
+            let line = format!("key = {}", (key.write)(&config));
+            let document = DeTable::parse(&line).unwrap();
+            let mut read = Config::default();
+            (key.read)(&mut read, document.get_ref().get("key").unwrap().get_ref()).unwrap();
+            prop_assert_eq!((key.write)(&read), (key.write)(&config), "{}", key.name);
+        }
     }
 }

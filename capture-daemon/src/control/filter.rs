@@ -28,10 +28,25 @@ pub struct Page<T> {
     pub items: Vec<T>,
 }
 
-/// Whether `name` names a variant of `S`.
-pub(super) fn is_state<S: DeserializeOwned>(name: &str) -> bool {
-    parsed::<S>(name).is_some()
-}
+/// Names of [`CallState`].
+pub const CALL_STATES: &[&str] = &[
+    "trying",
+    "ringing",
+    "answered",
+    "ended",
+    "failed",
+    "cancelled",
+    "timed_out",
+];
+/// Names of [`RegistrationState`].
+pub const REGISTRATION_STATES: &[&str] = &[
+    "trying",
+    "challenged",
+    "registered",
+    "unregistered",
+    "failed",
+    "timed_out",
+];
 
 fn parsed<S: DeserializeOwned>(name: &str) -> Option<S> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
@@ -75,5 +90,23 @@ impl Filter {
             total: total as u64,
             items,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_the_states_are_those_of_the_report() {
+        // serde's error for a name that is none lists those there are.
+        let listed = |error: serde_json::Error| -> Vec<String> {
+            let text = error.to_string();
+            text.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+        };
+        let of_calls = serde_json::from_str::<CallState>("\"?\"").unwrap_err();
+        assert_eq!(listed(of_calls), CALL_STATES);
+        let of_registrations = serde_json::from_str::<RegistrationState>("\"?\"").unwrap_err();
+        assert_eq!(listed(of_registrations), REGISTRATION_STATES);
     }
 }

@@ -2,6 +2,7 @@
 //! on the control thread's runtime.
 
 use std::future::Future;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,15 +141,18 @@ impl Server {
     }
 }
 
-/// Tells a client that there are too many. Its buffer is empty, so one short write without waiting suffices.
+/// Tells a client that there are too many. Its buffer is empty, so one short write without waiting suffices; the
+/// runtime is left out of it, as it does not know yet that the client can be written to.
 fn turn_away(client: UnixStream, max_clients: usize) {
     let refusal = Refusal::new(
         Code::Busy,
         format!("{max_clients} clients are connected, as many as control.max_clients allows"),
     );
     let line = error_line(&serde_json::Value::Null, &refusal);
-    if let Err(error) = client.try_write(line.as_bytes()) {
+    let told = client
+        .into_std()
+        .and_then(|mut client| client.write_all(line.as_bytes()));
+    if let Err(error) = told {
         tracing::debug!("turning a client of the control socket away: {error}");
     }
-    drop(client);
 }

@@ -7,27 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::glossary as m;
-use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
-
-/// States of a call, so that a state nobody is in any more reads 0.
-const CALL_STATES: &[&str] = &[
-    "trying",
-    "ringing",
-    "answered",
-    "ended",
-    "failed",
-    "cancelled",
-    "timed_out",
-];
-/// States of a registration.
-const REGISTRATION_STATES: &[&str] = &[
-    "trying",
-    "challenged",
-    "registered",
-    "unregistered",
-    "failed",
-    "timed_out",
-];
+use crate::control::{
+    CALL_STATES, Health, InterfaceCounters, Lane, LaneSpool, Light, REGISTRATION_STATES, SocketCounts, SpoolStatus,
+    Status, Tally,
+};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -164,6 +147,7 @@ fn stages(status: &Status) {
     }
 }
 
+/// Sets every state, so that one nobody is in any more reads 0.
 fn by_state(metric: &m::Metric, states: &[&str], counts: &Tally) {
     for state in states {
         metric.set(&[state], counts.get(*state).copied().unwrap_or(0));

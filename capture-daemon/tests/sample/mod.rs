@@ -8,6 +8,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -253,6 +254,28 @@ pub fn status() -> Status {
             not_reading: 1,
         },
     }
+}
+
+/// Holds `actual` against a file beside the tests. `SIPHON_BLESS=1` writes the file instead, for review in its diff.
+pub fn assert_is_file(name: &str, actual: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    if std::env::var_os("SIPHON_BLESS").is_some() {
+        std::fs::write(&path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(actual, expected, "{name}; SIPHON_BLESS=1 writes it anew");
+}
+
+/// Says that a test cannot run; a failure where SIPHON_REQUIRE=1 demands every test.
+pub fn skip(test: &str, reason: &str) {
+    assert!(
+        std::env::var_os("SIPHON_REQUIRE").is_none_or(|value| value != "1"),
+        "{test} is required and cannot run: {reason}"
+    );
+    // Straight to the stream: libtest captures what eprintln writes.
+    std::io::stderr()
+        .write_all(format!("SKIPPED {test}: {reason}\n").as_bytes())
+        .unwrap();
 }
 
 /// A sensor that answers with the above.
