@@ -1,2 +1,18 @@
-//! Types the kernel program and the daemon share.
+//! What the kernel program and the daemon share: the types that cross between them, and the walk through a frame's
+//! headers, which runs in the kernel and is tested here on the host.
+
 #![no_std]
+
+pub mod classify;
+pub mod headers;
+pub mod meta;
+pub mod ports;
+pub mod settings;
+pub mod verdict;
+
+pub use classify::{FragmentKey, Tables, classify};
+pub use headers::Bytes;
+pub use meta::FrameMeta;
+pub use ports::{PortFlags, PortTable};
+pub use settings::{Mode, Settings};
+pub use verdict::{Fate, Verdict, VerdictCount};

@@ -11,5 +11,9 @@ pub mod outcome;
 pub mod report;
 pub mod time;
 
+// Live capture: the rings of the interface's queues, and the kernel program that fills them.
+pub mod program;
+pub mod xsk;
+
 // The engine, from the frame upwards.
 pub mod net;

@@ -1,0 +1,123 @@
+//! What the kernel program does with a frame and why: exactly one verdict each.
+
+/// Declares the verdicts once: number, fate, label and meaning.
+macro_rules! verdicts {
+    ($($(#[$doc:meta])* $variant:ident = $fate:ident $label:literal,)+) => {
+        /// Where a frame ended in the kernel program: the index of its counter and the label of its metric.
+        /// `seen = captured + filtered + dropped` holds because every frame adds to one counter only.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        pub enum Verdict { $($(#[$doc])* $variant,)+ }
+
+        impl Verdict {
+            /// Every verdict, in order of number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name in metrics and JSON, unique within its fate.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+
+            /// What becomes of the frame.
+            #[inline(always)]
+            pub const fn fate(self) -> Fate {
+                match self { $(Self::$variant => Fate::$fate,)+ }
+            }
+
+            /// The verdict with this number.
+            pub const fn from_number(number: u32) -> Option<Self> {
+                $(if number == Self::$variant as u32 { return Some(Self::$variant); })+
+                None
+            }
+        }
+    };
+}
+
+/// What becomes of a frame in the kernel program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// It went to the socket of its queue.
+    Captured,
+    /// It was none of what the configuration wants.
+    Filtered,
+    /// It may have been wanted and was lost.
+    Dropped,
+}
+
+impl Fate {
+    /// The name in metrics and JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Captured => "captured",
+            Self::Filtered => "filtered",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+verdicts! {
+    /// UDP or TCP from or to a SIP port.
+    Sip = Captured "sip",
+    /// UDP from or to a media port.
+    Media = Captured "media",
+    /// First fragment of a wanted datagram.
+    FragmentFirst = Captured "fragment_first",
+    /// Later fragment of a wanted datagram.
+    FragmentLater = Captured "fragment_later",
+    /// Later fragment of a datagram whose first was not seen: it may come behind this one, or by another way.
+    FragmentUnknown = Captured "fragment_unknown",
+    /// No IP: ARP, LLDP, spanning tree and the like.
+    NotIp = Filtered "not_ip",
+    /// IP, but neither UDP nor TCP.
+    OtherProtocol = Filtered "other_protocol",
+    /// UDP or TCP between ports nobody wants.
+    OtherPorts = Filtered "other_ports",
+    /// Later fragment of a datagram that is not wanted.
+    FragmentUnwanted = Filtered "fragment_unwanted",
+    /// Shorter than its Ethernet or VLAN header.
+    LinkMalformed = Dropped "link_malformed",
+    /// More VLAN tags than the program follows.
+    VlanDepth = Dropped "vlan_depth",
+    /// An IP header that is cut short or contradicts itself.
+    IpMalformed = Dropped "ip_malformed",
+    /// More IPv6 extension headers than the program follows.
+    ExtensionDepth = Dropped "extension_depth",
+    /// A datagram that ends before its ports.
+    TransportMalformed = Dropped "transport_malformed",
+    /// Wanted, but its queue has no socket.
+    NoSocket = Dropped "no_socket",
+}
+
+/// One verdict's counters on one CPU, as they stand in the program's per-CPU array.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct VerdictCount {
+    /// Frames.
+    pub frames: u64,
+    /// Bytes of those frames, from the Ethernet header on, without the checksum behind them.
+    pub bytes: u64,
+}
+
+const _: () = assert!(size_of::<VerdictCount>() == 16);
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_indices_and_labels_tell_verdicts_apart() {
+        let mut labels = HashSet::new();
+        for (index, verdict) in Verdict::ALL.iter().enumerate() {
+            assert_eq!(*verdict as usize, index);
+            assert_eq!(Verdict::from_number(index as u32), Some(*verdict));
+            assert!(labels.insert((verdict.fate().label(), verdict.label())));
+        }
+        assert_eq!(Verdict::from_number(Verdict::COUNT as u32), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! The interface to capture on, as the kernel shows it: index, queues, addresses, counters.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::{OpenError, ReadError};
+use crate::xsk::lane::Port;
+use crate::xsk::sys::{self, InterfaceAddress};
+
+/// Where the kernel shows interfaces (Documentation/ABI/testing/sysfs-class-net).
+const CLASS_NET: &str = "/sys/class/net";
+
+/// Interfaces on top of each other that are looked at: bridge, bond, VLAN, macvlan and their stacks.
+const MAX_UPPER: usize = 64;
+
+/// An interface of this network namespace.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    port: Port,
+    queues: u32,
+}
+
+impl Interface {
+    /// Looks an interface up by its name.
+    ///
+    /// # Errors
+    /// When there is none, or /sys/class/net does not show it: /sys may belong to another network namespace.
+    pub fn find(name: &str) -> Result<Self, OpenError> {
+        let ifindex = index(name).map_err(|source| OpenError::NoInterface {
+            interface: name.to_owned(),
+            source,
+        })?;
+        let directory = Path::new(CLASS_NET).join(name);
+        let mtu = u32::try_from(number(&directory.join("mtu"))?).unwrap_or(u32::MAX);
+        Ok(Self {
+            port: Port {
+                name: name.to_owned(),
+                ifindex,
+                mtu,
+            },
+            queues: count_queues(&directory.join("queues"))?,
+        })
+    }
+
+    /// What a lane has to know of it.
+    pub fn port(&self) -> &Port {
+        &self.port
+    }
+
+    /// Its rx queues.
+    pub fn queues(&self) -> u32 {
+        self.queues
+    }
+
+    /// An address the host lives at through this interface: its own, or one of an interface on top of it (a bridge, bond,
+    /// VLAN or macvlan over it). IPv6 link-local addresses do not count: the kernel gives one to every interface that
+    /// comes up.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn own_address(&self) -> Result<Option<InterfaceAddress>, OpenError> {
+        let carriers = with_uppers(Path::new(CLASS_NET), &self.port.name);
+        let addresses = sys::interface_addresses().map_err(OpenError::Addresses)?;
+        Ok(addresses
+            .into_iter()
+            .find(|found| carriers.contains(&found.interface) && counts(found)))
+    }
+
+    /// What the interface counts.
+    ///
+    /// # Errors
+    /// When a file cannot be read: the interface is gone.
+    pub fn counters(&self) -> Result<InterfaceCounters, ReadError> {
+        InterfaceCounters::read(&Path::new(CLASS_NET).join(&self.port.name).join("statistics"))
+    }
+}
+
+/// Declares the counters once: field, and file of the same name.
+macro_rules! interface_counters {
+    ($($(#[$doc:meta])* $field:ident,)+) => {
+        /// What an interface counts by itself (Documentation/networking/statistics.rst): frames among it that never
+        /// reached the program.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct InterfaceCounters { $($(#[$doc])* pub $field: u64,)+ }
+
+        impl InterfaceCounters {
+            fn read(directory: &Path) -> Result<Self, ReadError> {
+                Ok(Self { $($field: number(&directory.join(stringify!($field)))?,)+ })
+            }
+
+            /// Every counter with its name.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field),)+].into_iter()
+            }
+        }
+    };
+}
+
+interface_counters! {
+    /// Frames received.
+    rx_packets,
+    /// Bytes received.
+    rx_bytes,
+    /// Bad frames.
+    rx_errors,
+    /// Frames dropped for want of room, such as in a veth's ring.
+    rx_dropped,
+    /// Frames the NIC dropped because the host did not take them in time.
+    rx_missed_errors,
+    /// Frames lost in the NIC's FIFO.
+    rx_fifo_errors,
+    /// Frames longer than a receive buffer.
+    rx_over_errors,
+    /// Frames with a wrong length.
+    rx_length_errors,
+    /// Frames with a wrong checksum.
+    rx_crc_errors,
+    /// Frames not aligned to bytes.
+    rx_frame_errors,
+    /// Frames nobody asked for.
+    rx_nohandler,
+}
+
+fn index(name: &str) -> io::Result<u32> {
+    // Any socket of the namespace can be asked (netdevice(7)).
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
+}
+
+fn counts(found: &InterfaceAddress) -> bool {
+    match found.address {
+        std::net::IpAddr::V4(_) => true,
+        std::net::IpAddr::V6(address) => !address.is_unicast_link_local(),
+    }
+}
+
+/// The interface and all on top of it: `upper_NAME` links in its directory.
+fn with_uppers(class_net: &Path, name: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut next = vec![name.to_owned()];
+    while let Some(name) = next.pop() {
+        if found.len() >= MAX_UPPER || found.contains(&name) {
+            continue;
+        }
+        let entries = fs::read_dir(class_net.join(&name)).into_iter().flatten().flatten();
+        next.extend(entries.filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            name.strip_prefix("upper_").map(str::to_owned)
+        }));
+        found.insert(name);
+    }
+    found
+}
+
+/// The `rx-N` directories.
+fn count_queues(directory: &Path) -> Result<u32, ReadError> {
+    let unreadable = |source| ReadError::File {
+        path: directory.to_owned(),
+        source,
+    };
+    let mut queues = 0;
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        if entry
+            .map_err(unreadable)?
+            .file_name()
+            .to_string_lossy()
+            .starts_with("rx-")
+        {
+            queues += 1;
+        }
+    }
+    if queues == 0 {
+        return Err(unreadable(io::Error::new(io::ErrorKind::NotFound, "no rx queue")));
+    }
+    Ok(queues)
+}
+
+/// A file with one number.
+fn number(path: &PathBuf) -> Result<u64, ReadError> {
+    fs::read_to_string(path)
+        .and_then(|text| {
+            text.trim()
+                .parse()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{:?}: {error}", text.trim())))
+        })
+        .map_err(|source| ReadError::File {
+            path: path.clone(),
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_is_not_there_is_named() {
+        let error = Interface::find("no-such-if").unwrap_err().to_string();
+        assert!(error.contains("no-such-if"), "{error}");
+    }
+
+    #[test]
+    fn uppers_are_followed_through_stacks_and_circles() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, upper) in [("eth0", "bond0"), ("bond0", "br0"), ("br0", "eth0"), ("eth1", "br1")] {
+            fs::create_dir_all(root.path().join(name).join(format!("upper_{upper}"))).unwrap();
+        }
+        let found = with_uppers(root.path(), "eth0");
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["bond0", "br0", "eth0"]);
+    }
+
+    #[test]
+    fn link_local_is_no_address_of_the_host() {
+        let at = |address: &str| InterfaceAddress {
+            interface: "eth0".to_owned(),
+            address: address.parse().unwrap(),
+        };
+        assert!(counts(&at("10.0.0.1")) && counts(&at("2001:db8::1")) && counts(&at("fd00::1")));
+        assert!(!counts(&at("fe80::1")));
+    }
+
+    #[test]
+    fn a_counter_file_is_read_or_named() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("rx_packets");
+        fs::write(&file, "17\n").unwrap();
+        assert_eq!(number(&file).unwrap(), 17);
+        fs::write(&file, "x\n").unwrap();
+        assert!(number(&file).unwrap_err().to_string().contains("rx_packets"));
+        assert!(InterfaceCounters::read(root.path()).is_err());
+        for (name, _) in InterfaceCounters::default().iter() {
+            fs::write(root.path().join(name), "3\n").unwrap();
+        }
+        let counters = InterfaceCounters::read(root.path()).unwrap();
+        assert!(counters.iter().all(|(_, count)| count == 3));
+    }
+}

@@ -1,0 +1,296 @@
+//! The kernel program: loaded, told what is wanted, attached, read and detached.
+//!
+//! The order of opening: checks, load, fill the maps, attach idle (every frame goes on to the host), bind one socket per
+//! rx queue in the way the attach mode allows, arm. The order of closing: [`Program::detach`], then the lanes are drained
+//! until they are empty, then they are dropped.
+
+mod error;
+mod interface;
+mod kernel_log;
+mod object;
+mod verdicts;
+
+use std::fmt;
+
+use aya::Ebpf;
+use aya::maps::{Array, PerCpuArray, XskMap};
+use aya::programs::xdp::XdpLinkId;
+use aya::programs::{ProgramError, Xdp, XdpMode};
+use capture_common::{Mode, PortFlags, PortTable, Settings, Verdict, VerdictCount};
+
+use crate::config::{self, Attach, Bind, Capture};
+use crate::xsk::socket::Bound;
+use crate::xsk::{Lane, Membership};
+
+pub use error::{DetachError, OpenError, ReadError};
+pub use interface::{Interface, InterfaceCounters};
+pub use kernel_log::KernelLog;
+pub use object::EMBEDDED;
+pub use verdicts::Verdicts;
+
+/// How the program was attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver, before the kernel makes an skb.
+    Native,
+    /// In the stack, for drivers without XDP.
+    Generic,
+}
+
+impl fmt::Display for AttachMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        })
+    }
+}
+
+/// What was obtained from the kernel, and why not better.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obtained {
+    /// How the program was attached.
+    pub attach: AttachMode,
+    /// Why not natively.
+    pub why_not_native: Option<String>,
+    /// The queues, in order.
+    pub queues: Vec<ObtainedQueue>,
+}
+
+/// What was obtained for one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObtainedQueue {
+    /// The rx queue's number.
+    pub queue: u32,
+    /// How its socket was bound.
+    pub bound: Bound,
+    /// Whether its frames lie in huge pages.
+    pub huge_pages: bool,
+    /// Why not.
+    pub why_not_huge_pages: Option<String>,
+}
+
+/// The attached program. Dropped, it is detached.
+#[derive(Debug)]
+pub struct Program {
+    ebpf: Ebpf,
+    link: Option<XdpLinkId>,
+    interface: Interface,
+    obtained: Obtained,
+    kernel_log: Option<KernelLog>,
+    _promiscuous: Option<Membership>,
+}
+
+/// Attaches the program to the interface and binds a socket to each of its rx queues, lane by lane in order of the
+/// queues.
+///
+/// # Errors
+/// What is missing or refused, with the interface, the queue, the call and its errno. Nothing stays attached then.
+pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
+    let interface = Interface::find(&capture.interface)?;
+    refuse_to_steal(&interface, capture)?;
+    let mut ebpf = object::load(interface.queues())?;
+    write_ports(&mut ebpf, capture)?;
+    let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
+    let (link, attach, why_not_native) = attach(&mut ebpf, &interface, capture.attach)?;
+    let lanes = bind(&mut ebpf, &interface, capture, attach)?;
+    let promiscuous = capture
+        .promiscuous
+        .then(|| Membership::promiscuous(interface.port().ifindex))
+        .transpose()
+        .map_err(|source| OpenError::Promiscuous {
+            interface: capture.interface.clone(),
+            source,
+        })?;
+    arm(&mut ebpf, capture)?;
+    let obtained = Obtained {
+        attach,
+        why_not_native,
+        queues: lanes.iter().map(obtained_queue).collect(),
+    };
+    let program = Program {
+        ebpf,
+        link: Some(link),
+        interface,
+        obtained,
+        kernel_log,
+        _promiscuous: promiscuous,
+    };
+    Ok((program, lanes))
+}
+
+impl Program {
+    /// What was obtained from the kernel, and why not better.
+    pub fn obtained(&self) -> &Obtained {
+        &self.obtained
+    }
+
+    /// The counters of the program, summed over the CPUs. They can be read after the detach too.
+    ///
+    /// # Errors
+    /// The errno of bpf(2).
+    pub fn verdicts(&self) -> Result<Verdicts, ReadError> {
+        let map = self
+            .ebpf
+            .map(object::VERDICTS)
+            .ok_or(ReadError::NoMap(object::VERDICTS))?;
+        let counters: PerCpuArray<_, [u64; 2]> = map.try_into()?;
+        let mut verdicts = Verdicts::default();
+        for verdict in Verdict::ALL {
+            for of_one_cpu in counters.get(&(*verdict as u32), 0)?.iter() {
+                verdicts.add(*verdict, bytemuck::cast::<[u64; 2], VerdictCount>(*of_one_cpu));
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// What the interface itself counts, frames among it that never reached the program.
+    ///
+    /// # Errors
+    /// When a file under /sys/class/net cannot be read: the interface is gone.
+    pub fn interface_counters(&self) -> Result<InterfaceCounters, ReadError> {
+        self.interface.counters()
+    }
+
+    /// The log of the program, where the configuration asks for it; once.
+    pub fn take_kernel_log(&mut self) -> Option<KernelLog> {
+        self.kernel_log.take()
+    }
+
+    /// Takes the program off the interface: no frame comes into the lanes any more, what is in their rings stays there.
+    /// Does nothing the second time.
+    ///
+    /// # Errors
+    /// The errno of bpf(2) or netlink(7).
+    pub fn detach(&mut self) -> Result<(), DetachError> {
+        let Some(link) = self.link.take() else { return Ok(()) };
+        let name = &self.interface.port().name;
+        xdp(&mut self.ebpf)
+            .and_then(|program| program.detach(link))
+            .map_err(|source| DetachError {
+                interface: name.clone(),
+                source,
+            })
+    }
+}
+
+/// XDP_REDIRECT takes the frame from the host. On an interface the host itself lives on, that cuts its connections.
+fn refuse_to_steal(interface: &Interface, capture: &Capture) -> Result<(), OpenError> {
+    let config::Mode::Mirror = capture.mode;
+    if capture.steal_traffic {
+        return Ok(());
+    }
+    match interface.own_address()? {
+        Some(found) => Err(OpenError::OwnAddress {
+            interface: capture.interface.clone(),
+            carrier: found.interface,
+            address: found.address,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn write_ports(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
+    let mut table = Box::new(PortTable::EMPTY);
+    for port in &capture.sip_ports {
+        table.want(*port, *port, PortFlags::SIP);
+    }
+    for range in &capture.media_ports {
+        table.want(range.first, range.last, PortFlags::MEDIA);
+    }
+    let bytes: &[u8; PortTable::PORTS] = bytemuck::cast_ref(&*table);
+    let mut ports: Array<_, [u8; PortTable::PORTS]> = object::map(ebpf, object::PORTS)?;
+    ports
+        .set(0, bytes, 0)
+        .map_err(|source| OpenError::map(object::PORTS, source))
+}
+
+/// Attaches in the best way that `wanted` allows, and says why it was not the best of all.
+fn attach(
+    ebpf: &mut Ebpf,
+    interface: &Interface,
+    wanted: Attach,
+) -> Result<(XdpLinkId, AttachMode, Option<String>), OpenError> {
+    let ways: &[AttachMode] = match wanted {
+        Attach::Auto => &[AttachMode::Native, AttachMode::Generic],
+        Attach::Native => &[AttachMode::Native],
+        Attach::Generic => &[AttachMode::Generic],
+    };
+    let ifindex = interface.port().ifindex;
+    let mut refused = Vec::new();
+    for way in ways {
+        let mode = match way {
+            AttachMode::Native => XdpMode::Driver,
+            AttachMode::Generic => XdpMode::Skb,
+        };
+        match xdp(ebpf).and_then(|program| program.attach_to_if_index(ifindex, mode)) {
+            Ok(link) => {
+                let why_not = match (way, refused.pop()) {
+                    (AttachMode::Native, _) => None,
+                    (AttachMode::Generic, why) => Some(why.unwrap_or_else(|| "not asked for".to_owned())),
+                };
+                return Ok((link, *way, why_not));
+            }
+            Err(error) => refused.push(format!("{way}: {}", error::with_causes(&error))),
+        }
+    }
+    Err(OpenError::Attach {
+        interface: interface.port().name.clone(),
+        refused: refused.join("; "),
+    })
+}
+
+/// Opens one lane per rx queue and puts its socket where the program finds it.
+fn bind(ebpf: &mut Ebpf, interface: &Interface, capture: &Capture, attach: AttachMode) -> Result<Vec<Lane>, OpenError> {
+    let mut capture = capture.clone();
+    if attach == AttachMode::Generic {
+        if capture.bind == Bind::ZeroCopy {
+            return Err(OpenError::ZeroCopyGeneric {
+                interface: capture.interface,
+            });
+        }
+        // The generic program sees frames the driver has already copied into skbs.
+        capture.bind = Bind::Copy;
+    }
+    let mut sockets: XskMap<_> = object::map(ebpf, object::SOCKETS)?;
+    let mut lanes = Vec::new();
+    for queue in 0..interface.queues() {
+        let lane = Lane::open(interface.port(), queue, &capture)?;
+        sockets
+            .set(
+                queue,
+                std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(&lane)),
+                0,
+            )
+            .map_err(|source| OpenError::map(object::SOCKETS, source))?;
+        lanes.push(lane);
+    }
+    Ok(lanes)
+}
+
+/// From here on frames are captured and the rest is dropped.
+fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
+    let config::Mode::Mirror = capture.mode;
+    let settings = Settings {
+        mode: Mode::Mirror as u32,
+        log: u32::from(capture.kernel_log),
+    };
+    let mut map: Array<_, [u32; 2]> = object::map(ebpf, object::SETTINGS)?;
+    map.set(0, bytemuck::cast::<Settings, [u32; 2]>(settings), 0)
+        .map_err(|source| OpenError::map(object::SETTINGS, source))
+}
+
+fn obtained_queue(lane: &Lane) -> ObtainedQueue {
+    ObtainedQueue {
+        queue: lane.queue(),
+        bound: lane.bound().clone(),
+        huge_pages: lane.umem().huge_pages(),
+        why_not_huge_pages: lane.umem().no_huge_pages().map(str::to_owned),
+    }
+}
+
+fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
+    ebpf.program_mut(object::PROGRAM)
+        .ok_or(ProgramError::UnexpectedProgramType)?
+        .try_into()
+}

@@ -1,0 +1,62 @@
+//! The object file of the kernel program: embedded by the build script, loaded with aya.
+
+use aya::maps::{Map, MapError};
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfLoader};
+
+use super::error::OpenError;
+
+/// Name of the program in the object.
+pub const PROGRAM: &str = "siphon";
+/// Map of one [`capture_common::PortTable`].
+pub const PORTS: &str = "PORTS";
+/// Map of one [`capture_common::Settings`].
+pub const SETTINGS: &str = "SETTINGS";
+/// XSKMAP: the socket of each rx queue.
+pub const SOCKETS: &str = "SOCKETS";
+/// Per-CPU array of [`capture_common::VerdictCount`] by verdict.
+pub const VERDICTS: &str = "VERDICTS";
+
+/// The object, aligned as the ELF reader wants it; empty where the daemon was built without.
+#[cfg(siphon_ebpf)]
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SIPHON_EBPF"));
+#[cfg(not(siphon_ebpf))]
+static OBJECT: &[u8] = &[];
+
+/// Whether the kernel program is in this binary.
+pub const EMBEDDED: bool = cfg!(siphon_ebpf);
+
+/// Loads the maps and the program into the kernel, with room for `queues` sockets.
+///
+/// # Errors
+/// `NotBuilt` without the object; the errno and the end of the verifier's log where the kernel refuses it.
+pub fn load(queues: u32) -> Result<Ebpf, OpenError> {
+    if !EMBEDDED {
+        return Err(OpenError::NotBuilt);
+    }
+    let mut ebpf = EbpfLoader::new()
+        .map_max_entries(SOCKETS, queues)
+        .load(OBJECT)
+        .map_err(|source| OpenError::Object(Box::new(source)))?;
+    let program: &mut Xdp = ebpf
+        .program_mut(PROGRAM)
+        .ok_or(OpenError::NoProgram(PROGRAM))?
+        .try_into()
+        .map_err(|source| OpenError::Load(Box::new(source)))?;
+    program.load().map_err(|source| OpenError::Load(Box::new(source)))?;
+    Ok(ebpf)
+}
+
+/// A map of the object, as its type.
+///
+/// # Errors
+/// When the object has no map of this name or it is of another type: object and daemon do not fit.
+pub fn map<'a, M>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<M, OpenError>
+where
+    M: TryFrom<&'a mut Map, Error = MapError>,
+{
+    ebpf.map_mut(name)
+        .ok_or(OpenError::NoMap(name))?
+        .try_into()
+        .map_err(|source| OpenError::map(name, source))
+}

@@ -1,0 +1,41 @@
+//! AF_XDP: the socket of one rx queue, the memory it shares with the kernel, and the frames that come through it
+//! (Documentation/networking/af_xdp.rst). The only place of the daemon with unsafe code.
+
+/// Kernel structures, as they are in its headers.
+pub mod types;
+
+/// Every system call of this directory.
+pub mod sys;
+
+/// Memory shared with the kernel.
+mod mmap;
+
+/// The frames' memory, and the tokens that say whose a frame is.
+pub mod umem;
+
+/// Producer and consumer ends of the rings; no system call in it.
+pub mod ring;
+
+/// The socket, from its options to its bind.
+pub mod socket;
+
+/// What a lane counts, and what the kernel counts for it.
+pub mod stats;
+
+/// From the kernel's clock to the wall's.
+pub mod clock;
+
+/// Frames out of the rings: what the kernel gave, borrowed until it is given back.
+mod receive;
+
+/// One rx queue: socket, rings and frames together.
+pub mod lane;
+
+/// Promiscuous mode that ends with the process.
+pub mod membership;
+
+pub use clock::Clock;
+pub use lane::{Lane, LaneError};
+pub use membership::Membership;
+pub use receive::{Batch, Packet};
+pub use stats::LaneCounters;

@@ -1,0 +1,261 @@
+//! The socket of one rx queue, from its options to its bind (net/xdp/xsk.c, xsk_setsockopt and xsk_bind).
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::mmap::Mapping;
+use super::ring::{Consumer, Producer};
+use super::sys;
+use super::types::{Desc, MmapOffsets, Options, RingOffset, SockaddrXdp, UmemReg};
+use super::umem::{HEADROOM, Umem};
+use crate::config::Bind;
+
+/// A queue's former socket is let go of by a work item of the kernel (xp_release_deferred, net/xdp/xsk_buff_pool.c), after
+/// its last descriptor was closed: a queue that is busy may be free in a moment. Tries, and the wait between two.
+const BUSY_TRIES: u32 = 50;
+const BUSY_WAIT: Duration = Duration::from_millis(20);
+
+/// What the kernel does with the frames' memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindMode {
+    /// The NIC writes into it.
+    ZeroCopy,
+    /// The kernel copies into it.
+    Copy,
+}
+
+impl fmt::Display for BindMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ZeroCopy => "zero-copy",
+            Self::Copy => "copy",
+        })
+    }
+}
+
+/// How a socket was bound, and why not better.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Zero-copy or copy.
+    pub mode: BindMode,
+    /// Whether frames longer than one buffer arrive, in several (XDP_USE_SG).
+    pub multi_buffer: bool,
+    /// What was tried before and refused, in order: "zero-copy, multi-buffer: Operation not supported (os error 95)".
+    pub why_not_better: Option<String>,
+}
+
+/// A step that failed on the way to a bound socket.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {source}{}", hint(operation, source))]
+pub struct SocketError {
+    /// The system call and what it was for.
+    pub operation: &'static str,
+    /// Its errno.
+    pub source: io::Error,
+}
+
+/// What an errno means here, where the kernel's text does not say it.
+fn hint(operation: &str, source: &io::Error) -> &'static str {
+    match (operation, source.raw_os_error()) {
+        (_, Some(libc::EPERM | libc::EACCES)) => " (needs CAP_NET_RAW and CAP_NET_ADMIN)",
+        (REGISTER_UMEM, Some(libc::ENOBUFS)) => {
+            " (the umem is larger than the limit of locked memory: raise RLIMIT_MEMLOCK or give CAP_IPC_LOCK)"
+        }
+        (BIND, Some(libc::EBUSY)) => " (another socket has this queue)",
+        (BIND, Some(libc::ENETDOWN)) => " (the interface is down)",
+        _ => "",
+    }
+}
+
+const REGISTER_UMEM: &str = "register the umem (XDP_UMEM_REG)";
+const BIND: &str = "bind";
+
+/// Attaches the name of the step to its error.
+fn step(operation: &'static str) -> impl Fn(io::Error) -> SocketError {
+    move |source| SocketError { operation, source }
+}
+
+/// An AF_XDP socket.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+    offsets: MmapOffsets,
+    entries: u32,
+}
+
+impl Socket {
+    /// Makes a socket with `umem` and rings of `entries` entries, which is a power of two.
+    ///
+    /// # Errors
+    /// The step that failed, with its errno.
+    pub fn new(umem: &Umem, entries: u32) -> Result<Self, SocketError> {
+        let fd = sys::socket(libc::AF_XDP).map_err(step("socket(AF_XDP)"))?;
+        let registration = UmemReg {
+            addr: umem.address(),
+            len: u64::from(umem.frames()) * u64::from(umem.frame_size()),
+            chunk_size: umem.frame_size(),
+            headroom: 0,
+            flags: 0,
+            tx_metadata_len: 0,
+        };
+        sys::set_option(&fd, libc::SOL_XDP, libc::XDP_UMEM_REG, &registration).map_err(step(REGISTER_UMEM))?;
+        let rings = [
+            (libc::XDP_UMEM_FILL_RING, entries, "make the fill ring"),
+            // Nothing is ever sent, but a socket without one is not bound (xsk_validate_queues).
+            (libc::XDP_UMEM_COMPLETION_RING, 1, "make the completion ring"),
+            (libc::XDP_RX_RING, entries, "make the rx ring"),
+        ];
+        for (option, entries, operation) in rings {
+            sys::set_option(&fd, libc::SOL_XDP, option, &entries).map_err(step(operation))?;
+        }
+        let offsets = sys::get_option(&fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS)
+            .map_err(step("ask where the rings lie (XDP_MMAP_OFFSETS)"))?;
+        Ok(Self { fd, offsets, entries })
+    }
+
+    /// Maps the fill ring.
+    ///
+    /// # Errors
+    /// The errno of mmap(2).
+    pub fn fill_ring(&self) -> Result<Producer<u64>, SocketError> {
+        let offset = &self.offsets.fill;
+        self.map::<u64>(libc::XDP_UMEM_PGOFF_FILL_RING, offset)
+            .and_then(|mapping| Producer::new(mapping, offset, self.entries))
+            .map_err(step("map the fill ring"))
+    }
+
+    /// Maps the rx ring.
+    ///
+    /// # Errors
+    /// The errno of mmap(2).
+    pub fn rx_ring(&self) -> Result<Consumer<Desc>, SocketError> {
+        let offset = &self.offsets.rx;
+        self.map::<Desc>(libc::XDP_PGOFF_RX_RING.unsigned_abs(), offset)
+            .and_then(|mapping| Consumer::new(mapping, offset, self.entries))
+            .map_err(step("map the rx ring"))
+    }
+
+    fn map<T>(&self, page_offset: u64, offset: &RingOffset) -> io::Result<Mapping> {
+        // The entries come last (struct xdp_rxtx_ring, struct xdp_umem_ring in net/xdp/xsk_queue.h).
+        let len = offset.desc + u64::from(self.entries) * size_of::<T>() as u64;
+        Mapping::ring(&self.fd, page_offset, usize::try_from(len).map_err(io::Error::other)?)
+    }
+
+    /// Binds the socket to a queue, in the best way that `wanted` allows and the driver knows. The fill ring has to be
+    /// filled before: some drivers take its entries at once and do not look again until they are woken.
+    ///
+    /// # Errors
+    /// The last try's error, where none was accepted.
+    pub fn bind(
+        &self,
+        ifindex: u32,
+        queue: u32,
+        wanted: Bind,
+        mtu: u32,
+        frame_size: u32,
+    ) -> Result<Bound, SocketError> {
+        let mut refused: Option<String> = None;
+        let mut last = io::Error::from_raw_os_error(libc::EINVAL);
+        for (mode, multi_buffer) in ways(wanted, mtu, frame_size) {
+            match self.bind_once(ifindex, queue, mode, multi_buffer) {
+                Ok(()) => {
+                    return Ok(Bound {
+                        mode: self.obtained().unwrap_or(mode),
+                        multi_buffer,
+                        why_not_better: refused,
+                    });
+                }
+                Err(error) => {
+                    let extent = if multi_buffer { "multi-buffer" } else { "one buffer" };
+                    let line = format!("{mode}, {extent}: {error}");
+                    refused = Some(refused.map_or(line.clone(), |before| format!("{before}; {line}")));
+                    last = error;
+                }
+            }
+        }
+        Err(step(BIND)(last))
+    }
+
+    fn bind_once(&self, ifindex: u32, queue: u32, mode: BindMode, multi_buffer: bool) -> io::Result<()> {
+        let address = SockaddrXdp {
+            family: libc::AF_XDP as u16,
+            flags: libc::XDP_USE_NEED_WAKEUP
+                | match mode {
+                    BindMode::ZeroCopy => libc::XDP_ZEROCOPY,
+                    BindMode::Copy => libc::XDP_COPY,
+                }
+                | if multi_buffer { libc::XDP_USE_SG } else { 0 },
+            ifindex,
+            queue_id: queue,
+            shared_umem_fd: 0,
+        };
+        for _ in 1..BUSY_TRIES {
+            match sys::bind(&self.fd, &address) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => sleep(BUSY_WAIT),
+                result => return result,
+            }
+        }
+        sys::bind(&self.fd, &address)
+    }
+
+    /// The mode the kernel says it is in.
+    fn obtained(&self) -> io::Result<BindMode> {
+        let options: Options = sys::get_option(&self.fd, libc::SOL_XDP, libc::XDP_OPTIONS)?;
+        Ok(if options.flags & libc::XDP_OPTIONS_ZEROCOPY != 0 {
+            BindMode::ZeroCopy
+        } else {
+            BindMode::Copy
+        })
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The ways to bind, best first. Zero-copy without multi-buffer comes before copy only where a frame of the interface fits
+/// into one buffer; copy without it is for kernels before 6.6, which know no XDP_USE_SG.
+fn ways(wanted: Bind, mtu: u32, frame_size: u32) -> Vec<(BindMode, bool)> {
+    // Ethernet, two tags.
+    let fits = mtu.saturating_add(14 + 8) <= frame_size.saturating_sub(HEADROOM);
+    let mut ways = Vec::new();
+    if matches!(wanted, Bind::Auto | Bind::ZeroCopy) {
+        ways.push((BindMode::ZeroCopy, true));
+        if fits || wanted == Bind::ZeroCopy {
+            ways.push((BindMode::ZeroCopy, false));
+        }
+    }
+    if matches!(wanted, Bind::Auto | Bind::Copy) {
+        ways.extend([(BindMode::Copy, true), (BindMode::Copy, false)]);
+    }
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_better_way_is_tried_first_and_only_what_is_wanted() {
+        use BindMode::{Copy, ZeroCopy};
+        let all = [(ZeroCopy, true), (ZeroCopy, false), (Copy, true), (Copy, false)];
+        assert_eq!(ways(Bind::Auto, 1500, 2048), all);
+        assert_eq!(
+            ways(Bind::Auto, 9000, 4096),
+            [(ZeroCopy, true), (Copy, true), (Copy, false)]
+        );
+        assert_eq!(ways(Bind::Copy, 1500, 2048), [(Copy, true), (Copy, false)]);
+        assert_eq!(ways(Bind::ZeroCopy, 9000, 2048), [(ZeroCopy, true), (ZeroCopy, false)]);
+    }
+
+    #[test]
+    fn an_error_says_what_to_do() {
+        let error = step(REGISTER_UMEM)(io::Error::from_raw_os_error(libc::ENOBUFS));
+        assert!(error.to_string().contains("RLIMIT_MEMLOCK"), "{error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! The XDP program `siphon`: classify, stamp, count, decide. The policy itself is `capture_common::classify`.
+
+#![no_std]
+#![no_main]
+
+mod counters;
+mod fragments;
+mod frame;
+mod log;
+mod redirect;
+mod tables;
+
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use capture_common::{Fate, Mode};
+
+/// The whole way of a frame through the program. Every frame of an armed program adds to one counter, of its verdict.
+#[xdp(frags)]
+pub fn siphon(ctx: XdpContext) -> u32 {
+    let settings = tables::settings();
+    if settings.mode != Mode::Mirror as u32 {
+        return xdp_action::XDP_PASS;
+    }
+    let mut verdict = frame::classify(&ctx);
+    let mut action = xdp_action::XDP_DROP;
+    if matches!(verdict.fate(), Fate::Captured) {
+        (verdict, action) = redirect::to_socket(&ctx, verdict);
+    }
+    counters::count(&ctx, verdict);
+    if settings.log != 0 {
+        log::verdict(&ctx, verdict);
+    }
+    action
+}
+
+/// Nothing here panics; the compiler wants to know what would happen.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// What the kernel is told of the licence; no helper in use asks for the GPL.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 15] = *b"MIT/Apache-2.0\0";
