@@ -42,7 +42,6 @@ fn now() -> Timestamp {
 fn config(directory: &Path) -> config::Spool {
     config::Spool {
         directory: directory.to_owned(),
-        chunk_size: 64 << 10,
         ..config::Spool::default()
     }
 }
@@ -117,6 +116,7 @@ fn four_lanes_lose_nothing_that_is_not_counted() {
     let folder = tempfile::tempdir().unwrap();
     let config = config::Spool {
         rotate_size: 1 << 20,
+        chunk_size: 64 << 10,
         chunks: 3,
         ..config(folder.path())
     };
@@ -196,6 +196,7 @@ fn writes_until_it_is_killed() {
     } else {
         Format::Pcap
     };
+    // Chunks hold 4,000 frames and more: only their age has them handed over.
     let config = config::Spool {
         format,
         ..config(&folder)
