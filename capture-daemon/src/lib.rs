@@ -13,10 +13,9 @@ pub mod time;
 
 // The engine, from the frame upwards.
 pub mod net;
-
-pub mod media;
 pub mod sip;
 
 pub mod calls;
+pub mod media;
 
 pub mod engine;
