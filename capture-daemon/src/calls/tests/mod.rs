@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::report::{CallState, RegistrationState};
 
-/// A message as its text, with its time in milliseconds and its hop: 0 between caller and proxy, 1 between proxy and callee.
+/// A message as its text, with its time in milliseconds and its hop: 0 between caller and proxy, 1 between proxy and
+/// callee.
 #[derive(Clone, Debug)]
 struct Sent {
     at: u64,

@@ -75,8 +75,8 @@ fn message(start: &str, call_id: &str, cseq: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A call of `packets` RTP packets each way, of which the caller's third is missing, from time `at` on. `ssrc` is the caller's, the
-/// next is the callee's.
+/// A call of `packets` RTP packets each way, of which the caller's third is missing, from time `at` on. `ssrc` is the
+/// caller's, the next is the callee's.
 fn call(at: u64, call_id: &str, ports: (u16, u16), ssrc: u32, packets: u16) -> Vec<Timed> {
     let up = |payload: &[u8]| udp((CALLER, 5060), (CALLEE, 5060), payload);
     let down = |payload: &[u8]| udp((CALLEE, 5060), (CALLER, 5060), payload);
@@ -203,8 +203,8 @@ fn ports_used_again_belong_to_the_later_call() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Two calls one after the other on the same ports, frames moved by up to 50 ms: the report is that of the frames in order, on
-    /// one lane and on four that each take whole directions, as RSS deals them.
+    /// Two calls one after the other on the same ports, frames moved by up to 50 ms: the report is that of the frames
+    /// in order, on one lane and on four that each take whole directions, as RSS deals them.
     #[test]
     fn order_and_lanes_do_not_matter(
         delays in prop::collection::vec(0u64..50, 240),
