@@ -19,11 +19,10 @@ pub mod xsk;
 
 // The engine, from the frame upwards.
 pub mod net;
-
-pub mod media;
 pub mod sip;
 
 pub mod calls;
+pub mod media;
 
 pub mod engine;
 

@@ -7,8 +7,9 @@ use crate::report::{self, CallState};
 use crate::sip::{Message, Method, StartLine};
 use crate::time::Timestamp;
 
-/// What is known of the messages under one Call-ID. Every field is a minimum, a maximum or a sum over messages, so the order they are
-/// recorded in does not matter, and retransmissions and the second sight of a message behind a proxy move nothing.
+/// What is known of the messages under one Call-ID. Every field is a minimum, a maximum or a sum over messages, so the
+/// order they are recorded in does not matter, and retransmissions and the second sight of a message behind a proxy
+/// move nothing.
 #[derive(Clone, Debug)]
 pub struct Call {
     timeouts: Timeouts,
@@ -21,10 +22,11 @@ pub struct Call {
     answer: Option<(Timestamp, u16)>,
     /// The earliest BYE.
     bye: Option<Timestamp>,
-    /// An INVITE with a To tag was seen, so a dialog was there before it (RFC 3261 section 14.1), answered or not before our eyes.
+    /// An INVITE with a To tag was seen, so a dialog was there before it (RFC 3261 section 14.1), answered or not
+    /// before our eyes.
     reinvited: bool,
-    /// The INVITE with the highest CSeq. Only what happens to it can fail a call that no 2xx has answered: 401, 407 and 3xx rounds
-    /// send a new INVITE with a higher CSeq (RFC 3261 section 8.1.3.5).
+    /// The INVITE with the highest CSeq. Only what happens to it can fail a call that no 2xx has answered: 401, 407 and
+    /// 3xx rounds send a new INVITE with a higher CSeq (RFC 3261 section 8.1.3.5).
     attempt: Option<Attempt>,
 }
 
@@ -36,8 +38,8 @@ struct Origin {
     to_uri: Box<str>,
 }
 
-/// What makes one message the better witness; the least is kept. Requests before responses, then by time; the hops and the
-/// addresses decide between two sights of one message at one time.
+/// What makes one message the better witness; the least is kept. Requests before responses, then by time; the hops and
+/// the addresses decide between two sights of one message at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct OriginRank {
     is_response: bool,
@@ -231,8 +233,8 @@ impl Call {
         }
     }
 
-    /// When the call ended for good, so that its media endpoints are free for the next; `None` while it goes on or may go on with
-    /// credentials (401, 407).
+    /// When the call ended for good, so that its media endpoints are free for the next; `None` while it goes on or may
+    /// go on with credentials (401, 407).
     pub fn ended_at(&self) -> Option<Timestamp> {
         if self.answer.is_some() || self.reinvited {
             return self.bye;

@@ -1,7 +1,7 @@
 //! Calls and registrations: what SIP messages say happened, whatever order they came in.
 //!
-//! Both are sets of facts with the packets' times, taken by minimum or maximum, so that two directions of a dialog may arrive on
-//! two queues. Where a call stands is a pure function of its facts and of the time it is asked for.
+//! Both are sets of facts with the packets' times, taken by minimum or maximum, so that two directions of a dialog may
+//! arrive on two queues. Where a call stands is a pure function of its facts and of the time it is asked for.
 
 mod call;
 mod registration;
@@ -94,8 +94,8 @@ impl Calls {
         })
     }
 
-    /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no message
-    /// ended, but time.
+    /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no
+    /// message ended, but time.
     pub fn sweep(&self, now: Timestamp) -> Vec<Arc<str>> {
         cut_off(self.table.sweep(|call| call.is_forgotten(now, self.linger)).into_iter())
     }
@@ -118,8 +118,9 @@ fn cut_off(removed: impl Iterator<Item = (Arc<str>, Call)>) -> Vec<Arc<str>> {
         .collect()
 }
 
-/// Whether a message may be the first that is seen of a call: those of INVITE dialogs, as any of them may come before the INVITE when
-/// they arrive on another queue. Others join a call that is known, so that a flood of OPTIONS fills nothing.
+/// Whether a message may be the first that is seen of a call: those of INVITE dialogs, as any of them may come before
+/// the INVITE when they arrive on another queue. Others join a call that is known, so that a flood of OPTIONS fills
+/// nothing.
 const fn may_begin(message: &Message<'_>) -> bool {
     matches!(
         message.cseq.method,
@@ -138,7 +139,7 @@ fn kept_text(bytes: &[u8]) -> Box<str> {
 
 /// Time passed from `earlier` to `later` in milliseconds.
 fn milliseconds(earlier: Timestamp, later: Timestamp) -> f64 {
-    later.since(earlier).as_secs_f64() * 1e3
+    later.since(earlier).as_nanos() as f64 / 1e6
 }
 
 /// The earlier of a time that may be known and another.

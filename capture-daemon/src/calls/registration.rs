@@ -10,14 +10,14 @@ use crate::report::{self, RegistrationState};
 use crate::sip::{Message, StartLine, Uri};
 use crate::time::Timestamp;
 
-/// REGISTER requests of one client that are remembered. The answers to those with the highest CSeq decide; which ones these are does
-/// not depend on the order of arrival.
+/// REGISTER requests of one client that are remembered. The answers to those with the highest CSeq decide; which ones
+/// these are does not depend on the order of arrival.
 const TRANSACTIONS: usize = 4;
 /// Bindings of one answer that are remembered.
 const BINDINGS: usize = 8;
 
-/// What is known of the REGISTER messages of one Call-ID and address of record: a client keeps its Call-ID for all of them (RFC 3261
-/// section 10.2). As in a call, every field is a minimum, a maximum or a sum.
+/// What is known of the REGISTER messages of one Call-ID and address of record: a client keeps its Call-ID for all of
+/// them (RFC 3261 section 10.2). As in a call, every field is a minimum, a maximum or a sum.
 #[derive(Clone, Debug)]
 pub struct Registration {
     timeouts: Timeouts,
@@ -124,7 +124,8 @@ impl Registration {
     }
 
     fn response(&mut self, ts: Timestamp, message: &Message<'_>, code: u16) {
-        // The response lists every binding of the address of record (RFC 3261 section 10.3, step 8), those of other clients too.
+        // The response lists every binding of the address of record (RFC 3261 section 10.3, step 8), those of other
+        // clients too.
         let bindings = message
             .contacts()
             .filter_map(|contact| Some((fingerprint(contact.uri), message.expires_of(&contact)?)))
@@ -267,7 +268,8 @@ impl Entry for Registration {
     }
 }
 
-/// Stands for a contact's URI where the bindings of an answer are remembered; two that fall together only mix up two expiries.
+/// Stands for a contact's URI where the bindings of an answer are remembered; two that fall together only mix up two
+/// expiries.
 fn fingerprint(uri: &[u8]) -> u64 {
     rustc_hash::FxBuildHasher.hash_one(kept_text(uri))
 }

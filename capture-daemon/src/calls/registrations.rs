@@ -30,8 +30,8 @@ impl Registrations {
         }
     }
 
-    /// Takes in a REGISTER or a response to one that went from `src` to `dst`. Returns how many registrations left a full table
-    /// for it.
+    /// Takes in a REGISTER or a response to one that went from `src` to `dst`. Returns how many registrations left a
+    /// full table for it.
     pub fn record(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) -> usize {
         let call_id = String::from_utf8_lossy(message.call_id);
         let key = format!("{call_id}\n{}", address_of_record(message));
@@ -48,8 +48,8 @@ impl Registrations {
             .sweep(|registration| registration.is_forgotten(now, self.linger));
     }
 
-    /// Every address of record and contact as it stands at `now`, in order of start, then address of record. A client that takes a
-    /// new Call-ID each time is one registration, with the latest state and all messages.
+    /// Every address of record and contact as it stands at `now`, in order of start, then address of record. A client
+    /// that takes a new Call-ID each time is one registration, with the latest state and all messages.
     pub fn report(&self, now: Timestamp) -> Vec<report::Registration> {
         let mut bindings: BTreeMap<(String, String), (Timestamp, report::Registration)> = BTreeMap::new();
         self.table.for_each(|_, registration| {
@@ -68,7 +68,8 @@ impl Registrations {
     }
 }
 
-/// Two entries of one binding as one: the one heard of later says how it stands, the one that began earlier where it came from.
+/// Two entries of one binding as one: the one heard of later says how it stands, the one that began earlier where it
+/// came from.
 fn join(
     a: (Timestamp, report::Registration),
     b: (Timestamp, report::Registration),

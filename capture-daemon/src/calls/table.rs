@@ -1,4 +1,5 @@
-//! A bounded table shared by all lanes: sharded by key, one short lock per SIP message, and a rule for who leaves when it is full.
+//! A bounded table shared by all lanes: sharded by key, one short lock per SIP message, and a rule for who leaves when
+//! it is full.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -117,8 +118,8 @@ impl<E: Entry> Table<E> {
         shard.entry(key).map(|(key, entry)| with(key, entry))
     }
 
-    /// Runs `with` on the entry of `key`, which is made by `make` where there is none. Returns what left the table to make room:
-    /// at most one entry, unless another lane took the room first.
+    /// Runs `with` on the entry of `key`, which is made by `make` where there is none. Returns what left the table to
+    /// make room: at most one entry, unless another lane took the room first.
     pub fn find_or_insert<R>(
         &self,
         key: &str,
@@ -149,8 +150,8 @@ impl<E: Entry> Table<E> {
         (with(key, entry), left)
     }
 
-    /// Removes entries whose latest message is so old that `over` says yes, from a small part of the table; called again and
-    /// again it comes around. Returns what it removed.
+    /// Removes entries whose latest message is so old that `over` says yes, from a small part of the table; called
+    /// again and again it comes around. Returns what it removed.
     pub fn sweep(&self, mut over: impl FnMut(&E) -> bool) -> Vec<(Arc<str>, E)> {
         let number = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut removed = Vec::new();
@@ -198,8 +199,8 @@ impl<E: Entry> Table<E> {
             .is_ok()
     }
 
-    /// Takes out the entry least needed among a sample: the lowest worth, then the one whose latest message is the oldest.
-    /// Looks at the shard `number` and, where that is empty, at the others.
+    /// Takes out the entry least needed among a sample: the lowest worth, then the one whose latest message is the
+    /// oldest. Looks at the shard `number` and, where that is empty, at the others.
     fn evict(&self, number: usize, now: Timestamp) -> Option<Left<E>> {
         for step in 0..SHARDS {
             let mut shard = self.lock((number + step) % SHARDS);

@@ -9,7 +9,8 @@ use crate::report::{Call, Document, SipCounts, Stream};
 use crate::sip::{Malformed, Method};
 use crate::time::Timestamp;
 
-/// What siphon says of everything that `lanes` took in, as it stands at `now`. `streams` are those of all lanes, in any order.
+/// What siphon says of everything that `lanes` took in, as it stands at `now`. `streams` are those of all lanes, in any
+/// order.
 pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec<Stream>, now: Timestamp) -> Document {
     streams.sort_by(|a, b| (a.start, &a.ssrc, &a.src, &a.dst).cmp(&(b.start, &b.ssrc, &b.src, &b.dst)));
     let spans = || lanes.iter().filter_map(|lane| lane.span());

@@ -43,8 +43,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that remembers as much as `follow` says and takes `sip_ports` for SIP's. What begins as SIP does is read on any
-    /// port, and so is RTP: which ports are captured is decided where frames come from.
+    /// An engine that remembers as much as `follow` says and takes `sip_ports` for SIP's. What begins as SIP does is
+    /// read on any port, and so is RTP: which ports are captured is decided where frames come from.
     pub fn new(follow: &Follow, sip_ports: &[u16], shared: Arc<Shared>) -> Self {
         let counters = Arc::new(EngineCounters::default());
         Self {

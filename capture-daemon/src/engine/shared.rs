@@ -31,8 +31,8 @@ impl Shared {
         }
     }
 
-    /// Looks at a part of what is kept, and forgets what has been over for long at `now`. What is lost by it is counted in
-    /// the caller's `losses`.
+    /// Looks at a part of what is kept, and forgets what has been over for long at `now`. What is lost by it is counted
+    /// in the caller's `losses`.
     pub fn tick(&self, now: Timestamp, losses: &Losses) {
         for call_id in self.calls.sweep(now) {
             self.endpoints.release(&call_id, now, losses);

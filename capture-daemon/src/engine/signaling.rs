@@ -31,8 +31,8 @@ impl Signaling {
         Self { shared, counters }
     }
 
-    /// Takes a datagram that begins as SIP does. What stands in it beyond the message is not read: RFC 3261 section 18.3 allows
-    /// one message in each.
+    /// Takes a datagram that begins as SIP does. What stands in it beyond the message is not read: RFC 3261 section
+    /// 18.3 allows one message in each.
     pub fn datagram(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
         match Message::parse(payload) {
             Ok((message, _)) => {
@@ -46,7 +46,8 @@ impl Signaling {
         }
     }
 
-    /// Takes what can be read at the beginning of a TCP direction's bytes. Where `fresh`, they may begin in the middle of a message.
+    /// Takes what can be read at the beginning of a TCP direction's bytes. Where `fresh`, they may begin in the middle
+    /// of a message.
     pub fn stream(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, bytes: &[u8], fresh: bool) -> Taken {
         match frame(bytes) {
             Framing::Incomplete => Taken::More,
@@ -82,8 +83,8 @@ impl Signaling {
         }
     }
 
-    /// Publishes where the call wants its media, and takes back what ended. In this order, as the message that ended the call may
-    /// have come before the one that announces.
+    /// Publishes where the call wants its media, and takes back what ended. In this order, as the message that ended
+    /// the call may have come before the one that announces.
     fn media(&self, ts: Timestamp, message: &Message<'_>, followed: &Followed) {
         let losses = &self.counters.losses;
         // A description in a refusal says what would be accepted (RFC 3261 section 21.4.26), not where.

@@ -14,8 +14,8 @@ pub struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
-    /// Reads one value. Without brackets, everything from the first semicolon on belongs to the header and not to the URI
-    /// (RFC 3261 section 20.10). `None` where there is no URI.
+    /// Reads one value. Without brackets, everything from the first semicolon on belongs to the header and not to the
+    /// URI (RFC 3261 section 20.10). `None` where there is no URI.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let value = trim(value);
         // Brackets in a quoted display name are letters; a quote that never closes is one too.

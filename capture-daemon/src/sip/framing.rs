@@ -20,7 +20,8 @@ pub enum Framing {
 /// Says what stands at the beginning of `bytes`. Never more than one pass over them, and every answer but
 /// [`Framing::Incomplete`] takes at least one octet.
 ///
-/// A message without a readable Content-Length, which RFC 3261 section 20.14 forbids in streams, is taken to have no body.
+/// A message without a readable Content-Length, which RFC 3261 section 20.14 forbids in streams, is taken to have no
+/// body.
 pub fn frame(bytes: &[u8]) -> Framing {
     let (slack, message) = split_before(bytes, |byte| !matches!(byte, b'\r' | b'\n'));
     if !slack.is_empty() {

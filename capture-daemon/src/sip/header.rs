@@ -1,7 +1,7 @@
 //! Header fields: lines, folding, names, and the lists and parameters inside a value.
 
-/// What RFC 3261 section 25.1 calls LWS, one octet of it. A folded line leaves its line end inside the value, so CR and LF
-/// are white space wherever a value is read.
+/// What RFC 3261 section 25.1 calls LWS, one octet of it. A folded line leaves its line end inside the value, so CR and
+/// LF are white space wherever a value is read.
 const fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
@@ -145,8 +145,8 @@ fn full_name(name: &[u8]) -> &[u8] {
 pub struct Pieces<'a> {
     rest: Option<&'a [u8]>,
     separator: u8,
-    /// No quote has been found open so far. Behind one that is never closed, none is, and looking for its end again and again would
-    /// take time in the square of the length.
+    /// No quote has been found open so far. Behind one that is never closed, none is, and looking for its end again and
+    /// again would take time in the square of the length.
     quotes_close: bool,
 }
 
@@ -214,7 +214,8 @@ pub fn quoted_len(bytes: &[u8]) -> Option<usize> {
     Some(close + 2)
 }
 
-/// The value of the parameter `name` among `;name=value` pairs, unquoted; empty for one without a value. Names have no case.
+/// The value of the parameter `name` among `;name=value` pairs, unquoted; empty for one without a value. Names have no
+/// case.
 pub fn parameter<'a>(parameters: &'a [u8], name: &str) -> Option<&'a [u8]> {
     pieces(parameters).find_map(|piece| {
         let (key, value) = split_before(piece, |byte| byte == b'=');

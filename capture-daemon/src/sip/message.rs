@@ -107,9 +107,9 @@ impl<'a> Found<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads the message that begins `bytes`, and says how many octets it takes. Meant for a datagram, which ends the message
-    /// where no Content-Length does, and for what [`frame`](super::frame) cut out of a stream. A header that the datagram
-    /// cuts off in the middle is read as far as it goes; empty lines before the message are passed over.
+    /// Reads the message that begins `bytes`, and says how many octets it takes. Meant for a datagram, which ends the
+    /// message where no Content-Length does, and for what [`frame`](super::frame) cut out of a stream. A header that
+    /// the datagram cuts off in the middle is read as far as it goes; empty lines before the message are passed over.
     ///
     /// # Errors
     /// [`Malformed`] where the message cannot be followed.

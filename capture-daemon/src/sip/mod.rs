@@ -1,7 +1,7 @@
 //! SIP as it stands on the wire (RFC 3261), and the session descriptions it carries (RFC 8866).
 //!
-//! The parser borrows everything and refuses only what cannot be followed: no start line, or no Call-ID, CSeq, From or To. What a
-//! server would answer with 400 is still traffic an operator wants to see.
+//! The parser borrows everything and refuses only what cannot be followed: no start line, or no Call-ID, CSeq, From or
+//! To. What a server would answer with 400 is still traffic an operator wants to see.
 
 // Every function here is total on any bytes a network can send; the compiler holds that no slice is indexed.
 #![deny(clippy::indexing_slicing, clippy::string_slice)]

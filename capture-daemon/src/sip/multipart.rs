@@ -9,7 +9,8 @@ pub const SDP: &[u8] = b"application/sdp";
 pub fn part<'a>(body: &'a [u8], boundary: &[u8], wanted: &[u8]) -> Option<&'a [u8]> {
     let mut rest = after_delimiter(body, boundary)?.1;
     while !rest.is_empty() {
-        // A part without an end, from a sender that forgot the last delimiter or a frame that was cut, ends with the body.
+        // A part without an end, from a sender that forgot the last delimiter or a frame that was cut, ends with the
+        // body.
         let (content, next) = after_delimiter(rest, boundary).unwrap_or((rest, &[]));
         let mut fields = Fields::new(content);
         let is_wanted = fields

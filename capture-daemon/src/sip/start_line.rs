@@ -4,8 +4,8 @@ use super::header::{line, number, split_before, trim};
 use super::message::Malformed;
 use super::method::Method;
 
-/// The longest first line that is believed to be one. RFC 3261 sets no limit; a peer that sends no line end must not make
-/// every segment search further back.
+/// The longest first line that is believed to be one. RFC 3261 sets no limit; a peer that sends no line end must not
+/// make every segment search further back.
 pub const LONGEST: usize = 8_192;
 
 /// The first line of a message.

@@ -59,8 +59,8 @@ impl<'a> Uri<'a> {
         })
     }
 
-    /// The URI as a registrar keys its bindings: without parameters, scheme and host in lower case (RFC 3261 section 10.3,
-    /// step 5).
+    /// The URI as a registrar keys its bindings: without parameters, scheme and host in lower case (RFC 3261 section
+    /// 10.3, step 5).
     pub fn address_of_record(&self) -> String {
         let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
         let mut aor = lower(self.scheme);
