@@ -7,13 +7,30 @@
 pub mod config;
 pub mod counter;
 pub mod frame;
+pub mod log;
 pub mod outcome;
 pub mod report;
 pub mod time;
 
-// Live capture: the rings of the interface's queues, and the kernel program that fills them.
+// Where frames come from.
 pub mod program;
+pub mod source;
 pub mod xsk;
 
 // The engine, from the frame upwards.
 pub mod net;
+
+pub mod media;
+pub mod sip;
+
+pub mod calls;
+
+pub mod engine;
+
+// Where frames go.
+pub mod spool;
+
+// The control thread.
+pub mod cli;
+pub mod control;
+pub mod metrics;

@@ -1,3 +1,7 @@
 //! The one binary, `siphon`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    capture_daemon::cli::main()
+}

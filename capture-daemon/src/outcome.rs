@@ -21,6 +21,8 @@ macro_rules! labelled {
     };
 }
 
+pub(crate) use labelled;
+
 labelled! {
     /// Where a frame ended in the engine. `frames = Σ outcomes` holds at every moment between two frames.
     Outcome {
@@ -52,7 +54,7 @@ labelled! {
         UdpMalformed = "udp_malformed",
         /// TCP header missing or its data offset wrong.
         TcpMalformed = "tcp_malformed",
-        /// A datagram on a SIP port that is no SIP message.
+        /// A datagram that stands on a SIP port, or begins as SIP does, and is no SIP message.
         SipMalformed = "sip_malformed",
     }
 }

@@ -1,4 +1,17 @@
 //! The configuration: one TOML file, every key with a default, unknown keys refused.
+//!
+//! The structs are here. What a key is called, says and looks like is in `keys`, how a value is read in `value` and `lists`, what
+//! must hold between values in `check`, and the file itself in `file`.
+
+mod check;
+mod file;
+mod keys;
+mod lists;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use file::{ConfigError, Problem, default_file, load, parse};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +30,8 @@ pub struct Config {
     pub control: Control,
     /// Prometheus.
     pub metrics: Metrics,
+    /// What the daemon says on standard error.
+    pub log: Log,
 }
 
 /// What becomes of the frames the kernel program wants.
@@ -219,6 +234,16 @@ pub struct Control {
     pub socket: PathBuf,
     /// Permission bits of the socket.
     pub mode: u32,
+    /// Clients served at once; a further one is told `busy` and closed.
+    pub max_clients: usize,
+    /// Longest request line in bytes, its newline included.
+    pub max_request: usize,
+    /// A request must be whole this long after its first byte.
+    pub request_timeout: Duration,
+    /// A client that asks nothing for this long is closed.
+    pub idle_timeout: Duration,
+    /// A client that takes less than 64 KiB of a waiting answer in this time is closed.
+    pub write_timeout: Duration,
 }
 
 impl Default for Control {
@@ -226,6 +251,11 @@ impl Default for Control {
         Self {
             socket: PathBuf::from("/run/siphon/siphon.sock"),
             mode: 0o660,
+            max_clients: 64,
+            max_request: 64 * 1024,
+            request_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -244,6 +274,21 @@ impl Default for Metrics {
         Self {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+        }
+    }
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Which messages are written, in the notation of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
         }
     }
 }

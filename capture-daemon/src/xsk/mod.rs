@@ -22,6 +22,9 @@ pub mod socket;
 /// What a lane counts, and what the kernel counts for it.
 pub mod stats;
 
+/// A capture file mapped into memory: no socket, but here lives the daemon's unsafe code.
+pub mod file_map;
+
 /// From the kernel's clock to the wall's.
 pub mod clock;
 

@@ -1,0 +1,147 @@
+//! Calls and registrations: what SIP messages say happened, whatever order they came in.
+//!
+//! Both are sets of facts with the packets' times, taken by minimum or maximum, so that two directions of a dialog may arrive on
+//! two queues. Where a call stands is a pure function of its facts and of the time it is asked for.
+
+mod call;
+mod registration;
+mod registrations;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use registrations::Registrations;
+
+use self::call::Call;
+use self::table::{Table, Worth};
+use crate::config::Follow;
+use crate::net::Endpoint;
+use crate::report;
+use crate::sip::{Message, Method};
+use crate::time::Timestamp;
+
+/// How long an answer may take before it is not expected any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the latest INVITE or provisional response to the final one (timer C, RFC 3261 section 16.6).
+    pub invite: Duration,
+    /// From any other request to its final response (timer F, RFC 3261 section 17.1.2.2).
+    pub request: Duration,
+}
+
+impl From<&Follow> for Timeouts {
+    fn from(follow: &Follow) -> Self {
+        Self {
+            invite: follow.invite_timeout,
+            request: follow.request_timeout,
+        }
+    }
+}
+
+/// All calls, shared by all lanes.
+#[derive(Debug)]
+pub struct Calls {
+    table: Table<Call>,
+    timeouts: Timeouts,
+    linger: Duration,
+}
+
+/// What recording a message came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// The Call-ID, as it is kept.
+    pub call_id: Arc<str>,
+    /// When the call ended, if it did.
+    pub ended_at: Option<Timestamp>,
+    /// Calls that were lost because the table was full.
+    pub lost: usize,
+    /// Call-IDs of those that had not ended: nothing will tell any more when they do.
+    pub cut_off: Vec<Arc<str>>,
+}
+
+impl Calls {
+    /// No calls yet, and never more than configured.
+    pub fn new(follow: &Follow) -> Self {
+        Self {
+            table: Table::new(follow.max_calls),
+            timeouts: Timeouts::from(follow),
+            linger: follow.linger,
+        }
+    }
+
+    /// Takes in a message that went from `src` to `dst`; `None` where it belongs to no call.
+    pub fn record(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) -> Option<Followed> {
+        let call_id = String::from_utf8_lossy(message.call_id);
+        let record = |call_id: &Arc<str>, call: &mut Call| {
+            call.record(ts, src, dst, message);
+            (Arc::clone(call_id), call.ended_at())
+        };
+        let ((call_id, ended_at), left) = if may_begin(message) {
+            let make = || Call::new(ts, self.timeouts);
+            self.table.find_or_insert(&call_id, ts, make, record)
+        } else {
+            (self.table.find(&call_id, record)?, Vec::new())
+        };
+        Some(Followed {
+            call_id,
+            ended_at,
+            lost: left.iter().filter(|left| left.worth > Worth::Loose).count(),
+            cut_off: cut_off(left.into_iter().map(|left| (left.key, left.entry))),
+        })
+    }
+
+    /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no message
+    /// ended, but time.
+    pub fn sweep(&self, now: Timestamp) -> Vec<Arc<str>> {
+        cut_off(self.table.sweep(|call| call.is_forgotten(now, self.linger)).into_iter())
+    }
+
+    /// Every call as it stands at `now`, without streams, in order of start, then Call-ID.
+    pub fn report(&self, now: Timestamp) -> Vec<report::Call> {
+        let mut calls = Vec::with_capacity(self.table.len());
+        self.table
+            .for_each(|call_id, call| calls.extend(call.report(call_id, now)));
+        calls.sort_by(|a, b| (a.start, &a.call_id).cmp(&(b.start, &b.call_id)));
+        calls
+    }
+}
+
+/// The Call-IDs of calls that have no end.
+fn cut_off(removed: impl Iterator<Item = (Arc<str>, Call)>) -> Vec<Arc<str>> {
+    removed
+        .filter(|(_, call)| call.is_call() && call.ended_at().is_none())
+        .map(|(call_id, _)| call_id)
+        .collect()
+}
+
+/// Whether a message may be the first that is seen of a call: those of INVITE dialogs, as any of them may come before the INVITE when
+/// they arrive on another queue. Others join a call that is known, so that a flood of OPTIONS fills nothing.
+const fn may_begin(message: &Message<'_>) -> bool {
+    matches!(
+        message.cseq.method,
+        Method::Invite | Method::Ack | Method::Bye | Method::Cancel | Method::Prack | Method::Update | Method::Info
+    )
+}
+
+/// Octets of a URI that are kept. Longer ones are cut: what a table holds is bounded by configuration.
+const LONGEST_URI: usize = 512;
+
+/// Text out of a header for keeping: what is no UTF-8 is replaced, what is too long is cut.
+fn kept_text(bytes: &[u8]) -> Box<str> {
+    let kept = bytes.get(..LONGEST_URI).unwrap_or(bytes);
+    String::from_utf8_lossy(kept).into()
+}
+
+/// Time passed from `earlier` to `later` in milliseconds.
+fn milliseconds(earlier: Timestamp, later: Timestamp) -> f64 {
+    later.since(earlier).as_secs_f64() * 1e3
+}
+
+/// The earlier of a time that may be known and another.
+fn earliest(known: Option<Timestamp>, ts: Timestamp) -> Option<Timestamp> {
+    Some(known.map_or(ts, |known| known.min(ts)))
+}

@@ -1,0 +1,325 @@
+//! A bounded table shared by all lanes: sharded by key, one short lock per SIP message, and a rule for who leaves when it is full.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::time::Timestamp;
+
+/// Locks of the table; two lanes rarely want the same one.
+const SHARDS: usize = 64;
+/// Entries looked at to find the one that leaves a full table.
+const SAMPLE: usize = 16;
+/// Entries one sweep looks at: some microseconds, so that the worker's ring does not fill meanwhile.
+const SWEPT_AT_ONCE: usize = 128;
+
+/// How much an entry is still needed. The lowest leaves first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Worth {
+    /// Messages that belong to nothing siphon reports.
+    Loose,
+    /// It is over.
+    Over,
+    /// It goes on.
+    Live,
+}
+
+/// What the table must know of its entries.
+pub trait Entry {
+    /// Time of the latest message.
+    fn last(&self) -> Timestamp;
+    /// How much the entry is needed at `now`.
+    fn worth(&self, now: Timestamp) -> Worth;
+}
+
+/// An entry that left to make room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left<E> {
+    /// Its key.
+    pub key: Arc<str>,
+    /// The entry.
+    pub entry: E,
+    /// What it was worth when it left.
+    pub worth: Worth,
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Table<E> {
+    shards: Box<[Mutex<Shard<E>>]>,
+    /// SipHash with a random key: the keys come from the network.
+    hasher: RandomState,
+    /// Entries in all shards, reserved before they are inserted, so that it never exceeds `max`.
+    len: AtomicUsize,
+    max: usize,
+    /// The shard the next sweep looks at.
+    next_swept: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Shard<E> {
+    places: HashMap<Arc<str>, usize, RandomState>,
+    entries: Vec<(Arc<str>, E)>,
+    /// Where the next sample or sweep begins.
+    hand: usize,
+}
+
+impl<E> Shard<E> {
+    fn entry(&mut self, key: &str) -> Option<&mut (Arc<str>, E)> {
+        let place = *self.places.get(key)?;
+        self.entries.get_mut(place)
+    }
+
+    fn insert(&mut self, key: Arc<str>, entry: E) {
+        self.places.insert(Arc::clone(&key), self.entries.len());
+        self.entries.push((key, entry));
+    }
+
+    fn remove(&mut self, place: usize) -> (Arc<str>, E) {
+        let removed = self.entries.swap_remove(place);
+        self.places.remove(&removed.0);
+        if let Some((moved, _)) = self.entries.get(place)
+            && let Some(moved) = self.places.get_mut(moved)
+        {
+            *moved = place;
+        }
+        removed
+    }
+}
+
+impl<E: Entry> Table<E> {
+    /// An empty table that will never hold more than `max` entries (at least one).
+    pub fn new(max: usize) -> Self {
+        let hasher = RandomState::new();
+        let shard = || Shard {
+            places: HashMap::with_hasher(hasher.clone()),
+            entries: Vec::new(),
+            hand: 0,
+        };
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
+            len: AtomicUsize::new(0),
+            max: max.max(1),
+            next_swept: AtomicUsize::new(0),
+            hasher,
+        }
+    }
+
+    /// Entries in the table.
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Runs `with` on the entry of `key`; `None` where there is none.
+    pub fn find<R>(&self, key: &str, with: impl FnOnce(&Arc<str>, &mut E) -> R) -> Option<R> {
+        let mut shard = self.lock(self.shard_of(key));
+        shard.entry(key).map(|(key, entry)| with(key, entry))
+    }
+
+    /// Runs `with` on the entry of `key`, which is made by `make` where there is none. Returns what left the table to make room:
+    /// at most one entry, unless another lane took the room first.
+    pub fn find_or_insert<R>(
+        &self,
+        key: &str,
+        now: Timestamp,
+        make: impl FnOnce() -> E,
+        with: impl FnOnce(&Arc<str>, &mut E) -> R,
+    ) -> (R, Vec<Left<E>>) {
+        let number = self.shard_of(key);
+        let mut left = Vec::new();
+        let mut shard = self.lock(number);
+        if shard.entry(key).is_none() {
+            // Room is made without this lock, as it may be in another shard.
+            drop(shard);
+            while !self.reserve() {
+                left.extend(self.evict(number, now));
+            }
+            shard = self.lock(number);
+            if shard.entry(key).is_some() {
+                // Another lane was faster.
+                self.len.fetch_sub(1, Ordering::Relaxed);
+            } else {
+                shard.insert(Arc::from(key), make());
+            }
+        }
+        let (key, entry) = shard
+            .entry(key)
+            .expect("the entry was found or inserted under this lock");
+        (with(key, entry), left)
+    }
+
+    /// Removes entries whose latest message is so old that `over` says yes, from a small part of the table; called again and
+    /// again it comes around. Returns what it removed.
+    pub fn sweep(&self, mut over: impl FnMut(&E) -> bool) -> Vec<(Arc<str>, E)> {
+        let number = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let mut removed = Vec::new();
+        let mut shard = self.lock(number);
+        for _ in 0..SWEPT_AT_ONCE.min(shard.entries.len()) {
+            let place = if shard.hand < shard.entries.len() {
+                shard.hand
+            } else {
+                0
+            };
+            shard.hand = place + 1;
+            if shard.entries.get(place).is_some_and(|(_, entry)| over(entry)) {
+                removed.push(shard.remove(place));
+                shard.hand = place;
+            }
+        }
+        self.len.fetch_sub(removed.len(), Ordering::Relaxed);
+        removed
+    }
+
+    /// Runs `with` on every entry, shard by shard, in no order.
+    pub fn for_each(&self, mut with: impl FnMut(&Arc<str>, &E)) {
+        for number in 0..self.shards.len() {
+            for (key, entry) in &self.lock(number).entries {
+                with(key, entry);
+            }
+        }
+    }
+
+    fn shard_of(&self, key: &str) -> usize {
+        // The high bits: the maps inside the shards use the same hash's low ones.
+        (self.hasher.hash_one(key) >> 58) as usize % SHARDS
+    }
+
+    /// A panic under a lock would be one in [`Entry`] or in recording, which leave the shard itself whole.
+    fn lock(&self, number: usize) -> MutexGuard<'_, Shard<E>> {
+        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reserve(&self) -> bool {
+        self.len
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |len| {
+                (len < self.max).then_some(len + 1)
+            })
+            .is_ok()
+    }
+
+    /// Takes out the entry least needed among a sample: the lowest worth, then the one whose latest message is the oldest.
+    /// Looks at the shard `number` and, where that is empty, at the others.
+    fn evict(&self, number: usize, now: Timestamp) -> Option<Left<E>> {
+        for step in 0..SHARDS {
+            let mut shard = self.lock((number + step) % SHARDS);
+            let len = shard.entries.len();
+            let hand = shard.hand;
+            let sample = (0..SAMPLE.min(len)).map(|at| (hand + at) % len);
+            let least = sample
+                .filter_map(|place| shard.entries.get(place).map(|(_, entry)| (place, entry)))
+                .map(|(place, entry)| (entry.worth(now), entry.last(), place))
+                .min();
+            if let Some((worth, _, place)) = least {
+                shard.hand = hand.wrapping_add(SAMPLE) % len;
+                let (key, entry) = shard.remove(place);
+                drop(shard);
+                self.len.fetch_sub(1, Ordering::Relaxed);
+                return Some(Left { key, entry, worth });
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Entry for (Worth, u64) {
+        fn last(&self) -> Timestamp {
+            Timestamp::from_nanos(self.1)
+        }
+        fn worth(&self, _: Timestamp) -> Worth {
+            self.0
+        }
+    }
+
+    fn insert(table: &Table<(Worth, u64)>, key: &str, worth: Worth, last: u64) -> Option<Arc<str>> {
+        let make = || (worth, last);
+        let ((), mut left) = table.find_or_insert(key, Timestamp::ZERO, make, |_, _| ());
+        assert!(left.len() <= 1);
+        left.pop().map(|left| left.key)
+    }
+
+    fn keys(table: &Table<(Worth, u64)>) -> Vec<String> {
+        let mut keys = Vec::new();
+        table.for_each(|key, _| keys.push(key.to_string()));
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn a_full_table_stays_full_and_says_who_left() {
+        let table = Table::new(10);
+        let mut left = 0;
+        for n in 0..1_000 {
+            left += usize::from(insert(&table, &n.to_string(), Worth::Live, n).is_some());
+            assert!(table.len() <= 10);
+        }
+        assert_eq!((left, keys(&table).len()), (990, 10));
+    }
+
+    #[test]
+    fn the_least_needed_of_a_shard_leaves_first() {
+        // Two entries and a third: it is enough to find keys that share a shard.
+        let table = Table::new(3);
+        let shard = table.shard_of("0");
+        let mut shared = (0u32..)
+            .map(|n| n.to_string())
+            .filter(|key| table.shard_of(key) == shard);
+        let mut next = || shared.next().expect("endless");
+        let (live, over_late, over_early) = (next(), next(), next());
+        assert_eq!(insert(&table, &live, Worth::Live, 1), None);
+        assert_eq!(insert(&table, &over_late, Worth::Over, 9), None);
+        assert_eq!(insert(&table, &over_early, Worth::Over, 5), None);
+        let out = |left: Option<Arc<str>>| left.map(|key| key.to_string());
+        assert_eq!(out(insert(&table, &next(), Worth::Live, 10)), Some(over_early));
+        assert_eq!(out(insert(&table, &next(), Worth::Live, 10)), Some(over_late));
+        assert_eq!(out(insert(&table, &next(), Worth::Live, 10)), Some(live));
+    }
+
+    #[test]
+    fn an_entry_that_is_there_is_found_and_nothing_leaves() {
+        let table = Table::new(1);
+        assert_eq!(insert(&table, "a", Worth::Live, 1), None);
+        assert_eq!(insert(&table, "a", Worth::Live, 2), None);
+        assert_eq!(table.find("a", |_, entry| entry.1), Some(1));
+        assert_eq!(table.find("b", |_, entry| entry.1), None);
+    }
+
+    #[test]
+    fn sweeping_comes_around_and_removes_all_that_is_old() {
+        let table = Table::new(5_000);
+        for n in 0..5_000 {
+            insert(&table, &n.to_string(), Worth::Live, n);
+        }
+        let mut removed = 0;
+        for _ in 0..SHARDS * 4 {
+            removed += table.sweep(|entry| entry.1 % 2 == 0).len();
+        }
+        assert_eq!((removed, table.len()), (2_500, 2_500));
+        assert!(
+            keys(&table)
+                .iter()
+                .all(|key| table.find(key, |_, entry| entry.1 % 2) == Some(1))
+        );
+    }
+
+    #[test]
+    fn lanes_share_the_cap() {
+        let table = Table::new(100);
+        std::thread::scope(|scope| {
+            for lane in 0..4 {
+                let table = &table;
+                scope.spawn(move || {
+                    for n in 0..2_000u64 {
+                        let key = ((n * 7 + lane) % 300).to_string();
+                        table.find_or_insert(&key, Timestamp::ZERO, || (Worth::Live, n), |_, _| ());
+                    }
+                });
+            }
+        });
+        assert_eq!((table.len(), keys(&table).len()), (100, 100));
+    }
+}

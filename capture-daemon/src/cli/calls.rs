@@ -1,0 +1,96 @@
+//! `siphon calls`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::table::{Column, Table};
+use super::text::{address, count, duration, moments, name, or_absent, printable};
+use super::{Daemon, Style};
+use crate::control::{Ask, CALL_STATES, Filter};
+use crate::report::Call;
+
+#[derive(Debug, Args)]
+pub(super) struct Calls {
+    #[command(flatten)]
+    daemon: Daemon,
+    /// At most this many, the latest; all with 0.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// Only calls in this state.
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(CALL_STATES))]
+    state: Option<String>,
+    /// Only the call with this Call-ID.
+    #[arg(long, value_name = "ID")]
+    call_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    total: u64,
+    calls: Vec<Call>,
+}
+
+impl Calls {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let filter = Filter {
+            limit: limit(self.limit),
+            state: self.state,
+            call_id: self.call_id,
+        };
+        self.daemon.show(&Ask::Calls(filter), |answer: &Answer, style| {
+            list("calls", answer.total, answer.calls.len(), table(&answer.calls, style))
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// 0 is no limit.
+pub(super) fn limit(limit: usize) -> Option<usize> {
+    (limit > 0).then_some(limit)
+}
+
+/// The table, and how much of the whole it is.
+pub(super) fn list(what: &str, total: u64, shown: usize, table: String) -> String {
+    match shown as u64 {
+        0 if total == 0 => format!("no {what}\n"),
+        shown if shown < total => format!(
+            "{table}\nthe latest {} of {} {what}; --limit 0 shows all\n",
+            count(shown),
+            count(total)
+        ),
+        _ => table,
+    }
+}
+
+/// Calls for people.
+pub(super) fn table(calls: &[Call], style: Style) -> String {
+    const COLUMNS: &[Column] = &[
+        Column::Word("START UTC"),
+        Column::Word("STATE"),
+        Column::Figure("CODE"),
+        Column::Figure("SETUP"),
+        Column::Figure("LASTED"),
+        Column::Figure("RTP"),
+        Column::Long("FROM", 16),
+        Column::Long("TO", 16),
+        Column::Long("CALL-ID", 12),
+    ];
+    let mut table = Table::new(COLUMNS).colouring("STATE");
+    let starts = moments(calls.iter().map(|call| call.start));
+    for (call, start) in calls.iter().zip(starts) {
+        table.row([
+            start,
+            name(&call.state),
+            or_absent(call.status_code, |code| code.to_string()),
+            or_absent(call.setup_ms, duration),
+            or_absent(call.duration_ms, duration),
+            call.streams.len().to_string(),
+            address(&call.from_uri),
+            address(&call.to_uri),
+            printable(&call.call_id),
+        ]);
+    }
+    table.render(style)
+}

@@ -1,0 +1,39 @@
+//! `siphon config check FILE` and `siphon config default`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::terminal::say;
+use crate::config::{default_file, load};
+
+#[derive(Debug, Args)]
+pub(super) struct Config {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Says everything that is wrong with a file; the exit status is 1 then, else 0.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Prints a file with every key, its default and what it does.
+    Default,
+}
+
+impl Config {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        match self.verb {
+            Verb::Check { file } => {
+                load(&file)?;
+                say(&format!("{}: ok\n", file.display()))?;
+            }
+            Verb::Default => say(&default_file())?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,99 @@
+//! `siphon replay`: what is in capture files, as one document or as tables.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::text::{bytes, count, duration, list, moment};
+use super::{Style, calls, registrations, streams};
+use crate::config::{Config, load};
+use crate::report::Document;
+
+/// Arguments of `siphon replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Capture files, pcap or pcapng, read in this order.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Configuration file, of which [capture] sip_ports and media_ports and [follow] are used.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Replay {
+    /// The configuration the files are read with.
+    ///
+    /// # Errors
+    /// The configuration file cannot be read, or something in it is wrong.
+    pub fn configuration(&self) -> anyhow::Result<Config> {
+        Ok(match &self.config {
+            Some(file) => load(file)?,
+            None => Config::default(),
+        })
+    }
+
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        self.configuration()?;
+        bail!("{} files: this build reads no capture files", self.files.len())
+    }
+}
+
+/// The document for people: what was read, then a table of each kind of which there is something.
+pub fn summary(document: &Document, style: Style) -> String {
+    let mut text = format!("{} frames, {}", count(document.frames), bytes(document.bytes));
+    if let (Some(first), Some(last)) = (document.first_ts, document.last_ts) {
+        let milliseconds = last.since(first).as_secs_f64() * 1000.0;
+        text.push_str(&format!(
+            ", {} to {} UTC ({})",
+            moment(first),
+            moment(last),
+            duration(milliseconds)
+        ));
+    }
+    text.push('\n');
+    text.push_str(&sip(document, style));
+    if !document.drops.is_empty() {
+        let drops = document
+            .drops
+            .iter()
+            .map(|(reason, frames)| format!("{reason} {}", count(*frames)));
+        text.push_str(&list("Dropped: ", drops, style.width));
+    }
+    let parts = [
+        ("Calls", document.calls.len(), calls::table(&document.calls, style)),
+        (
+            "Registrations",
+            document.registrations.len(),
+            registrations::table(&document.registrations, style),
+        ),
+        (
+            "RTP streams",
+            document.streams.len(),
+            streams::table(&document.streams, style),
+        ),
+    ];
+    for (name, length, table) in parts.into_iter().filter(|(_, length, _)| *length > 0) {
+        text.push_str(&format!("\n{name}: {}\n{table}", count(length as u64)));
+    }
+    text
+}
+
+fn sip(document: &Document, style: Style) -> String {
+    let sip = &document.sip;
+    let mut text = format!(
+        "SIP: {} messages, {} malformed\n",
+        count(sip.messages),
+        count(sip.malformed)
+    );
+    if sip.messages > 0 {
+        let requests = sip.requests.iter().map(|(method, n)| format!("{method} {}", count(*n)));
+        let responses = sip.responses.iter().map(|(code, n)| format!("{code} {}", count(*n)));
+        text.push_str(&list("     ", requests.chain(responses), style.width));
+    }
+    text
+}

@@ -1,0 +1,180 @@
+//! What must hold of values that are each well-formed: limits of the kernel, and of one value against another.
+
+use std::time::Duration;
+
+use super::{Config, Problem};
+
+/// Longest interface name: IFNAMSIZ less the terminating zero (include/uapi/linux/if.h).
+const INTERFACE_NAME: usize = 15;
+/// Longest path of a Unix socket: sun_path less the terminating zero (unix(7)).
+const SOCKET_PATH: usize = 107;
+/// CPUs that a `cpu_set_t` holds (sched_setaffinity(2)).
+const CPUS: usize = 1024;
+/// What a file name may be made of.
+const PLACEHOLDERS: &[&str] = &["interface", "lane", "time", "extension"];
+
+impl Config {
+    /// Everything that is wrong with these values, in the order of the file; empty where nothing is.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut check = Check(Vec::new());
+        check.capture(self);
+        check.follow(self);
+        check.spool(self);
+        check.control(self);
+        let filter = &self.log.filter;
+        let valid = tracing_subscriber::EnvFilter::try_new(filter).is_ok();
+        check.holds("log.filter", valid, || {
+            format!("{filter:?} is not a filter such as \"info\" or \"info,capture_daemon::xsk=debug\"")
+        });
+        check.0
+    }
+}
+
+struct Check(Vec<Problem>);
+
+impl Check {
+    fn wrong(&mut self, key: &str, message: impl Into<String>) {
+        self.0.push(Problem {
+            line: None,
+            key: Some(key.to_owned()),
+            message: message.into(),
+        });
+    }
+
+    fn holds(&mut self, key: &str, holds: bool, message: impl FnOnce() -> String) {
+        if !holds {
+            self.wrong(key, message());
+        }
+    }
+
+    fn within(&mut self, key: &str, value: u64, from: u64, to: u64) {
+        self.holds(key, (from..=to).contains(&value), || {
+            format!("{value} is not between {from} and {to}")
+        });
+    }
+
+    fn positive(&mut self, key: &str, value: Duration) {
+        self.holds(key, value > Duration::ZERO, || "must be longer than 0".to_owned());
+    }
+
+    fn capture(&mut self, config: &Config) {
+        let capture = &config.capture;
+        let name = &capture.interface;
+        // dev_valid_name (net/core/dev.c): no slash, colon or white space, not "." or "..".
+        let valid = name.len() <= INTERFACE_NAME
+            && !matches!(name.as_str(), "." | "..")
+            && !name.contains(|c: char| matches!(c, '/' | ':' | '\0') || c.is_whitespace());
+        self.holds("capture.interface", valid, || {
+            format!(
+                "{name:?} is not the name of an interface (at most {INTERFACE_NAME} bytes, no \"/\", \":\" or space)"
+            )
+        });
+        self.holds("capture.sip_ports", !capture.sip_ports.is_empty(), || {
+            "at least one port is needed".to_owned()
+        });
+        for cpu in capture.cpus.iter().filter(|cpu| **cpu >= CPUS) {
+            self.wrong("capture.cpus", format!("CPU {cpu} is above the highest, {}", CPUS - 1));
+        }
+        let entries = capture.ring_entries;
+        // xsk_init_queue (net/xdp/xsk.c) takes powers of two only; a batch of the worker is 64 frames.
+        self.holds(
+            "capture.ring_entries",
+            entries.is_power_of_two() && (64..=1 << 20).contains(&entries),
+            || format!("{entries} is not a power of two between 64 and {}", 1 << 20),
+        );
+        self.holds("capture.umem_frames", capture.umem_frames >= entries, || {
+            format!(
+                "{} is below ring_entries ({entries}): the fill ring could never be full",
+                capture.umem_frames
+            )
+        });
+        // xdp_umem_reg (net/xdp/xdp_umem.c): from 2048 to the page size.
+        self.holds("capture.frame_size", matches!(capture.frame_size, 2048 | 4096), || {
+            format!("{} is neither 2048 nor 4096", capture.frame_size)
+        });
+    }
+
+    fn follow(&mut self, config: &Config) {
+        let follow = &config.follow;
+        for (key, value) in [
+            ("follow.max_calls", follow.max_calls),
+            ("follow.max_registrations", follow.max_registrations),
+            ("follow.max_streams", follow.max_streams),
+            ("follow.max_endpoints", follow.max_endpoints),
+            ("follow.max_tcp_streams", follow.max_tcp_streams),
+        ] {
+            self.within(key, value as u64, 1, 1 << 28);
+        }
+        self.within("follow.tcp_buffer", follow.tcp_buffer as u64, 2_048, 1 << 24);
+        self.positive("follow.invite_timeout", follow.invite_timeout);
+        self.positive("follow.request_timeout", follow.request_timeout);
+    }
+
+    fn spool(&mut self, config: &Config) {
+        let spool = &config.spool;
+        self.template(&spool.template);
+        self.holds(
+            "spool.rotate_size",
+            spool.rotate_size >= spool.chunk_size as u64,
+            || format!("{} is below chunk_size ({})", spool.rotate_size, spool.chunk_size),
+        );
+        self.holds(
+            "spool.rotate_interval",
+            spool.rotate_interval > Duration::ZERO && spool.rotate_interval <= Duration::from_secs(86_400),
+            || "must be longer than 0 and at most a day".to_owned(),
+        );
+        self.holds(
+            "spool.max_total",
+            spool.max_total == 0 || spool.max_total >= spool.rotate_size,
+            || format!("{} is below rotate_size ({})", spool.max_total, spool.rotate_size),
+        );
+        self.positive("spool.flush_interval", spool.flush_interval);
+        self.within("spool.chunk_size", spool.chunk_size as u64, 64 << 10, 1 << 30);
+        self.within("spool.chunks", spool.chunks as u64, 2, 65_536);
+    }
+
+    fn template(&mut self, template: &str) {
+        let key = "spool.template";
+        for needed in ["{time}", "{lane}"] {
+            self.holds(key, template.contains(needed), || {
+                format!("{template:?} lacks {needed}: two files could have the same name")
+            });
+        }
+        self.holds(key, !template.contains(['/', '\0']), || {
+            format!("{template:?} names a folder; that is spool.directory")
+        });
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((name, behind)) = after.split_once('}') else {
+                self.wrong(key, format!("{template:?} has a \"{{\" that is not closed"));
+                return;
+            };
+            self.holds(key, PLACEHOLDERS.contains(&name), || {
+                format!("{{{name}}} is not known; {{interface}}, {{lane}}, {{time}} and {{extension}} are")
+            });
+            self.holds(key, !before.contains('}'), || stray(template));
+            rest = behind;
+        }
+        self.holds(key, !rest.contains('}'), || stray(template));
+    }
+
+    fn control(&mut self, config: &Config) {
+        let control = &config.control;
+        let length = control.socket.as_os_str().len();
+        self.holds("control.socket", length <= SOCKET_PATH, || {
+            format!("the path has {length} bytes, a socket's has at most {SOCKET_PATH}")
+        });
+        self.holds("control.mode", control.mode <= 0o777, || {
+            format!("{:o} is above 777", control.mode)
+        });
+        self.within("control.max_clients", control.max_clients as u64, 1, 4_096);
+        self.within("control.max_request", control.max_request as u64, 256, 1 << 20);
+        self.positive("control.request_timeout", control.request_timeout);
+        self.positive("control.idle_timeout", control.idle_timeout);
+        self.positive("control.write_timeout", control.write_timeout);
+    }
+}
+
+fn stray(template: &str) -> String {
+    format!("{template:?} has a \"}}\" that closes nothing")
+}

@@ -1,0 +1,103 @@
+//! Every key of the configuration file, once: its section, its kind and what it says. Reading, the default file, the
+//! reference in the documentation and the suggestion for a misspelt key all come from this table.
+
+use toml::de::DeValue;
+
+use super::Config;
+use super::lists::{Cpus, PortRanges, Ports};
+use super::value::{Address, Choice, Count, Flag, Kind, Octal, Path, Size, Span, Text};
+
+/// One key.
+pub(super) struct Key {
+    /// The section it stands in.
+    pub section: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// What it does: the comment in the default file.
+    pub doc: &'static str,
+    /// Takes the value over, or says what would have been right.
+    pub read: fn(&mut Config, &DeValue<'_>) -> Result<(), String>,
+    /// The value as TOML.
+    pub write: fn(&Config) -> String,
+}
+
+macro_rules! keys {
+    ($($section:ident . $name:ident : $kind:ident, $doc:literal;)+) => {
+        &[$(Key {
+            section: stringify!($section),
+            name: stringify!($name),
+            doc: $doc,
+            read: |config, value| {
+                config.$section.$name = $kind::read(value)?;
+                Ok(())
+            },
+            write: |config| $kind::write(&config.$section.$name),
+        },)+]
+    };
+}
+
+/// The sections, in the order of the file, with what each is for.
+pub(super) const SECTIONS: &[(&str, &str)] = &[
+    ("capture", "Where frames come from and which are wanted."),
+    (
+        "follow",
+        "How much is remembered: memory is bounded by these figures, not by the traffic.",
+    ),
+    ("spool", "Where packets are kept."),
+    ("control", "The Unix socket that answers the operator."),
+    ("metrics", "Prometheus."),
+    ("log", "What the daemon says on standard error."),
+];
+
+/// The keys, in the order of the file.
+pub(super) const KEYS: &[Key] = keys! {
+    capture.interface: Text, "Network interface to capture on; `--interface` overrides it.";
+    capture.mode: Choice, "\"mirror\": wanted frames go to siphon, all others are dropped; for a mirror port.";
+    capture.steal_traffic: Flag, "Capture even though the interface carries the host's own addresses. Cuts the host off that network.";
+    capture.sip_ports: Ports, "Ports of SIP over UDP and TCP.";
+    capture.media_ports: PortRanges, "Ports and ranges of ports of RTP and RTCP.";
+    capture.attach: Choice, "How the XDP program is attached: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic.";
+    capture.bind: Choice, "How AF_XDP sockets are bound: \"zero-copy\", \"copy\", or \"auto\": zero-copy, else copy.";
+    capture.cpus: Cpus, "CPUs the workers are pinned to, in order of the queues, over again when there are fewer. Empty: all the process may run on.";
+    capture.ring_entries: Count, "Entries of each rx and fill ring, a power of two.";
+    capture.umem_frames: Count, "Frames of each queue's umem, not fewer than ring_entries.";
+    capture.frame_size: Size, "Bytes of a umem frame: 2048 or 4096. Longer frames span several.";
+    capture.huge_pages: Flag, "Ask for huge pages for the umem; `siphon status` says whether they were obtained.";
+    capture.promiscuous: Flag, "Have the interface receive frames that are not addressed to it.";
+    capture.kernel_log: Flag, "Log from inside the kernel program. Slow; for finding faults.";
+
+    follow.max_calls: Count, "Calls remembered at once, over all lanes.";
+    follow.max_registrations: Count, "Registrations remembered at once.";
+    follow.max_streams: Count, "RTP streams remembered at once, per lane.";
+    follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
+    follow.max_tcp_streams: Count, "TCP directions followed at once, per lane.";
+    follow.tcp_buffer: Size, "Bytes one TCP direction may hold back while a message is incomplete.";
+    follow.linger: Span, "How long an ended call or an idle stream stays in the answers.";
+    follow.invite_timeout: Span, "An INVITE without a final response for this long has timed out (timer C, RFC 3261 section 16.6).";
+    follow.request_timeout: Span, "Any other request without a final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2).";
+
+    spool.enabled: Flag, "Keep packets at all.";
+    spool.directory: Path, "Folder of the files; made if it is not there.";
+    spool.format: Choice, "Format of the files: \"pcap\" (with nanoseconds) or \"pcapng\".";
+    spool.template: Text, "File name. {time} (UTC, of the first frame) and {lane} must be in it; {interface} and {extension} may.";
+    spool.rotate_size: Size, "A file that would grow beyond this is closed and the next begun.";
+    spool.rotate_interval: Span, "A file is closed when a multiple of this since midnight UTC passes; at most a day.";
+    spool.max_total: Size, "Oldest files are removed when all together exceed this; 0: no limit.";
+    spool.max_age: Span, "Files whose last frame is older are removed; 0: no limit.";
+    spool.flush_interval: Span, "At most this much of the latest traffic is lost when the daemon is killed.";
+    spool.chunk_size: Size, "Bytes of a chunk, the unit a worker hands to the writer.";
+    spool.chunks: Count, "Chunks each lane owns; when all are with the writer, frames are not written and counted.";
+
+    control.socket: Path, "Path of the socket; its folder is made if it is not there.";
+    control.mode: Octal, "Permission bits of the socket. Whoever can write to it can stop the capture.";
+    control.max_clients: Count, "Clients served at once; a further one is told `busy` and closed.";
+    control.max_request: Size, "Longest request line, its newline included.";
+    control.request_timeout: Span, "A request must be whole this long after its first byte.";
+    control.idle_timeout: Span, "A client that asks nothing for this long is closed.";
+    control.write_timeout: Span, "A client that takes less than 64 KiB of a waiting answer in this time is closed.";
+
+    metrics.enabled: Flag, "Serve `/metrics` at all.";
+    metrics.listen: Address, "Address and port to serve it on.";
+
+    log.filter: Text, "Which messages are written: error, warn, info, debug or trace, also per module (\"info,capture_daemon::xsk=debug\").";
+};

@@ -1,0 +1,253 @@
+//! The configuration file: what it takes, what it refuses and in which words.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use toml::de::DeTable;
+
+use super::file::{default_file, load, parse};
+use super::keys::KEYS;
+use super::{Config, PortRange};
+
+/// Problems as a user reads them.
+fn problems(text: &str) -> Vec<String> {
+    parse(text)
+        .unwrap_err()
+        .iter()
+        .map(|problem| {
+            format!(
+                "{}: {problem}",
+                problem.line.map_or("-".to_owned(), |line| line.to_string())
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_default_file_is_the_default_configuration() {
+    assert_eq!(parse(&default_file()), Ok(Config::default()));
+    assert_eq!(parse(""), Ok(Config::default()));
+}
+
+#[test]
+fn every_key_of_the_structs_is_in_the_table() {
+    // Debug prints every field of a struct, whatever this table says.
+    let text = format!("{:#?}", Config::default());
+    let fields: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("        ") && !line.starts_with("         "))
+        .filter_map(|line| line.trim().split_once(": "))
+        .map(|(field, _)| field)
+        .collect();
+    let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(fields, keys);
+}
+
+#[test]
+fn every_key_changes_what_it_names() {
+    let text = r#"
+        [capture]
+        interface = "mirror0"
+        mode = "mirror"
+        steal_traffic = true
+        sip_ports = [5080]
+        media_ports = ["16384-32767", 4000]
+        attach = "generic"
+        bind = "zero-copy"
+        cpus = [2, 3]
+        ring_entries = 2048
+        umem_frames = 4096
+        frame_size = "4KiB"
+        huge_pages = false
+        promiscuous = false
+        kernel_log = true
+        [follow]
+        max_calls = 10
+        max_registrations = 11
+        max_streams = 12
+        max_endpoints = 13
+        max_tcp_streams = 14
+        tcp_buffer = "128KiB"
+        linger = "1m"
+        invite_timeout = "200s"
+        request_timeout = "33s"
+        [spool]
+        enabled = false
+        directory = "/data"
+        format = "pcapng"
+        template = "{time}-{lane}"
+        rotate_size = "2GB"
+        rotate_interval = "10m"
+        max_total = "10TiB"
+        max_age = "7d"
+        flush_interval = "250ms"
+        chunk_size = "2MiB"
+        chunks = 64
+        [control]
+        socket = "/tmp/s"
+        mode = 0o600
+        max_clients = 2
+        max_request = "4KiB"
+        request_timeout = "1s"
+        idle_timeout = "2s"
+        write_timeout = "3s"
+        [metrics]
+        enabled = false
+        listen = "[::1]:9000"
+        [log]
+        filter = "debug"
+    "#;
+    let config = parse(text).unwrap();
+    let written = |config: &Config| KEYS.iter().map(|key| (key.write)(config)).collect::<Vec<_>>();
+    let same: Vec<&str> = KEYS
+        .iter()
+        .zip(written(&config).iter().zip(&written(&Config::default())))
+        .filter(|(_, (value, default))| value == default)
+        .map(|(key, _)| key.name)
+        .collect();
+    assert_eq!(same, ["mode"], "mode has one value so far");
+    assert_eq!(config.spool.rotate_size, 2_000_000_000);
+    assert_eq!(config.spool.max_total, 10 << 40);
+    assert_eq!(config.capture.frame_size, 4096);
+    assert_eq!(config.control.mode, 0o600);
+    assert_eq!(config.spool.flush_interval.as_millis(), 250);
+}
+
+#[test]
+fn unknown_keys_name_the_line_and_the_nearest() {
+    assert_eq!(
+        problems("[capture]\ninterface = \"eth0\"\nring_entires = 64\n\n[spol]\nchunks = 4\n"),
+        [
+            "3: capture.ring_entires: unknown key; did you mean ring_entries?",
+            "5: unknown section [spol]; did you mean [spool]?",
+        ]
+    );
+    assert_eq!(
+        problems("interface = \"eth0\"\n[zzz]\n[log]\nlisten = 1\nqqq = 2\n[metrics]\nrotate_size = 1"),
+        [
+            "1: interface belongs under [capture]",
+            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [log]",
+            "4: log.listen: unknown key; metrics.listen is one",
+            "5: log.qqq: unknown key; [log] has filter",
+            "7: metrics.rotate_size: unknown key; spool.rotate_size is one",
+        ]
+    );
+}
+
+#[test]
+fn wrong_values_say_what_would_be_right() {
+    assert_eq!(
+        problems(
+            "[capture]\nmode = \"tap\"\nattach = 1\ncpus = 3\nsip_ports = [5060, 70000]\nmedia_ports = [\"9-1\"]\n\
+             huge_pages = \"yes\"\nring_entries = -1\n[follow]\nlinger = 10\n[spool]\nrotate_size = \"1GX\"\n\
+             directory = \"\"\n[control]\nmode = 660\n[metrics]\nlisten = \"localhost\"\n[log]\nfilter = [1]\n"
+        ),
+        [
+            "2: capture.mode: expected \"mirror\", found \"tap\"",
+            "3: capture.attach: expected \"auto\" or \"native\" or \"generic\", found the number 1",
+            "4: capture.cpus: expected a list of CPU numbers such as [2, 3], found the number 3",
+            "5: capture.sip_ports: expected a list of ports (1 to 65535) such as [5060, 5061], found the number 70000",
+            "6: capture.media_ports: expected a list of ports and ranges (1 to 65535, the lower first) such as \
+             [\"10000-65535\", 4000], found \"9-1\"",
+            "7: capture.huge_pages: expected true or false, found \"yes\"",
+            "8: capture.ring_entries: expected a whole number, found the number -1",
+            "10: follow.linger: expected a duration such as \"250ms\", \"1s\", \"10m\", \"1h\", \"7d\" or 0, found the number 10",
+            "12: spool.rotate_size: expected a size such as \"512MB\", \"1GiB\" or a number of bytes, found \"1GX\"",
+            "13: spool.directory: expected a path, found \"\"",
+            "15: control.mode: expected permission bits in octal such as \"0660\", found the number 660",
+            "17: metrics.listen: expected an address and port such as \"127.0.0.1:9464\" or \"[::1]:9464\", found \"localhost\"",
+            "19: log.filter: expected a string, found a list",
+        ]
+    );
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_refused() {
+    assert_eq!(
+        problems(
+            "[capture]\ninterface = \"a/b\"\nsip_ports = []\ncpus = [4096]\nring_entries = 1000\numem_frames = 64\n\
+             frame_size = 8192\n[follow]\nmax_calls = 0\ninvite_timeout = 0\n[spool]\ntemplate = \"a/{lane}{x}}\"\n\
+             rotate_size = 1\nrotate_interval = \"2d\"\nmax_total = \"1B\"\nflush_interval = 0\nchunks = 1\n\
+             [control]\nmode = \"1777\"\nmax_request = 1\n[log]\nfilter = \"a=b=c\"\n"
+        ),
+        [
+            "2: capture.interface: \"a/b\" is not the name of an interface (at most 15 bytes, no \"/\", \":\" or space)",
+            "3: capture.sip_ports: at least one port is needed",
+            "4: capture.cpus: CPU 4096 is above the highest, 1023",
+            "5: capture.ring_entries: 1000 is not a power of two between 64 and 1048576",
+            "6: capture.umem_frames: 64 is below ring_entries (1000): the fill ring could never be full",
+            "7: capture.frame_size: 8192 is neither 2048 nor 4096",
+            "9: follow.max_calls: 0 is not between 1 and 268435456",
+            "10: follow.invite_timeout: must be longer than 0",
+            "12: spool.template: \"a/{lane}{x}}\" lacks {time}: two files could have the same name",
+            "12: spool.template: \"a/{lane}{x}}\" names a folder; that is spool.directory",
+            "12: spool.template: {x} is not known; {interface}, {lane}, {time} and {extension} are",
+            "12: spool.template: \"a/{lane}{x}}\" has a \"}\" that closes nothing",
+            "13: spool.rotate_size: 1 is below chunk_size (1048576)",
+            "14: spool.rotate_interval: must be longer than 0 and at most a day",
+            "16: spool.flush_interval: must be longer than 0",
+            "17: spool.chunks: 1 is not between 2 and 65536",
+            "19: control.mode: 1777 is above 777",
+            "20: control.max_request: 1 is not between 256 and 1048576",
+            "22: log.filter: \"a=b=c\" is not a filter such as \"info\" or \"info,capture_daemon::xsk=debug\"",
+        ]
+    );
+}
+
+#[test]
+fn syntax_errors_name_every_line() {
+    assert_eq!(
+        problems("[capture]\ninterface = eth0\n[spool\nchunks = 1\nchunks = 2\n").len(),
+        2
+    );
+    let duplicate = problems("[spool]\nchunks = 4\nchunks = 5\n");
+    assert_eq!(duplicate, ["3: duplicate key"]);
+}
+
+#[test]
+fn depth_and_length_are_bounded() {
+    assert!(!problems(&format!("x = {}", "[".repeat(100_000))).is_empty());
+    let long = format!("[log]\n{} = 1\n", "k".repeat(100_000));
+    assert_eq!(
+        problems(&long),
+        [format!("2: log.{}: unknown key; [log] has filter", "k".repeat(64))]
+    );
+    let error = load(std::path::Path::new("/dev/zero")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "/dev/zero: longer than 1048576 bytes: not a configuration"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,200}|(\\[?(capture|spool|log)\\]?|[a-z_]{1,12} ?= ?(\"[0-9a-z]*\"|-?[0-9]{1,30}|\\[[^\\n]*)|\\n){0,20}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(
+        bytes in any::<u64>(),
+        millis in 0..u64::MAX / 1_000_000,
+        bits in 0u32..=0o777,
+        text in any::<String>(),
+        ports in proptest::collection::vec(1u16.., 0..5),
+        ends in proptest::collection::vec((1u16.., 1u16..), 0..5),
+    ) {
+        let mut config = Config::default();
+        config.spool.max_total = bytes;
+        config.spool.max_age = Duration::from_millis(millis);
+        config.control.mode = bits;
+        config.spool.template = text;
+        config.capture.sip_ports = ports;
+        config.capture.media_ports =
+            ends.iter().map(|(one, other)| PortRange { first: *one.min(other), last: *one.max(other) }).collect();
+        for key in KEYS {
+            let line = format!("key = {}", (key.write)(&config));
+            let document = DeTable::parse(&line).unwrap();
+            let mut read = Config::default();
+            (key.read)(&mut read, document.get_ref().get("key").unwrap().get_ref()).unwrap();
+            prop_assert_eq!((key.write)(&read), (key.write)(&config), "{}", key.name);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The operator's Unix socket: a request per line, an answer per line, JSON both ways. `docs/control.md` is the
+//! protocol.
+//!
+//! `protocol` reads requests, `filter` narrows answers, `status` is what answers are made of, `sensor` is who is asked,
+//! `socket` is the file, `server` and `connection` serve it, `client` asks.
+
+mod client;
+mod connection;
+mod filter;
+mod protocol;
+mod sensor;
+mod server;
+mod socket;
+mod status;
+
+pub use client::{Client, ClientError};
+pub use filter::{CALL_STATES, Filter, Page, REGISTRATION_STATES};
+pub use protocol::{Ask, Code, Refusal, Request, VERSION, parse};
+pub use sensor::{Pending, Sensor};
+pub use server::{Counts, Server};
+pub use socket::SocketError;
+pub use status::{
+    CallCounts, ControlCounts, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Reason,
+    SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+};

@@ -1,0 +1,27 @@
+//! Who answers: the daemon as the control socket and the metrics see it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::{Filter, Health, Page, Status};
+use crate::report::{Call, Registration, Stream};
+
+/// An answer that is being put together, for instance because the workers each have a part of it.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The running daemon. Every method is called on the control thread and must not block it for long; what takes long is
+/// a future that yields.
+pub trait Sensor: Send + Sync {
+    /// How the daemon does.
+    fn health(&self) -> Health;
+    /// Everything about the daemon itself.
+    fn status(&self) -> Status;
+    /// Calls that pass the filter.
+    fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>>;
+    /// RTP streams that pass the filter.
+    fn streams<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Stream>>;
+    /// Registrations that pass the filter.
+    fn registrations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Registration>>;
+    /// Begins to stop the daemon and returns at once.
+    fn stop(&self);
+}

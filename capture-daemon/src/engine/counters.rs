@@ -1,0 +1,108 @@
+//! What one engine counts, for any thread to read.
+
+use crate::counter::Counter;
+use crate::frame::Frame;
+use crate::outcome::{Losses, Outcome, Outcomes};
+use crate::sip::{Malformed, Message, Method, StartLine};
+use crate::time::Timestamp;
+
+/// Status codes counted: 100 to 699.
+const CODES: std::ops::Range<u16> = 100..700;
+
+/// The counters of one engine, which alone writes them.
+#[derive(Debug)]
+pub struct EngineCounters {
+    /// Frames taken in.
+    pub frames: Counter,
+    /// Bytes they had on the wire.
+    pub bytes: Counter,
+    first_ts: Counter,
+    last_ts: Counter,
+    /// Where each frame ended; their sum is `frames` between two frames.
+    pub outcomes: Outcomes,
+    /// What could not be followed.
+    pub losses: Losses,
+    requests: [Counter; Method::ALL.len()],
+    responses: Box<[Counter]>,
+    malformed: [Counter; Malformed::ALL.len()],
+}
+
+impl Default for EngineCounters {
+    fn default() -> Self {
+        Self {
+            frames: Counter::default(),
+            bytes: Counter::default(),
+            first_ts: Counter::default(),
+            last_ts: Counter::default(),
+            outcomes: Outcomes::default(),
+            losses: Losses::default(),
+            requests: Default::default(),
+            responses: CODES.map(|_| Counter::default()).collect(),
+            malformed: Default::default(),
+        }
+    }
+}
+
+impl EngineCounters {
+    /// Counts a frame. Lanes see time go backwards a little, so first and last are minimum and maximum.
+    #[inline]
+    pub(super) fn count(&self, frame: &Frame<'_>, outcome: Outcome) {
+        let ts = frame.ts.as_nanos();
+        if self.frames.get() == 0 || ts < self.first_ts.get() {
+            self.first_ts.set(ts);
+        }
+        if ts > self.last_ts.get() {
+            self.last_ts.set(ts);
+        }
+        self.bytes.add(u64::from(frame.wire_len));
+        self.outcomes.count(outcome);
+        self.frames.add(1);
+    }
+
+    pub(super) fn message(&self, message: &Message<'_>) {
+        match message.start {
+            StartLine::Request { method, .. } => self.requests[method as usize].add(1),
+            StartLine::Response { code, .. } => {
+                if let Some(counter) = response(&self.responses, code) {
+                    counter.add(1);
+                }
+            }
+        }
+    }
+
+    pub(super) fn malformed(&self, why: Malformed) {
+        self.malformed[why as usize].add(1);
+    }
+
+    /// Time of the earliest and of the latest frame; `None` where there was none.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        (self.frames.get() > 0).then(|| {
+            (
+                Timestamp::from_nanos(self.first_ts.get()),
+                Timestamp::from_nanos(self.last_ts.get()),
+            )
+        })
+    }
+
+    /// Requests with this method.
+    pub fn requests(&self, method: Method) -> u64 {
+        self.requests[method as usize].get()
+    }
+
+    /// Responses by status code, those that occurred.
+    pub fn responses(&self) -> impl Iterator<Item = (u16, u64)> {
+        CODES
+            .zip(&self.responses)
+            .map(|(code, counter)| (code, counter.get()))
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// Messages that could not be followed for this reason.
+    pub fn malformed_for(&self, why: Malformed) -> u64 {
+        self.malformed[why as usize].get()
+    }
+}
+
+fn response(counters: &[Counter], code: u16) -> Option<&Counter> {
+    counters.get(usize::from(code.checked_sub(CODES.start)?))
+}

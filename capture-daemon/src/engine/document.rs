@@ -1,0 +1,78 @@
+//! The whole answer, put together from the parts that lanes and tables hold.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::{EngineCounters, Shared};
+use crate::outcome::{Loss, Outcome};
+use crate::report::{Call, Document, SipCounts, Stream};
+use crate::sip::{Malformed, Method};
+use crate::time::Timestamp;
+
+/// What siphon says of everything that `lanes` took in, as it stands at `now`. `streams` are those of all lanes, in any order.
+pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec<Stream>, now: Timestamp) -> Document {
+    streams.sort_by(|a, b| (a.start, &a.ssrc, &a.src, &a.dst).cmp(&(b.start, &b.ssrc, &b.src, &b.dst)));
+    let spans = || lanes.iter().filter_map(|lane| lane.span());
+    Document {
+        frames: lanes.iter().map(|lane| lane.frames.get()).sum(),
+        bytes: lanes.iter().map(|lane| lane.bytes.get()).sum(),
+        first_ts: spans().map(|(first, _)| first).min(),
+        last_ts: spans().map(|(_, last)| last).max(),
+        sip: sip(lanes),
+        calls: calls(shared, &streams, now),
+        registrations: shared.registrations.report(now),
+        drops: drops(lanes),
+        streams,
+    }
+}
+
+/// Calls in order of their start, each with the SSRCs of its streams in the order `streams` has them.
+pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
+    let mut by_call: HashMap<&str, Vec<String>> = HashMap::new();
+    for stream in streams {
+        if let Some(call_id) = &stream.call_id {
+            by_call.entry(call_id).or_default().push(stream.ssrc.clone());
+        }
+    }
+    let mut calls = shared.calls.report(now);
+    for call in &mut calls {
+        call.streams = by_call.remove(call.call_id.as_str()).unwrap_or_default();
+    }
+    calls
+}
+
+fn sip(lanes: &[Arc<EngineCounters>]) -> SipCounts {
+    let mut counts = SipCounts::default();
+    for lane in lanes {
+        for method in Method::ALL {
+            let count = lane.requests(*method);
+            if count > 0 {
+                *counts.requests.entry(method.label().to_owned()).or_default() += count;
+            }
+        }
+        for (code, count) in lane.responses() {
+            *counts.responses.entry(code).or_default() += count;
+        }
+        counts.malformed += Malformed::ALL.iter().map(|why| lane.malformed_for(*why)).sum::<u64>();
+    }
+    counts.messages = counts.requests.values().chain(counts.responses.values()).sum();
+    counts
+}
+
+fn drops(lanes: &[Arc<EngineCounters>]) -> BTreeMap<String, u64> {
+    let mut drops = BTreeMap::new();
+    let mut add = |label: &str, count: u64| {
+        if count > 0 {
+            *drops.entry(label.to_owned()).or_default() += count;
+        }
+    };
+    for lane in lanes {
+        for outcome in Outcome::ALL.iter().filter(|outcome| outcome.is_drop()) {
+            add(outcome.label(), lane.outcomes.get(*outcome));
+        }
+        for loss in Loss::ALL {
+            add(loss.label(), lane.losses.get(*loss));
+        }
+    }
+    drops
+}

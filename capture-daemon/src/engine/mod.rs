@@ -1,0 +1,134 @@
+//! The engine: frames in, facts out. It has no clock, no socket and no thread; one belongs to each lane.
+
+mod counters;
+mod document;
+mod ports;
+mod shared;
+mod signaling;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use counters::EngineCounters;
+pub use document::{calls, document};
+pub use shared::Shared;
+
+use self::ports::PortSet;
+use self::signaling::Signaling;
+use crate::config::Follow;
+use crate::frame::Frame;
+use crate::media::{Slice, Streams};
+use crate::net::{self, Endpoint, Segment, TcpStreams, Transport};
+use crate::outcome::Outcome;
+use crate::report;
+use crate::sip;
+use crate::time::Timestamp;
+
+/// Packet time between two looks at what has grown old. Each look is at a small part of the tables.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What one lane makes of its frames.
+#[derive(Debug)]
+pub struct Engine {
+    sip_ports: PortSet,
+    tcp: TcpStreams,
+    streams: Streams,
+    signaling: Signaling,
+    shared: Arc<Shared>,
+    counters: Arc<EngineCounters>,
+    ticked: Timestamp,
+}
+
+impl Engine {
+    /// An engine that remembers as much as `follow` says and takes `sip_ports` for SIP's. What begins as SIP does is read on any
+    /// port, and so is RTP: which ports are captured is decided where frames come from.
+    pub fn new(follow: &Follow, sip_ports: &[u16], shared: Arc<Shared>) -> Self {
+        let counters = Arc::new(EngineCounters::default());
+        Self {
+            sip_ports: PortSet::new(sip_ports),
+            tcp: TcpStreams::new(follow.max_tcp_streams, follow.tcp_buffer),
+            streams: Streams::new(follow.max_streams, follow.linger),
+            signaling: Signaling::new(Arc::clone(&shared), Arc::clone(&counters)),
+            shared,
+            counters,
+            ticked: Timestamp::ZERO,
+        }
+    }
+
+    /// Takes in one frame. It ends in exactly one [`Outcome`].
+    pub fn frame(&mut self, frame: &Frame<'_>) {
+        let outcome = match net::decode(frame.link, frame.bytes) {
+            Err(outcome) => outcome,
+            Ok(packet) => match packet.transport {
+                Transport::Udp(payload) => self.datagram(frame.ts, packet.src, packet.dst, payload),
+                Transport::Tcp(segment) => self.segment(frame.ts, packet.src, packet.dst, &segment),
+            },
+        };
+        self.counters.count(frame, outcome);
+    }
+
+    fn datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
+        if sip::begins(payload) {
+            return self.signaling.datagram(ts, src, dst, payload);
+        }
+        if self.is_sip(src, dst) {
+            return keepalive(payload);
+        }
+        let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
+        self.streams.packet(ts, src, dst, payload, endpoints, losses)
+    }
+
+    fn segment(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, segment: &Segment<'_>) -> Outcome {
+        if !self.is_sip(src, dst) && !sip::begins(segment.payload) && !self.tcp.follows(src, dst) {
+            return Outcome::OtherTcp;
+        }
+        let signaling = &self.signaling;
+        self.tcp
+            .push(ts, src, dst, segment, &self.counters.losses, |bytes, fresh| {
+                signaling.stream(ts, src, dst, bytes, fresh)
+            });
+        Outcome::SipTcp
+    }
+
+    fn is_sip(&self, src: Endpoint, dst: Endpoint) -> bool {
+        self.sip_ports.contains(dst.port()) || self.sip_ports.contains(src.port())
+    }
+
+    /// Lets what is over by `now` go. Cheap when called often.
+    pub fn tick(&mut self, now: Timestamp) {
+        if now.since(self.ticked) < TICK {
+            return;
+        }
+        self.ticked = now;
+        self.tcp.tick(now, &self.counters.losses);
+        self.streams.tick(now, &self.shared.endpoints);
+        self.shared.tick(now, &self.counters.losses);
+    }
+
+    /// The counters, for other threads to read.
+    pub fn counters(&self) -> Arc<EngineCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// The RTP streams of this lane.
+    pub fn streams(&mut self) -> Vec<report::Stream> {
+        self.streams.report(&self.shared.endpoints)
+    }
+
+    /// A part of them, from `cursor` (0 at first) and out of at most `max` places, to answer with between two batches.
+    pub fn streams_from(&mut self, cursor: usize, max: usize) -> Slice {
+        self.streams.slice(cursor, max, &self.shared.endpoints)
+    }
+}
+
+/// A datagram on a SIP port that does not begin as SIP does: what keeps a NAT binding open, or nothing siphon knows.
+fn keepalive(payload: &[u8]) -> Outcome {
+    if payload.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        Outcome::Keepalive
+    } else {
+        Outcome::SipMalformed
+    }
+}

@@ -1,0 +1,43 @@
+//! What all lanes share.
+
+use crate::calls::{Calls, Registrations};
+use crate::config::Follow;
+use crate::media::Endpoints;
+use crate::outcome::Losses;
+use crate::time::Timestamp;
+
+use std::time::Duration;
+
+/// Calls, registrations and media endpoints: one of each in the process. SIP is rare, so locks are; RTP only reads.
+#[derive(Debug)]
+pub struct Shared {
+    /// INVITE dialogs by Call-ID.
+    pub calls: Calls,
+    /// Registrations by Call-ID and address of record.
+    pub registrations: Registrations,
+    /// Where SDP says that media goes.
+    pub endpoints: Endpoints,
+    linger: Duration,
+}
+
+impl Shared {
+    /// Empty, and never more than `follow` says.
+    pub fn new(follow: &Follow) -> Self {
+        Self {
+            calls: Calls::new(follow),
+            registrations: Registrations::new(follow),
+            endpoints: Endpoints::new(follow.max_endpoints),
+            linger: follow.linger,
+        }
+    }
+
+    /// Looks at a part of what is kept, and forgets what has been over for long at `now`. What is lost by it is counted in
+    /// the caller's `losses`.
+    pub fn tick(&self, now: Timestamp, losses: &Losses) {
+        for call_id in self.calls.sweep(now) {
+            self.endpoints.release(&call_id, now, losses);
+        }
+        self.registrations.sweep(now);
+        self.endpoints.tick(now, self.linger);
+    }
+}

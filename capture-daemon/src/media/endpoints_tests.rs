@@ -1,0 +1,204 @@
+//! Which call an endpoint belongs to, in whatever order the lanes came to know.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn seconds(s: u64) -> Timestamp {
+    Timestamp::from_nanos(s * 1_000_000_000)
+}
+
+fn endpoint(port: u16) -> Endpoint {
+    Endpoint::v4([192, 0, 2, 1], port)
+}
+
+fn format(payload_type: u8, encoding: &str) -> Format {
+    Format {
+        payload_type,
+        encoding: encoding.into(),
+        clock_rate: 8000,
+    }
+}
+
+/// Something a lane learns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Event {
+    Announce(&'static str, u64),
+    Release(&'static str, u64),
+}
+
+fn table(events: &[Event]) -> Endpoints {
+    let endpoints = Endpoints::new(100);
+    let losses = Losses::default();
+    let formats: Arc<[Format]> = [format(96, "iLBC")].into();
+    for event in events {
+        match *event {
+            Event::Announce(call, s) => endpoints.announce(endpoint(1), &call.into(), seconds(s), &formats, &losses),
+            Event::Release(call, s) => endpoints.release(&call.into(), seconds(s), &losses),
+        }
+    }
+    endpoints
+}
+
+fn owner(endpoints: &Endpoints, s: u64) -> Option<(String, bool)> {
+    let claim = endpoints.claim(endpoint(1), seconds(s), None)?;
+    Some((claim.call_id.to_string(), claim.active))
+}
+
+fn some(call: &str, active: bool) -> Option<(String, bool)> {
+    Some((call.to_owned(), active))
+}
+
+/// Two calls on one port, one after the other, each with a repeated 200 and a repeated BYE.
+const TWO_CALLS: [Event; 8] = [
+    Event::Announce("a", 100),
+    Event::Announce("a", 101),
+    Event::Release("a", 120),
+    Event::Release("a", 121),
+    Event::Announce("b", 140),
+    Event::Announce("b", 141),
+    Event::Release("b", 160),
+    Event::Announce("b", 161),
+];
+
+fn is_two_calls(endpoints: &Endpoints) {
+    assert_eq!(owner(endpoints, 80), None, "too long before");
+    assert_eq!(owner(endpoints, 95), some("a", false));
+    assert_eq!(owner(endpoints, 100), some("a", true));
+    assert_eq!(owner(endpoints, 119), some("a", true));
+    assert_eq!(owner(endpoints, 120), some("a", false));
+    assert_eq!(owner(endpoints, 129), some("a", false), "nearer to the end of a");
+    assert_eq!(owner(endpoints, 139), some("b", false), "nearer to the beginning of b");
+    assert_eq!(owner(endpoints, 150), some("b", true));
+    assert_eq!(owner(endpoints, 170), some("b", false));
+}
+
+#[test]
+fn a_port_belongs_to_one_call_after_the_other() {
+    is_two_calls(&table(&TWO_CALLS));
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_learning_does_not_matter(events in Just(TWO_CALLS.to_vec()).prop_shuffle()) {
+        is_two_calls(&table(&events));
+    }
+}
+
+#[test]
+fn of_two_calls_under_way_the_holder_keeps_and_the_later_gets() {
+    let endpoints = table(&[Event::Announce("a", 100), Event::Announce("b", 110)]);
+    assert_eq!(owner(&endpoints, 105), some("a", true));
+    assert_eq!(owner(&endpoints, 115), some("b", true));
+    let held = endpoints.claim(endpoint(1), seconds(115), Some("a")).unwrap();
+    assert_eq!(&*held.call_id, "a");
+    endpoints.release(&"a".into(), seconds(112), &Losses::default());
+    let held = endpoints.claim(endpoint(1), seconds(115), Some("a")).unwrap();
+    assert_eq!(&*held.call_id, "b");
+}
+
+#[test]
+fn a_call_id_used_again_is_another_call() {
+    let endpoints = table(&[
+        Event::Announce("a", 100),
+        Event::Release("a", 120),
+        Event::Announce("a", 200),
+    ]);
+    assert_eq!(owner(&endpoints, 119), some("a", true));
+    assert_eq!(owner(&endpoints, 180), some("a", false));
+    assert_eq!(owner(&endpoints, 210), some("a", true));
+}
+
+#[test]
+fn what_an_earlier_sdp_said_of_other_types_is_kept() {
+    let call: Arc<str> = "a".into();
+    let older: Arc<[Format]> = [format(96, "old"), format(97, "only")].into();
+    let newer: Arc<[Format]> = [format(96, "new")].into();
+    for newer_first in [false, true] {
+        let endpoints = Endpoints::new(10);
+        let losses = Losses::default();
+        let mut sdps = [(1, &older), (2, &newer)];
+        if newer_first {
+            sdps.reverse();
+        }
+        for (s, formats) in sdps {
+            endpoints.announce(endpoint(1), &call, seconds(s), formats, &losses);
+        }
+        let claim = endpoints.claim(endpoint(1), seconds(3), None).unwrap();
+        assert_eq!(*claim.formats, [format(96, "new"), format(97, "only")]);
+        assert_eq!(claim.since, seconds(1));
+    }
+}
+
+#[test]
+fn the_cap_holds_and_evictions_are_counted() {
+    let endpoints = Endpoints::new(8);
+    let losses = Losses::default();
+    let formats: Arc<[Format]> = [].into();
+    for n in 0..20u16 {
+        let call: Arc<str> = n.to_string().into();
+        endpoints.announce(endpoint(n), &call, seconds(u64::from(n)), &formats, &losses);
+    }
+    assert_eq!(endpoints.len(), 8);
+    assert_eq!(losses.get(Loss::EndpointEvicted), 12);
+    let left = (0..20).filter(|&n| endpoints.claim(endpoint(n), seconds(20), None).is_some());
+    assert_eq!(left.count(), 8);
+}
+
+#[test]
+fn an_endpoint_keeps_few_claims_and_those_under_way_longest() {
+    let endpoints = Endpoints::new(8);
+    let losses = Losses::default();
+    let formats: Arc<[Format]> = [].into();
+    let announce = |call: &str, s| endpoints.announce(endpoint(1), &call.into(), seconds(s), &formats, &losses);
+    announce("lasting", 1);
+    for n in 2..10u64 {
+        let call = n.to_string();
+        announce(&call, n * 10);
+        endpoints.release(&call.as_str().into(), seconds(n * 10 + 5), &losses);
+    }
+    assert_eq!(owner(&endpoints, 500), some("lasting", true));
+    assert_eq!(losses.get(Loss::EndpointEvicted), 0, "calls that are over");
+    for call in ["p", "q", "r", "s"] {
+        announce(call, 600);
+    }
+    assert_eq!(losses.get(Loss::EndpointEvicted), 1, "a call under way");
+    assert_eq!(endpoints.len(), 1);
+}
+
+#[test]
+fn calls_without_media_do_not_pile_up() {
+    let endpoints = Endpoints::new(SHARDS * SAMPLE);
+    let losses = Losses::default();
+    for n in 0..100_000u64 {
+        endpoints.release(&n.to_string().into(), seconds(n), &losses);
+    }
+    let held: usize = (0..SHARDS).map(|at| endpoints.lock_leases(at).len()).sum();
+    assert!(held <= SHARDS * SAMPLE, "{held}");
+    assert_eq!(held as u64 + losses.get(Loss::EndpointEvicted), 100_000);
+}
+
+#[test]
+fn what_ended_long_ago_is_forgotten() {
+    let endpoints = table(&TWO_CALLS);
+    let generation = endpoints.generation();
+    let losses = Losses::default();
+    let formats: Arc<[Format]> = [].into();
+    endpoints.announce(endpoint(2), &"lasting".into(), seconds(1), &formats, &losses);
+    assert_ne!(endpoints.generation(), generation);
+    for _ in 0..SHARDS {
+        endpoints.tick(seconds(160 + 30), Duration::from_secs(30));
+    }
+    assert_eq!(endpoints.len(), 2);
+    for _ in 0..SHARDS {
+        endpoints.tick(seconds(200), Duration::from_secs(30));
+    }
+    assert_eq!(endpoints.len(), 1);
+    assert!(
+        endpoints
+            .claim(endpoint(2), seconds(1000), None)
+            .is_some_and(|claim| claim.active)
+    );
+    let leases: usize = (0..SHARDS).map(|at| endpoints.lock_leases(at).len()).sum();
+    assert_eq!(leases, 1);
+}

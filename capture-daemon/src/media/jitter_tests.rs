@@ -1,0 +1,90 @@
+//! Against the formulas of RFC 3550 A.8 as written, in units of the clock.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// RFC 3550 A.8: transit times and the estimate in units of the clock, over packets in order; in milliseconds at the end.
+fn reference(packets: &[(u64, u32)], clock_rate: u32) -> (f64, f64) {
+    let transit = |&(nanos, timestamp): &(u64, u32)| nanos as f64 * f64::from(clock_rate) / 1e9 - f64::from(timestamp);
+    let (mut jitter, mut sum, mut max) = (0.0f64, 0.0, 0.0f64);
+    for pair in packets.windows(2) {
+        let d = (transit(&pair[1]) - transit(&pair[0])).abs();
+        jitter += (d - jitter) / 16.0;
+        sum += jitter;
+        max = max.max(jitter);
+    }
+    let ms = 1000.0 / f64::from(clock_rate);
+    (sum / (packets.len() - 1) as f64 * ms, max * ms)
+}
+
+fn steps(packets: &[(u64, u32)]) -> impl Iterator<Item = Step> {
+    packets.windows(2).map(|pair| {
+        let rhythm = Rhythm::new(Timestamp::from_nanos(pair[0].0), pair[0].1);
+        rhythm.step(Timestamp::from_nanos(pair[1].0), pair[1].1)
+    })
+}
+
+#[test]
+fn an_even_stream_has_none_and_a_late_packet_a_sixteenth() {
+    let mut packets: Vec<(u64, u32)> = (0..10).map(|n| (u64::from(n) * 20_000_000, n * 160)).collect();
+    let mut meter = Meter::default();
+    steps(&packets).for_each(|step| meter.take(step, Some(8000), true));
+    assert_eq!((meter.mean(9), meter.max()), (0.0, 0.0));
+
+    packets.truncate(2);
+    packets[1].0 += 16_000_000;
+    let mut meter = Meter::default();
+    steps(&packets).for_each(|step| meter.take(step, Some(8000), true));
+    assert_eq!((meter.mean(1), meter.max()), (1.0, 1.0));
+}
+
+#[test]
+fn timestamps_wrap() {
+    let rhythm = Rhythm::new(Timestamp::from_nanos(0), u32::MAX - 79);
+    let step = rhythm.step(Timestamp::from_nanos(20_000_000), 80);
+    assert!(step.is_forward());
+    assert!(step.deviation(8000) < 1e-9);
+}
+
+#[test]
+fn a_new_origin_is_not_jitter() {
+    let rhythm = Rhythm::new(Timestamp::from_nanos(0), 0);
+    let step = rhythm.step(Timestamp::from_nanos(20_000_000), 0x7000_0000);
+    let mut meter = Meter::default();
+    meter.take(step, Some(8000), true);
+    assert_eq!(meter.max(), 0.0);
+    assert!(step.is_new_origin(8000) && Candidates::is_new_origin(step));
+}
+
+proptest! {
+    #[test]
+    fn equals_rfc_3550_at_every_clock(
+        clock in 0..CLOCKS.len(),
+        delays in proptest::collection::vec(0u64..60_000_000, 2..500),
+        frame_ms in 10u32..60,
+    ) {
+        let clock_rate = CLOCKS[clock];
+        let packets: Vec<(u64, u32)> = (0u32..).zip(&delays)
+            .map(|(n, delay)| {
+                let units = u64::from(n) * u64::from(frame_ms) * u64::from(clock_rate) / 1000;
+                (u64::from(n * frame_ms) * 1_000_000 + delay, units as u32)
+            })
+            .collect();
+        let (mean, max) = reference(&packets, clock_rate);
+        let regular = packets.len() as u32 - 1;
+
+        let mut known = Meter::default();
+        let mut unknown = Candidates::from(Meter::default());
+        for step in steps(&packets) {
+            known.take(step, Some(clock_rate), true);
+            unknown.take(step, None, true);
+        }
+        prop_assert!((known.mean(regular) - mean).abs() < 1e-3, "{} {mean}", known.mean(regular));
+        prop_assert!((known.max() - max).abs() < 1e-3, "{} {max}", known.max());
+        // To the last bit: it is the same arithmetic.
+        let settled = unknown.settle(clock_rate).unwrap();
+        prop_assert_eq!(settled.mean(regular), known.mean(regular));
+        prop_assert_eq!(settled.max(), known.max());
+    }
+}

@@ -1,0 +1,16 @@
+//! RTP streams and the calls they belong to.
+//!
+//! Streams live with their lane. Where media is expected comes from SDP, on whatever lane its SIP arrived, and stands in
+//! a table that all lanes share ([`Endpoints`]).
+
+mod codec;
+mod endpoints;
+mod jitter;
+pub mod rtp;
+mod sequence;
+mod stream;
+mod streams;
+
+pub use codec::Format;
+pub use endpoints::{Claim, Endpoints};
+pub use streams::{Slice, Streams};

@@ -1,0 +1,164 @@
+//! RTP headers (RFC 3550 section 5.1), and RTCP told apart from them (RFC 5761 section 4).
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "reads what anyone may send: a slice is asked for, never assumed"
+)]
+
+/// What the first bytes of a datagram say it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// An RTP packet.
+    Rtp(Packet<'a>),
+    /// An RTCP packet, alone or the first of a compound.
+    Rtcp,
+    /// Neither.
+    Other,
+}
+
+/// The header of an RTP packet, and what follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// The profile's marker: first packet after silence for audio, last of a frame for video (RFC 3551 section 4.1).
+    pub marker: bool,
+    /// Payload type, 0 to 127.
+    pub payload_type: u8,
+    /// Sequence number.
+    pub seq: u16,
+    /// Timestamp in units of the payload type's clock.
+    pub timestamp: u32,
+    /// Synchronisation source.
+    pub ssrc: u32,
+    /// Payload, without extension and padding.
+    pub payload: &'a [u8],
+}
+
+/// Tells RTP, RTCP and the rest apart. Where the two overlap, packet types of RTCP win, as RFC 5761 asks of everyone
+/// who assigns payload types.
+pub fn read(datagram: &[u8]) -> Kind<'_> {
+    let Some(&[first, second, len_hi, len_lo]) = datagram.first_chunk::<4>() else {
+        return Kind::Other;
+    };
+    if first >> 6 != 2 {
+        return Kind::Other;
+    }
+    if (192..=223).contains(&second) {
+        // RFC 3550 section 6.4.1: length in 32-bit words, less one. An SSRC follows the first word in every type.
+        let words = usize::from(u16::from_be_bytes([len_hi, len_lo]));
+        let len = words.saturating_add(1).saturating_mul(4);
+        return if words >= 1 && len <= datagram.len() {
+            Kind::Rtcp
+        } else {
+            Kind::Other
+        };
+    }
+    header(datagram).map_or(Kind::Other, Kind::Rtp)
+}
+
+/// Reads an RTP header; the checks are those of RFC 3550 appendix A.1.
+fn header(datagram: &[u8]) -> Option<Packet<'_>> {
+    let (fixed, rest) = datagram.split_first_chunk::<12>()?;
+    let [first, second, seq @ .., t0, t1, t2, t3, s0, s1, s2, s3] = *fixed;
+    let contributors = usize::from(first & 0x0f).saturating_mul(4);
+    let mut payload = rest.get(contributors..)?;
+    if first & 0x10 != 0 {
+        let (&[_, _, hi, lo], rest) = payload.split_first_chunk::<4>()?;
+        let len = usize::from(u16::from_be_bytes([hi, lo])).saturating_mul(4);
+        payload = rest.get(len..)?;
+    }
+    if first & 0x20 != 0 {
+        // The last byte counts the padding, itself included.
+        let padding = usize::from(*payload.last()?);
+        if padding == 0 {
+            return None;
+        }
+        payload = payload.get(..payload.len().checked_sub(padding)?)?;
+    }
+    Some(Packet {
+        marker: second & 0x80 != 0,
+        payload_type: second & 0x7f,
+        seq: u16::from_be_bytes(seq),
+        timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+        ssrc: u32::from_be_bytes([s0, s1, s2, s3]),
+        payload,
+    })
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test that panics has said what is wrong"
+)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_fixed_header() {
+        let bytes = [0x80, 0x88, 0x12, 0x34, 0, 0, 0, 160, 0xde, 0xad, 0xbe, 0xef, 1, 2, 3];
+        let expected = Packet {
+            marker: true,
+            payload_type: 8,
+            seq: 0x1234,
+            timestamp: 160,
+            ssrc: 0xdead_beef,
+            payload: &[1, 2, 3],
+        };
+        assert_eq!(read(&bytes), Kind::Rtp(expected));
+    }
+
+    #[test]
+    fn passes_contributors_extension_and_padding() {
+        let mut bytes = vec![0xb1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
+        bytes.extend([9, 9, 9, 9]); // one contributor
+        bytes.extend([0xbe, 0xde, 0, 1, 7, 7, 7, 7]); // an extension of one word
+        bytes.extend([42, 0, 2]); // a byte of payload, two of padding
+        let Kind::Rtp(packet) = read(&bytes) else {
+            panic!("no RTP");
+        };
+        assert_eq!(packet.payload, [42]);
+    }
+
+    #[test]
+    fn refuses_lengths_that_cannot_be() {
+        let header = [0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
+        assert!(matches!(read(&header), Kind::Rtp(_)));
+        assert_eq!(read(&header[..11]), Kind::Other);
+        for first in [0x40, 0x00, 0xc0, 0x81, 0x90, 0xa0] {
+            let mut bytes = header;
+            bytes[0] = first;
+            assert_eq!(read(&bytes), Kind::Other, "first byte {first:#x}");
+        }
+        let mut padded = header.to_vec();
+        padded[0] = 0xa0;
+        padded.push(0);
+        assert_eq!(read(&padded), Kind::Other, "padding of no bytes");
+        padded[12] = 2;
+        assert_eq!(read(&padded), Kind::Other, "more padding than payload");
+    }
+
+    #[test]
+    fn rtcp_is_never_rtp() {
+        for packet_type in 192..=223u8 {
+            // A receiver report without blocks: two words.
+            let mut bytes = vec![0x80, packet_type, 0, 1, 0, 0, 0, 1];
+            assert_eq!(read(&bytes), Kind::Rtcp);
+            bytes[3] = 200;
+            bytes.resize(40, 0);
+            assert_eq!(read(&bytes), Kind::Other, "longer than the datagram");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_get_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Kind::Rtp(packet) = read(&bytes) {
+                prop_assert_eq!(bytes[0] >> 6, 2);
+                prop_assert!(packet.payload.len() + 12 <= bytes.len());
+                prop_assert!(!(64..=95).contains(&packet.payload_type) || !packet.marker);
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Every metric: name, kind, labels and meaning. Names end in their unit, counters in `_total`
+//! (prometheus.io/docs/practices/naming).
+
+use metrics::Label;
+
+/// What a metric's figure does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows, until the daemon starts anew.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+impl Kind {
+    /// The name in the exposition format.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What its figure does.
+    pub kind: Kind,
+    /// Its labels, each with a bounded number of values.
+    pub labels: &'static [&'static str],
+    /// What it says: the HELP line.
+    pub help: &'static str,
+}
+
+impl Metric {
+    /// Registers the HELP line with the current recorder.
+    pub(super) fn describe(&self) {
+        match self.kind {
+            Kind::Counter => metrics::describe_counter!(self.name, self.help),
+            Kind::Gauge => metrics::describe_gauge!(self.name, self.help),
+        }
+    }
+
+    /// Sets the figure for these values of the labels. A counter takes the higher of this and what it had.
+    pub(super) fn set(&self, values: &[&str], figure: u64) {
+        match self.kind {
+            Kind::Counter => metrics::counter!(self.name, self.labelled(values)).absolute(figure),
+            Kind::Gauge => self.set_gauge(values, figure as f64),
+        }
+    }
+
+    /// Sets a gauge that may have a fraction.
+    pub(super) fn set_gauge(&self, values: &[&str], figure: f64) {
+        metrics::gauge!(self.name, self.labelled(values)).set(figure);
+    }
+
+    fn labelled(&self, values: &[&str]) -> Vec<Label> {
+        debug_assert_eq!(self.labels.len(), values.len(), "{}", self.name);
+        self.labels
+            .iter()
+            .zip(values)
+            .map(|(name, value)| Label::new(*name, (*value).to_owned()))
+            .collect()
+    }
+}
+
+macro_rules! glossary {
+    ($($id:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(pub(super) static $id: Metric = Metric {
+            name: $name,
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)+
+
+        /// Every metric, in the order of the documentation.
+        pub static GLOSSARY: &[&Metric] = &[$(&$id,)+];
+    };
+}
+
+glossary! {
+    BUILD_INFO: Gauge "siphon_build_info" ["version"] "Always 1; the label is the version of the daemon.";
+    START_TIME: Gauge "siphon_start_time_seconds" [] "Start of the daemon in seconds since the Unix epoch.";
+    UPTIME: Gauge "siphon_uptime_seconds" [] "Seconds since the start of the daemon.";
+    HEALTH: Gauge "siphon_health" ["status"] "1 for the status that holds (green, yellow or red), 0 for the others.";
+    HEALTH_REASON: Gauge "siphon_health_reason" ["reason"] "1 while this reason keeps the health from being green, 0 after it.";
+    CAPTURE_INFO: Gauge "siphon_capture_info" ["interface", "mode", "attach"] "Always 1; the labels are the interface, the capture mode and how the kernel program is attached.";
+    LANE_INFO: Gauge "siphon_lane_info" ["queue", "bind", "pages"] "Always 1; the labels are how the socket of this rx queue is bound and the pages of its umem.";
+
+    INTERFACE_FRAMES: Counter "siphon_interface_received_frames_total" [] "Frames the interface received, by its own count.";
+    INTERFACE_BYTES: Counter "siphon_interface_received_bytes_total" [] "Bytes the interface received, by its own count.";
+    INTERFACE_ERRORS: Counter "siphon_interface_receive_errors_total" [] "Frames the interface received with an error.";
+    INTERFACE_DROPPED: Counter "siphon_interface_dropped_frames_total" [] "Frames the interface dropped after reception.";
+    INTERFACE_MISSED: Counter "siphon_interface_missed_frames_total" [] "Frames the NIC had no buffer for.";
+
+    VERDICTS: Counter "siphon_program_verdicts_total" ["verdict"] "Frames by verdict of the kernel program.";
+    STAGE_SEEN: Counter "siphon_stage_seen_frames_total" ["stage"] "Frames that came into a stage (program, sockets, engine, spool).";
+    STAGE_PASSED: Counter "siphon_stage_passed_frames_total" ["stage", "to"] "Frames that went on from a stage or were done with, by where.";
+    STAGE_QUEUED: Gauge "siphon_stage_queued_frames" ["stage"] "Frames inside a stage.";
+    STAGE_DROPPED: Counter "siphon_stage_dropped_frames_total" ["stage", "reason"] "Frames lost at a stage, by reason.";
+    STAGE_HOLDS: Gauge "siphon_stage_identity_holds" ["stage"] "1 if the frames seen by a stage equal those passed, queued and dropped, else 0.";
+
+    SOCKET_DROPPED: Counter "siphon_socket_rx_dropped_frames_total" ["queue"] "AF_XDP rx_dropped: frames dropped for other reasons than a full rx ring.";
+    SOCKET_RX_INVALID: Counter "siphon_socket_rx_invalid_descriptors_total" ["queue"] "AF_XDP rx_invalid_descs: invalid descriptors in the fill ring.";
+    SOCKET_TX_INVALID: Counter "siphon_socket_tx_invalid_descriptors_total" ["queue"] "AF_XDP tx_invalid_descs: invalid descriptors in the tx ring.";
+    SOCKET_RING_FULL: Counter "siphon_socket_rx_ring_full_frames_total" ["queue"] "AF_XDP rx_ring_full: frames dropped because the worker was behind.";
+    SOCKET_FILL_EMPTY: Counter "siphon_socket_fill_ring_empty_frames_total" ["queue"] "AF_XDP rx_fill_ring_empty_descs: frames that found no buffer; they are in rx_dropped too.";
+    SOCKET_TX_EMPTY: Counter "siphon_socket_tx_ring_empty_total" ["queue"] "AF_XDP tx_ring_empty_descs: times the tx ring was found empty.";
+
+    LANE_FRAMES: Counter "siphon_lane_frames_total" ["queue"] "Frames a worker took from its ring.";
+    LANE_BYTES: Counter "siphon_lane_bytes_total" ["queue"] "Bytes on the wire of the frames a worker took from its ring.";
+    OUTCOMES: Counter "siphon_engine_outcomes_total" ["queue", "outcome"] "Frames by outcome in the engine: each frame has one.";
+    LOSSES: Counter "siphon_engine_losses_total" ["queue", "loss"] "What the engine could not follow, by reason.";
+    STREAMS: Gauge "siphon_rtp_streams" ["queue"] "RTP streams a worker remembers.";
+    TCP_STREAMS: Gauge "siphon_tcp_streams" ["queue"] "TCP directions a worker follows.";
+
+    SIP_MESSAGES: Counter "siphon_sip_messages_total" [] "SIP messages, requests and responses.";
+    SIP_REQUESTS: Counter "siphon_sip_requests_total" ["method"] "SIP requests by method.";
+    SIP_RESPONSES: Counter "siphon_sip_responses_total" ["code"] "SIP responses by status code.";
+    SIP_MALFORMED: Counter "siphon_sip_malformed_total" [] "What stood on a SIP port and is no SIP message.";
+    CALLS: Gauge "siphon_calls" ["state"] "Calls remembered, by state.";
+    CALLS_ACTIVE: Gauge "siphon_active_calls" [] "Calls that are trying, ringing or answered.";
+    CALL_RESULTS: Counter "siphon_call_results_total" ["result"] "Calls that are over, by result.";
+    REGISTRATIONS: Gauge "siphon_registrations" ["state"] "Registrations remembered, by state.";
+    TABLE_ENTRIES: Gauge "siphon_table_entries" ["table"] "Entries of a bounded table.";
+    TABLE_CAPACITY: Gauge "siphon_table_capacity_entries" ["table"] "Entries a bounded table may have.";
+    TABLE_EVICTED: Counter "siphon_table_evictions_total" ["table"] "Entries that left a bounded table before their time.";
+
+    SPOOL_OFFERED: Counter "siphon_spool_offered_frames_total" ["queue"] "Frames that were to be written to files.";
+    SPOOL_WRITTEN: Counter "siphon_spool_written_frames_total" ["queue"] "Frames written to files.";
+    SPOOL_BYTES: Counter "siphon_spool_written_bytes_total" ["queue"] "Bytes written to files.";
+    SPOOL_QUEUED: Gauge "siphon_spool_queued_frames" ["queue"] "Frames in chunks, not yet written.";
+    SPOOL_DROPPED: Counter "siphon_spool_dropped_frames_total" ["queue", "reason"] "Frames that were not written, by reason.";
+    SPOOL_WRITING: Gauge "siphon_spool_writing" [] "1 while frames are being written, 0 while the disk is full or failing.";
+    FILES_OPEN: Gauge "siphon_spool_open_files" [] "Files open for writing.";
+    FILES_CLOSED: Counter "siphon_spool_closed_files_total" [] "Files closed.";
+    FILES_MENDED: Counter "siphon_spool_mended_files_total" [] "Files an earlier daemon left open, mended at the start.";
+    FILES_REMOVED: Counter "siphon_spool_removed_files_total" [] "Files removed by retention.";
+    FILES_BYTES: Gauge "siphon_spool_files_bytes" [] "Bytes of all files in the spool's folder.";
+    DISK_FREE: Gauge "siphon_spool_disk_free_bytes" [] "Bytes free on the spool's file system.";
+    DISK_SIZE: Gauge "siphon_spool_disk_size_bytes" [] "Bytes of the spool's file system.";
+
+    CONTROL_CLIENTS: Gauge "siphon_control_clients" [] "Clients connected to the control socket.";
+    CONTROL_ACCEPTED: Counter "siphon_control_accepted_clients_total" [] "Clients of the control socket that were accepted.";
+    CONTROL_BUSY: Counter "siphon_control_rejected_clients_total" [] "Clients of the control socket that were turned away because there were too many.";
+    CONTROL_REQUESTS: Counter "siphon_control_requests_total" [] "Requests on the control socket.";
+    CONTROL_REFUSED: Counter "siphon_control_refused_requests_total" [] "Error replies on the control socket.";
+    CONTROL_TIMED_OUT: Counter "siphon_control_timed_out_clients_total" [] "Clients of the control socket closed for a request that did not become whole.";
+    CONTROL_NOT_READING: Counter "siphon_control_not_reading_clients_total" [] "Clients of the control socket closed because they did not read.";
+}

@@ -1,0 +1,14 @@
+//! Prometheus: what the daemon says of itself under `/metrics`.
+//!
+//! `glossary` has every metric's name and meaning, `record` fills them from a [`Status`](crate::control::Status),
+//! `listener` bounds the clients, `serve` answers them. Nothing here is called by a worker: a scrape reads the counters
+//! that are there.
+
+mod glossary;
+mod listener;
+mod record;
+mod serve;
+
+pub use glossary::{GLOSSARY, Kind, Metric};
+pub use record::Exporter;
+pub use serve::{MetricsError, Server};

@@ -1,0 +1,75 @@
+//! Link headers and 802.1Q tags.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "reads what anyone may send: a slice is asked for, never assumed"
+)]
+
+use super::Layer;
+use crate::frame::LinkType;
+use crate::outcome::Outcome;
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+/// IEEE 802.1Q customer tag.
+const ETHERTYPE_VLAN: u16 = 0x8100;
+/// IEEE 802.1ad service tag.
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+/// Service tag of switches older than 802.1ad.
+const ETHERTYPE_QINQ_OLD: u16 = 0x9100;
+
+/// Opens the outermost header.
+pub(super) fn open<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Layer<'a>, Outcome> {
+    match link {
+        LinkType::Ethernet => {
+            let (header, rest) = bytes.split_first_chunk::<14>().ok_or(Outcome::LinkShort)?;
+            let [.., hi, lo] = *header;
+            Ok(Layer::Typed(u16::from_be_bytes([hi, lo]), rest))
+        }
+        LinkType::Raw => match bytes.first().ok_or(Outcome::LinkShort)? >> 4 {
+            4 => Ok(Layer::Ipv4(bytes)),
+            6 => Ok(Layer::Ipv6(bytes)),
+            _ => Err(Outcome::NotIp),
+        },
+        // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html: the protocol is the last field.
+        LinkType::LinuxSll => {
+            let (header, rest) = bytes.split_first_chunk::<16>().ok_or(Outcome::LinkShort)?;
+            let [.., hi, lo] = *header;
+            Ok(Layer::Typed(u16::from_be_bytes([hi, lo]), rest))
+        }
+        // https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL2.html: the protocol is the first.
+        LinkType::LinuxSll2 => {
+            let (header, rest) = bytes.split_first_chunk::<20>().ok_or(Outcome::LinkShort)?;
+            let [hi, lo, ..] = *header;
+            Ok(Layer::Typed(u16::from_be_bytes([hi, lo]), rest))
+        }
+        LinkType::Null => {
+            let (header, rest) = bytes.split_first_chunk::<4>().ok_or(Outcome::LinkShort)?;
+            // In the byte order of the machine that wrote it; families fit one byte, so the other three are zero.
+            let family = match *header {
+                [family, 0, 0, 0] | [0, 0, 0, family] => family,
+                _ => return Err(Outcome::NotIp),
+            };
+            match family {
+                2 => Ok(Layer::Ipv4(rest)),
+                // AF_INET6 of Linux, of NetBSD and OpenBSD, of FreeBSD, of Darwin.
+                10 | 24 | 28 | 30 => Ok(Layer::Ipv6(rest)),
+                _ => Err(Outcome::NotIp),
+            }
+        }
+    }
+}
+
+/// Opens what stands behind an EtherType.
+pub(super) fn typed(ethertype: u16, bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
+    match ethertype {
+        ETHERTYPE_IPV4 => Ok(Layer::Ipv4(bytes)),
+        ETHERTYPE_IPV6 => Ok(Layer::Ipv6(bytes)),
+        ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_QINQ_OLD => {
+            let (tag, rest) = bytes.split_first_chunk::<4>().ok_or(Outcome::LinkShort)?;
+            let [.., hi, lo] = *tag;
+            Ok(Layer::Typed(u16::from_be_bytes([hi, lo]), rest))
+        }
+        _ => Err(Outcome::NotIp),
+    }
+}

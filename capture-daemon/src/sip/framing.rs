@@ -1,0 +1,111 @@
+//! Where a message ends in a stream of bytes (RFC 3261 section 18.3), and where the next begins when that is not known.
+
+use super::header::{Fields, line, split_before};
+use super::message::content_length;
+use super::start_line::{may_become, plausible};
+
+/// What stands at the beginning of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A message of this many octets.
+    Message(usize),
+    /// A message, or something that may become one, of which more must come.
+    Incomplete,
+    /// This many octets of empty lines: a ping or pong of RFC 5626 section 4.4.1, or slack between messages.
+    Keepalive(usize),
+    /// This many octets that belong to no message.
+    Garbage(usize),
+}
+
+/// Says what stands at the beginning of `bytes`. Never more than one pass over them, and every answer but
+/// [`Framing::Incomplete`] takes at least one octet.
+///
+/// A message without a readable Content-Length, which RFC 3261 section 20.14 forbids in streams, is taken to have no body.
+pub fn frame(bytes: &[u8]) -> Framing {
+    let (slack, message) = split_before(bytes, |byte| !matches!(byte, b'\r' | b'\n'));
+    if !slack.is_empty() {
+        return Framing::Keepalive(slack.len());
+    }
+    let Some((first, rest)) = line(message) else {
+        return if may_become(message) {
+            Framing::Incomplete
+        } else {
+            Framing::Garbage(garbage_len(message))
+        };
+    };
+    if !plausible(first) {
+        return Framing::Garbage(garbage_len(message));
+    }
+    let mut fields = Fields::new(rest);
+    let mut length = None;
+    for (name, value) in fields.by_ref() {
+        if length.is_none() && name.eq_ignore_ascii_case(b"Content-Length") {
+            length = Some(content_length(value).unwrap_or(0));
+        }
+    }
+    if !fields.ended() {
+        return Framing::Incomplete;
+    }
+    let header = bytes.len() - fields.rest().len();
+    match header.checked_add(length.unwrap_or(0)) {
+        Some(len) if len <= bytes.len() => Framing::Message(len),
+        _ => Framing::Incomplete,
+    }
+}
+
+/// Octets up to the next line that is, or may become, a start line.
+fn garbage_len(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((_, next)) = line(rest) {
+        let begins = match line(next) {
+            Some((first, _)) => plausible(first),
+            None => may_become(next),
+        };
+        if begins {
+            return bytes.len() - next.len();
+        }
+        rest = next;
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPTIONS: &[u8] = b"OPTIONS sip:b@h SIP/2.0\r\nCall-ID: 1\r\nl: 4\r\n\r\nbody";
+
+    #[test]
+    fn every_prefix_of_a_message_is_incomplete() {
+        for len in 0..OPTIONS.len() {
+            assert_eq!(frame(OPTIONS.get(..len).unwrap()), Framing::Incomplete, "{len}");
+        }
+        assert_eq!(frame(OPTIONS), Framing::Message(OPTIONS.len()));
+    }
+
+    #[test]
+    fn messages_follow_each_other_and_slack_is_a_keepalive() {
+        let stream = [OPTIONS, b"\r\n\r\n", OPTIONS].concat();
+        assert_eq!(frame(&stream), Framing::Message(OPTIONS.len()));
+        let rest = stream.get(OPTIONS.len()..).unwrap();
+        assert_eq!(frame(rest), Framing::Keepalive(4));
+        assert_eq!(frame(rest.get(4..).unwrap()), Framing::Message(OPTIONS.len()));
+    }
+
+    #[test]
+    fn joining_in_the_middle_skips_to_the_next_start_line() {
+        let stream = [b"tent-Length: 4\r\n\r\nv=0\r\n", OPTIONS].concat();
+        assert_eq!(frame(&stream), Framing::Garbage(stream.len() - OPTIONS.len()));
+        assert_eq!(frame(b"\x16\x03\x01\x00\xff\x00"), Framing::Garbage(6));
+        // The last line may be the beginning of a message and is kept.
+        assert_eq!(frame(b"a=b\r\nOPTI"), Framing::Garbage(5));
+    }
+
+    #[test]
+    fn a_wrong_content_length_costs_the_body_only() {
+        let text = b"SIP/2.0 200 OK\r\nContent-Length: -5\r\n\r\n";
+        assert_eq!(frame(text), Framing::Message(text.len()));
+        let huge = b"SIP/2.0 200 OK\r\nContent-Length: 4294967295\r\n\r\n";
+        assert_eq!(frame(huge), Framing::Incomplete);
+    }
+}

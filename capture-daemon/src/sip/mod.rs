@@ -1,0 +1,27 @@
+//! SIP as it stands on the wire (RFC 3261), and the session descriptions it carries (RFC 8866).
+//!
+//! The parser borrows everything and refuses only what cannot be followed: no start line, or no Call-ID, CSeq, From or To. What a
+//! server would answer with 400 is still traffic an operator wants to see.
+
+// Every function here is total on any bytes a network can send; the compiler holds that no slice is indexed.
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
+mod address;
+mod framing;
+mod header;
+mod message;
+mod method;
+mod multipart;
+pub mod sdp;
+mod start_line;
+mod uri;
+
+#[cfg(test)]
+mod proptests;
+
+pub use address::Address;
+pub use framing::{Framing, frame};
+pub use message::{CSeq, Malformed, Message};
+pub use method::Method;
+pub use start_line::{StartLine, begins};
+pub use uri::Uri;

@@ -1,0 +1,320 @@
+//! The files of one lane, one after another: when a file begins, how records get into it, when and how it ends.
+
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io::{self, Write};
+use std::num::NonZeroU64;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustix::fs::Advice;
+
+use super::SpoolError;
+use super::counters::{SpoolCounters, WriterCounters};
+use super::lane::Chunk;
+use super::name::{self, Names, PART, Parts};
+use super::record::{self, Run};
+use crate::config::Format;
+use crate::time::Timestamp;
+
+/// Bytes after which the kernel is asked to write to disk what lies in its memory, so that the `fsync(2)` at the end of a
+/// file has little left to do.
+const WRITE_BACK: u64 = 8 << 20;
+
+/// What all series of a spool have in common.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub directory: PathBuf,
+    pub names: Names,
+    pub format: Format,
+    /// The first bytes of every file.
+    pub header: Vec<u8>,
+    /// Bytes; 0: no limit.
+    pub rotate_size: u64,
+    pub rotate_interval: Duration,
+    pub flush_interval: Duration,
+}
+
+/// The files of one lane. Owned by the writer.
+#[derive(Debug)]
+pub(super) struct Series {
+    rules: Arc<Rules>,
+    counters: Arc<SpoolCounters>,
+    lane: usize,
+    file: Option<OpenFile>,
+    /// Time and number in the name of the latest file.
+    latest_name: (String, u32),
+    unclean: Option<SpoolError>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    /// Open for appending, and locked: a leftover is what nobody has locked.
+    file: File,
+    part: PathBuf,
+    path: PathBuf,
+    /// Bytes up to the end of the last whole record.
+    len: u64,
+    frames: u64,
+    interval_end: Timestamp,
+    /// Latest time of a frame in the file.
+    latest: Timestamp,
+    /// Wall-clock time of the latest write.
+    touched: Timestamp,
+    /// Bytes the kernel was asked to write to disk.
+    written_back: u64,
+    /// Ends within a record, because it could not be cut back.
+    torn: bool,
+}
+
+impl Series {
+    pub fn new(rules: Arc<Rules>, counters: Arc<SpoolCounters>, lane: usize) -> Self {
+        Self {
+            rules,
+            counters,
+            lane,
+            file: None,
+            latest_name: (String::new(), 0),
+            unclean: None,
+        }
+    }
+
+    /// Bytes in the open file.
+    pub fn open_bytes(&self) -> u64 {
+        self.file.as_ref().map_or(0, |open| open.len)
+    }
+
+    /// Writes a chunk, beginning and ending files where the rules say so, exactly between two records. Frames that got
+    /// into a file are counted as written, also where an error follows: the file then ends with its last whole record.
+    pub fn write(&mut self, chunk: &Chunk, now: Timestamp) -> Result<(), SpoolError> {
+        let (rules, lane) = (Arc::clone(&self.rules), Arc::clone(&self.counters.lanes[self.lane]));
+        let mut done = Run::default();
+        while let Some(rest) = chunk.bytes.get(done.len..).filter(|rest| !rest.is_empty()) {
+            let left = Run {
+                len: rest.len(),
+                frames: chunk.frames - done.frames,
+                latest: chunk.latest,
+            };
+            let open = match &mut self.file {
+                Some(open) => open,
+                None => self.open(rest, now)?,
+            };
+            let run = open.fitting(&rules, rest, left);
+            if run.frames == 0 {
+                // The frames at hand are not to suffer for the file before theirs.
+                if let Err(error) = self.close() {
+                    self.unclean = Some(error);
+                }
+                continue;
+            }
+            let appended = open.append(&rules, &rest[..run.len], run, now, &lane.writer);
+            if open.torn {
+                // It keeps its `.part`, and the next start mends it.
+                self.file = None;
+                self.counters.set_file(self.lane, None);
+            }
+            appended?;
+            done.len += run.len;
+            done.frames += run.frames;
+        }
+        Ok(())
+    }
+
+    /// The error of a file that was ended while its successor's frames were written, once.
+    pub fn take_unclean(&mut self) -> Option<SpoolError> {
+        self.unclean.take()
+    }
+
+    /// Ends a file whose interval has passed and to which nothing was written lately. A chunk may hold the last frames of
+    /// the interval back for as long as the flush interval.
+    pub fn close_idle(&mut self, now: Timestamp) -> Result<(), SpoolError> {
+        let grace = self.rules.flush_interval;
+        match &self.file {
+            Some(open) if now >= open.interval_end.plus(grace) && now >= open.touched.plus(grace) => self.close(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the open file: on disk, under its name, with the time of its last frame as its time of modification. One
+    /// without a record is removed.
+    pub fn close(&mut self) -> Result<(), SpoolError> {
+        let Some(open) = self.file.take() else {
+            return Ok(());
+        };
+        self.counters.set_file(self.lane, None);
+        if open.frames == 0 {
+            return fs::remove_file(&open.part).map_err(|error| SpoolError::io("remove", &open.part, error));
+        }
+        let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_nanos(open.latest.as_nanos()));
+        let dated = open
+            .file
+            .set_times(times)
+            .map_err(|error| SpoolError::io("date", &open.part, error));
+        let synced = open
+            .file
+            .sync_all()
+            .map_err(|error| SpoolError::io("sync", &open.part, error));
+        // Named all the same: what the kernel has is readable, and a reader is not kept from it.
+        publish(&open.part, &open.path)?;
+        self.counters.files_closed.add(1);
+        tracing::info!(file = %open.path.display(), bytes = open.len, frames = open.frames, "closed spool file");
+        dated.and(synced)
+    }
+
+    /// Begins the file that has the record at the start of `records` as its first.
+    fn open(&mut self, records: &[u8], now: Timestamp) -> Result<&mut OpenFile, SpoolError> {
+        let first = record::head(self.rules.format, records).map_or(Timestamp::ZERO, |head| head.ts);
+        let time = name::time_text(first);
+        let (file, number) = self.create(&time)?;
+        let path = self.path(&time, number);
+        let part = part_of(&path);
+        let mut open = OpenFile {
+            file,
+            part,
+            path,
+            len: self.rules.header.len() as u64,
+            frames: 0,
+            interval_end: name::interval_end(first, self.rules.rotate_interval),
+            latest: first,
+            touched: now,
+            written_back: 0,
+            torn: false,
+        };
+        if let Err(error) = open.file.write_all(&self.rules.header) {
+            let error = SpoolError::io("write header of", &open.part, error);
+            // Nothing is in it; if it stays, the next start removes it.
+            let _ = fs::remove_file(&open.part);
+            return Err(error);
+        }
+        self.latest_name = (time, number);
+        self.counters.files_opened.add(1);
+        let name = open.part.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.counters.set_file(self.lane, name);
+        Ok(self.file.insert(open))
+    }
+
+    /// Makes and locks a file of a name that no other file has: its own name is taken first with `.part` behind it, which
+    /// only one process can create, and only then looked for without.
+    fn create(&self, time: &str) -> Result<(File, u32), SpoolError> {
+        let first = match &self.latest_name {
+            (latest, number) if latest == time => number + 1,
+            _ => 0,
+        };
+        for number in first..=u32::MAX {
+            let path = self.path(time, number);
+            let part = part_of(&path);
+            // Telephone calls are in there: for the owner and the group.
+            let made = OpenOptions::new().append(true).create_new(true).mode(0o640).open(&part);
+            let file = match made {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(SpoolError::io("create", &part, error)),
+            };
+            // Between these two lines a starting siphon may have taken the file for a leftover and removed it.
+            let ours = file.try_lock().is_ok() && file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
+            if !ours {
+                continue;
+            }
+            if !path.exists() {
+                return Ok((file, number));
+            }
+            fs::remove_file(&part).map_err(|error| SpoolError::io("remove", &part, error))?;
+        }
+        let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+        Err(SpoolError::io("find a free name in", &self.rules.directory, taken))
+    }
+
+    fn path(&self, time: &str, number: u32) -> PathBuf {
+        self.rules.directory.join(self.rules.names.name(&Parts {
+            lane: self.lane,
+            time,
+            number,
+            extension: name::extension(self.rules.format),
+        }))
+    }
+}
+
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(PART);
+    part.into()
+}
+
+impl OpenFile {
+    /// How many of the records left in a chunk belong into this file. The first record of a file always does.
+    fn fitting(&self, rules: &Rules, records: &[u8], left: Run) -> Run {
+        let limit = if rules.rotate_size == 0 {
+            u64::MAX
+        } else {
+            rules.rotate_size
+        };
+        if left.latest < self.interval_end && self.len + left.len as u64 <= limit {
+            return left;
+        }
+        record::run(rules.format, records, |head, before| {
+            let first = self.frames == 0 && before == 0;
+            let grown = self.len + (before + head.len) as u64;
+            first || head.ts < self.interval_end && grown <= limit
+        })
+    }
+
+    /// Appends whole records. On an error the file is cut back to the last record that got in whole.
+    fn append(
+        &mut self,
+        rules: &Rules,
+        records: &[u8],
+        run: Run,
+        now: Timestamp,
+        counters: &WriterCounters,
+    ) -> Result<(), SpoolError> {
+        let mut rest = records;
+        let written = loop {
+            match self.file.write(rest) {
+                Ok(0) => break Err(io::Error::from(io::ErrorKind::WriteZero)),
+                Ok(n) if n == rest.len() => break Ok(()),
+                Ok(n) => rest = &rest[n..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let got_in = match written {
+            Ok(()) => run,
+            // A write is short where the disk became full in the middle of it.
+            Err(_) => record::run(rules.format, &records[..records.len() - rest.len()], |_, _| true),
+        };
+        self.len += got_in.len as u64;
+        self.frames += got_in.frames;
+        self.latest = self.latest.max(got_in.latest);
+        self.touched = now;
+        counters.written_frames.add(got_in.frames);
+        counters.written_bytes.add(got_in.len as u64);
+        self.write_back();
+        written.map_err(|error| match self.file.set_len(self.len) {
+            Ok(()) => SpoolError::io("write", &self.part, error),
+            Err(error) => {
+                self.torn = true;
+                SpoolError::io("cut", &self.part, error)
+            }
+        })
+    }
+
+    /// Asks the kernel to begin writing out what is new and to forget what is on disk: DONTNEED does both for the pages
+    /// it finds dirty and clean (mm/fadvise.c, generic_fadvise).
+    fn write_back(&mut self) {
+        if self.len - self.written_back >= WRITE_BACK {
+            let from = self.written_back.saturating_sub(WRITE_BACK);
+            // A hint: a file system that refuses it is slower at the end of a file.
+            let _ = rustix::fs::fadvise(&self.file, from, NonZeroU64::new(self.len - from), Advice::DontNeed);
+            self.written_back = self.len;
+        }
+    }
+}
+
+/// Gives a finished file its name, and has that outlive a power failure.
+pub(super) fn publish(part: &Path, path: &Path) -> Result<(), SpoolError> {
+    fs::rename(part, path).map_err(|error| SpoolError::io("rename", part, error))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| SpoolError::io("sync", folder, error))
+}

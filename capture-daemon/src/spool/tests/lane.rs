@@ -1,0 +1,71 @@
+//! What a worker sees of the spool.
+
+use super::{Bench, NINE, config, frame, frames, listed, seconds};
+use crate::config::Format;
+use crate::frame::{Frame, LinkType};
+use crate::spool::SpoolDrop;
+
+#[test]
+fn frames_without_a_free_chunk_are_dropped_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
+    // Four chunks of 2,048 bytes, two records of 1,016 in each.
+    for number in 0..20_u8 {
+        bench.lane.keep(&frame(NINE, &[number; 1_000]));
+    }
+    let lane = &bench.counters.status().lanes[0];
+    assert_eq!(
+        (lane.kept_frames, lane.dropped(SpoolDrop::QueueFull), lane.offered()),
+        (8, 12, 20)
+    );
+    assert_eq!((lane.kept_bytes, lane.in_chunks()), (8 * 1_016, 8));
+    bench.writer.drain(NINE);
+    bench.lane.keep(&frame(NINE, &[99; 1_000]));
+    let (counters, directory) = (bench.counters.clone(), bench.directory.clone());
+    bench.stop();
+    let lane = &counters.status().lanes[0];
+    assert_eq!((lane.kept_frames, lane.written_frames, lane.in_chunks()), (9, 9, 0));
+    assert_eq!(lane.written_bytes, lane.kept_bytes);
+    let kept: Vec<u8> = frames(&directory.join(&listed(&directory)[0]))
+        .iter()
+        .map(|frame| frame.1[0])
+        .collect();
+    assert_eq!(kept, [0, 1, 2, 3, 4, 5, 6, 7, 99]);
+}
+
+#[test]
+fn frames_that_fit_no_chunk_or_no_file_are_dropped_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
+    bench.lane.keep(&frame(NINE, &[1; 2_048 - 16]));
+    bench.lane.keep(&frame(NINE, &[1; 2_048 - 15]));
+    bench.lane.keep(&Frame {
+        link: LinkType::Raw,
+        ..frame(NINE, &[1])
+    });
+    let lane = &bench.counters.status().lanes[0];
+    assert_eq!((lane.kept_frames, lane.offered()), (1, 3));
+    assert_eq!(
+        (lane.dropped(SpoolDrop::TooLarge), lane.dropped(SpoolDrop::LinkType)),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_chunk_is_handed_over_at_half_the_flush_interval() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
+    let half = seconds(1) / 2;
+    bench.lane.tick(NINE);
+    bench.lane.keep(&frame(NINE, &[1]));
+    bench
+        .lane
+        .tick(NINE.plus(half).minus(std::time::Duration::from_nanos(1)));
+    assert!(!bench.writer.drain(NINE));
+    bench.lane.tick(NINE.plus(half));
+    assert!(bench.writer.drain(NINE));
+    // The clock was set back: the chunk does not wait until it has caught up.
+    bench.lane.keep(&frame(NINE, &[1]));
+    bench.lane.tick(NINE.minus(half));
+    assert!(bench.writer.drain(NINE));
+}

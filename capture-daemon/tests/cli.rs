@@ -1,0 +1,342 @@
+//! The binary as an operator runs it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the line that was wrong"
+)]
+
+mod sample;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use capture_daemon::cli::{Style, summary};
+use capture_daemon::config::{Config, parse};
+use capture_daemon::control::{Health, Light, Status};
+use capture_daemon::report::{CallState, Document, RegistrationState, SipCounts};
+use sample::daemon::Daemon;
+use sample::{Fake, at};
+use serde_json::{Value, json};
+
+fn siphon(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_siphon")).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// What `siphon VERB …` prints when asking `daemon`.
+fn ask(daemon: &Daemon, args: &[&str]) -> Output {
+    let socket = daemon.socket.to_str().unwrap();
+    siphon(&[args, &["--socket", socket]].concat())
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let version = format!("siphon {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(stdout(&siphon(&["--version"])), version);
+    assert_eq!(stdout(&siphon(&["-V"])), version);
+}
+
+#[test]
+fn nonsense_is_a_usage_error() {
+    for args in [
+        &[][..],
+        &["cals"],
+        &["calls", "--state", "asleep"],
+        &["replay"],
+        &["run", "--bogus"],
+    ] {
+        let output = siphon(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let said = stderr(&output);
+        assert!(
+            said.contains("Usage: siphon") || said.starts_with("error: "),
+            "{args:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn health_is_an_exit_status() {
+    let daemon = |status, reasons: usize| {
+        let mut health = sample::health();
+        health.status = status;
+        health.reasons.truncate(reasons);
+        Daemon::start(
+            Fake {
+                health,
+                ..Fake::default()
+            },
+            |_| {},
+        )
+    };
+    for (light, code) in [(Light::Green, 0), (Light::Yellow, 1), (Light::Red, 2)] {
+        let output = ask(&daemon(light, 0), &["health"]);
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(
+            stdout(&output),
+            format!(
+                "{}: siphon 0.1.0 on mirror0, up 1h 02m: 2 active calls, 4 streams, 1,000,000 frames seen, 120 dropped\n",
+                light.label()
+            )
+        );
+    }
+    let output = ask(&daemon(Light::Red, 2), &["health", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        serde_json::from_str::<Health>(&stdout(&output)).unwrap(),
+        sample::health()
+    );
+}
+
+#[test]
+fn no_daemon_is_said_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("none");
+    let expected = format!(
+        "no siphon answers on {}: No such file or directory (os error 2)\n\
+         Is it running? `siphon run` starts it, `--socket PATH` names another socket.\n",
+        socket.display()
+    );
+    for (verb, code) in [("health", 3), ("status", 1), ("calls", 1), ("stop", 1)] {
+        let output = siphon(&[verb, "--socket", socket.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(code), "{verb}");
+        assert_eq!(stderr(&output), expected);
+    }
+}
+
+#[test]
+fn status_is_a_page() {
+    let daemon = Daemon::start(Fake::default(), |_| {});
+    sample::assert_is_file("expected/status.txt", &stdout(&ask(&daemon, &["status"])));
+    let json = stdout(&ask(&daemon, &["status", "--json"]));
+    assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), sample::status());
+}
+
+#[test]
+fn lists_are_tables() {
+    let daemon = Daemon::start(Fake::default(), |_| {});
+    for verb in ["calls", "streams", "registrations"] {
+        sample::assert_is_file(&format!("expected/{verb}.txt"), &stdout(&ask(&daemon, &[verb])));
+    }
+    let limited = stdout(&ask(&daemon, &["calls", "--limit", "1"]));
+    assert_eq!(limited.lines().count(), 4, "{limited}");
+    assert!(
+        limited.ends_with("\nthe latest 1 of 3 calls; --limit 0 shows all\n"),
+        "{limited}"
+    );
+    assert_eq!(
+        stdout(&ask(&daemon, &["registrations", "--state", "challenged"])),
+        "no registrations\n"
+    );
+    assert_eq!(
+        stdout(&ask(&daemon, &["streams", "--call-id", "nobody"])),
+        "no streams\n"
+    );
+}
+
+#[test]
+fn every_table_fits_the_line() {
+    let daemon = Daemon::start(Fake::default(), |_| {});
+    for verb in ["calls", "streams", "registrations", "status"] {
+        let text = stdout(&ask(&daemon, &[verb]));
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest <= Some(100), "{verb}: {longest:?}");
+    }
+}
+
+#[test]
+fn json_is_the_answer_as_it_came() {
+    let daemon = Daemon::start(Fake::default(), |_| {});
+    let json = |args: &[&str]| -> Value { serde_json::from_str(&stdout(&ask(&daemon, args))).unwrap() };
+    assert_eq!(
+        json(&["calls", "--json", "--state", "ringing"]),
+        json!({"total": 1, "calls": [sample::call(2, CallState::Ringing)]})
+    );
+    assert_eq!(
+        json(&["streams", "--json", "--limit", "0"]),
+        json!({"total": 2, "streams": [sample::stream(0xbeef, Some("1-4711@192.0.2.10")), sample::stream(0xcafe, None)]})
+    );
+    assert_eq!(
+        json(&["registrations", "--json", "--call-id", "reg-1"]),
+        json!({"total": 1, "registrations": [sample::registration(1, RegistrationState::Registered)]})
+    );
+}
+
+#[test]
+fn nothing_from_the_wire_reaches_the_terminal_as_a_command() {
+    let mut call = sample::call(1, CallState::Ended);
+    call.call_id = "\u{1b}]0;owned\u{7}\u{1b}[2J".to_owned();
+    call.from_uri = "sip:\u{9b}31m@evil".to_owned();
+    let daemon = Daemon::start(
+        Fake {
+            calls: vec![call],
+            ..Fake::default()
+        },
+        |_| {},
+    );
+    let text = stdout(&ask(&daemon, &["calls"]));
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+}
+
+#[test]
+fn stop_waits_for_the_end() {
+    let mut daemon = Daemon::start(Fake::default(), |_| {});
+    let socket = daemon.socket.display().to_string();
+    assert_eq!(
+        stdout(&ask(&daemon, &["stop"])),
+        format!("siphon on {socket} has stopped\n")
+    );
+    daemon.join();
+    assert!(!Path::new(&socket).exists());
+}
+
+#[test]
+fn config_default_passes_its_own_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("siphon.toml");
+    let default = stdout(&siphon(&["config", "default"]));
+    assert_eq!(parse(&default), Ok(Config::default()));
+    std::fs::write(&file, default).unwrap();
+    let output = siphon(&["config", "check", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stdout(&output), format!("{}: ok\n", file.display()));
+}
+
+#[test]
+fn config_check_says_everything_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("siphon.toml");
+    let name = file.to_str().unwrap();
+    std::fs::write(
+        &file,
+        "[capture]\nring_entires = 64\nframe_size = 1000\n\n[spool]\nflush_interval = 0\n",
+    )
+    .unwrap();
+    let output = siphon(&["config", "check", name]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        format!(
+            "{name}:2: capture.ring_entires: unknown key; did you mean ring_entries?\n\
+             {name}:3: capture.frame_size: 1000 is neither 2048 nor 4096\n\
+             {name}:6: spool.flush_interval: must be longer than 0\n"
+        )
+    );
+    std::fs::write(&file, b"[log]\n# caf\xe9\n").unwrap();
+    assert_eq!(
+        stderr(&siphon(&["config", "check", name])),
+        format!("{name}:2: not UTF-8\n")
+    );
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(
+        stderr(&siphon(&["config", "check", name])),
+        format!("cannot read the configuration {name}: No such file or directory (os error 2)\n")
+    );
+}
+
+#[test]
+fn run_needs_an_interface_and_checks_its_overrides() {
+    let output = siphon(&["run"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "no interface to capture on: give --interface IF, or set capture.interface in the file of --config\n"
+    );
+    let output = siphon(&[
+        "run",
+        "--interface",
+        "an-interface-of-too-long-a-name",
+        "--log",
+        "a=b=c",
+    ]);
+    assert_eq!(
+        stderr(&output),
+        "capture.interface: \"an-interface-of-too-long-a-name\" is not the name of an interface (at most 15 bytes, \
+         no \"/\", \":\" or space)\n\
+         log.filter: \"a=b=c\" is not a filter such as \"info\" or \"info,capture_daemon::xsk=debug\"\n"
+    );
+}
+
+#[test]
+fn each_argument_of_run_overrides_its_key() {
+    use capture_daemon::cli::Run;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("siphon.toml");
+    std::fs::write(
+        &file,
+        "[capture]\ninterface = \"a\"\n[spool]\nenabled = false\n[metrics]\nenabled = false\n",
+    )
+    .unwrap();
+    let from_file = || Run {
+        config: Some(file.clone()),
+        ..Run::default()
+    };
+    let plain = from_file().configuration().unwrap();
+    assert_eq!(plain.capture.interface, "a");
+    assert!(!plain.spool.enabled && !plain.metrics.enabled && !plain.capture.steal_traffic);
+
+    let config = Run {
+        interface: Some("b".to_owned()),
+        steal_traffic: true,
+        spool: Some("/data".into()),
+        socket: Some("/tmp/s".into()),
+        metrics: Some("[::1]:1".parse().unwrap()),
+        log: Some("debug".to_owned()),
+        ..from_file()
+    }
+    .configuration()
+    .unwrap();
+    assert_eq!(config.capture.interface, "b");
+    assert!(config.capture.steal_traffic);
+    assert_eq!((config.spool.enabled, config.spool.directory), (true, "/data".into()));
+    assert_eq!(config.control.socket, Path::new("/tmp/s"));
+    assert_eq!(
+        (config.metrics.enabled, config.metrics.listen),
+        (true, "[::1]:1".parse().unwrap())
+    );
+    assert_eq!(config.log.filter, "debug");
+
+    let off = Run {
+        interface: Some("b".to_owned()),
+        no_spool: true,
+        no_metrics: true,
+        ..Run::default()
+    }
+    .configuration()
+    .unwrap();
+    assert!(!off.spool.enabled && !off.metrics.enabled);
+}
+
+#[test]
+fn a_replay_is_summed_up() {
+    let document = Document {
+        frames: 12_345,
+        bytes: 2_641_830,
+        first_ts: Some(at(0)),
+        last_ts: Some(at(123)),
+        sip: SipCounts {
+            messages: 21,
+            requests: [("INVITE".to_owned(), 3), ("BYE".to_owned(), 1)].into(),
+            responses: [(100, 3), (180, 3), (200, 11)].into(),
+            malformed: 1,
+        },
+        calls: vec![sample::call(1, CallState::Ended), sample::call(2, CallState::Trying)],
+        registrations: Vec::new(),
+        streams: vec![sample::stream(0xbeef, Some("1-4711@192.0.2.10"))],
+        drops: [("fragment".to_owned(), 2), ("other_udp".to_owned(), 1_000)].into(),
+    };
+    sample::assert_is_file("expected/replay.txt", &summary(&document, Style::PLAIN));
+    assert_eq!(
+        summary(&Document::default(), Style::PLAIN),
+        "0 frames, 0 B\nSIP: 0 messages, 0 malformed\n"
+    );
+}

@@ -1,0 +1,130 @@
+//! The documentation against the program: what it lists is what there is, and every command line in it is one.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the line that was wrong"
+)]
+
+use std::path::{Path, PathBuf};
+
+use capture_daemon::cli::Cli;
+use capture_daemon::config::default_file;
+use capture_daemon::control::{Ask, Filter, parse};
+use capture_daemon::metrics::GLOSSARY;
+use clap::Parser as _;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(root().join("docs").join(name)).unwrap()
+}
+
+/// Holds the part of a page between its two marks against what it should be. `SIPHON_BLESS=1` writes it instead.
+fn assert_generated(name: &str, generated: &str) {
+    let text = page(name);
+    let (before, rest) = text.split_once("<!-- generated -->\n").unwrap();
+    let (part, after) = rest.split_once("<!-- end -->\n").unwrap();
+    if std::env::var_os("SIPHON_BLESS").is_some() {
+        let text = format!("{before}<!-- generated -->\n{generated}<!-- end -->\n{after}");
+        std::fs::write(root().join("docs").join(name), text).unwrap();
+    } else {
+        assert_eq!(part, generated, "docs/{name}; SIPHON_BLESS=1 writes it anew");
+    }
+}
+
+#[test]
+fn the_configuration_page_has_the_default_file() {
+    assert_generated("configuration.md", &format!("```toml\n{}```\n", default_file()));
+}
+
+#[test]
+fn the_metrics_page_has_the_glossary() {
+    let mut table = "| metric | kind | labels | meaning |\n|---|---|---|---|\n".to_owned();
+    for metric in GLOSSARY {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        table.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            metric.name,
+            metric.kind.label(),
+            labels.join(", "),
+            metric.help
+        ));
+    }
+    assert_generated("metrics.md", &table);
+}
+
+/// Pages of the project that tell a reader what to type.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> = std::fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    pages.extend([root().join("README.md")].into_iter().filter(|page| page.exists()));
+    pages
+}
+
+/// Command lines of a page: lines of indented or fenced code that begin with `siphon`, perhaps after a prompt or sudo.
+fn commands(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut commands = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            let command = line.trim().trim_start_matches("$ ").trim_start_matches("# ");
+            let command = command.strip_prefix("sudo ").unwrap_or(command);
+            let ends = command.find(['#', '|', '>', ';', '&']).unwrap_or(command.len());
+            let command = command.get(..ends).unwrap_or(command).trim();
+            if command.starts_with("siphon ") && !command.contains('…') {
+                commands.push(command.to_owned());
+            }
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_command_line_in_the_pages_is_one() {
+    let mut read = 0;
+    for page in pages() {
+        for command in commands(&std::fs::read_to_string(&page).unwrap()) {
+            let parsed = Cli::try_parse_from(command.split_whitespace());
+            assert!(parsed.is_ok(), "{}: {command}: {}", page.display(), parsed.unwrap_err());
+            read += 1;
+        }
+    }
+    assert!(read >= 10, "only {read} command lines were found");
+}
+
+#[test]
+fn every_request_in_the_control_page_is_one() {
+    let page = page("control.md");
+    let requests: Vec<&str> = page
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("{\"v\":1,") && !line.contains("\"ok\""))
+        .collect();
+    for request in &requests {
+        let parsed = parse(request.as_bytes());
+        assert!(parsed.ask.is_ok(), "{request}: {parsed:?}");
+    }
+    let all = Filter::default;
+    for ask in [
+        Ask::Health,
+        Ask::Status,
+        Ask::Calls(all()),
+        Ask::Streams(all()),
+        Ask::Registrations(all()),
+        Ask::Stop,
+        Ask::Version,
+    ] {
+        let name = format!("\"ask\":\"{}\"", ask.label());
+        assert!(
+            requests.iter().any(|request| request.contains(&name)),
+            "{name} is not shown"
+        );
+    }
+}

@@ -1,0 +1,336 @@
+//! A daemon made by hand, for tests of what talks to one.
+
+// Each test binary uses its part.
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "shared by test binaries, none of which uses all of it"
+)]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use capture_daemon::control::{
+    CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Page,
+    Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+};
+use capture_daemon::report::{Call, CallState, Registration, RegistrationState, SipCounts, Stream};
+use capture_daemon::time::Timestamp;
+use tokio::sync::Notify;
+
+pub mod daemon;
+
+/// 2026-11-21T09:00:00Z.
+pub const START: u64 = 1_795_251_600_000_000_000;
+
+pub fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_nanos(START + seconds * 1_000_000_000)
+}
+
+fn tally<const N: usize>(counts: [(&str, u64); N]) -> Tally {
+    counts.map(|(name, count)| (name.to_owned(), count)).into()
+}
+
+fn obtained(got: &str, why: Option<&str>) -> Obtained {
+    Obtained {
+        got: got.to_owned(),
+        why: why.map(str::to_owned),
+    }
+}
+
+pub fn call(number: u64, state: CallState) -> Call {
+    let answered = matches!(state, CallState::Answered | CallState::Ended);
+    Call {
+        call_id: format!("{number}-4711@192.0.2.10"),
+        from_uri: format!("sip:{}@example.org", 1000 + number),
+        to_uri: "sip:+492115551234@gw.example.net;user=phone".to_owned(),
+        state,
+        status_code: match state {
+            CallState::Trying => None,
+            CallState::Ringing => Some(180),
+            CallState::Failed => Some(486),
+            CallState::Cancelled => Some(487),
+            _ => Some(200),
+        },
+        setup_ms: answered.then_some(812.4),
+        duration_ms: answered.then_some(63_250.0),
+        start: at(number),
+        src: "192.0.2.10:5060".to_owned(),
+        dst: "[2001:db8::5]:5060".to_owned(),
+        messages: 7,
+        streams: if answered {
+            vec!["0x0000beef".to_owned(), "0x0000cafe".to_owned()]
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+pub fn registration(number: u64, state: RegistrationState) -> Registration {
+    Registration {
+        aor: format!("sip:{}@example.org", 1000 + number),
+        contact: format!("sip:{}@192.0.2.{number}:5062;transport=udp", 1000 + number),
+        state,
+        status_code: Some(if state == RegistrationState::Registered {
+            200
+        } else {
+            403
+        }),
+        expires_s: Some(3600),
+        start: at(number),
+        call_id: format!("reg-{number}"),
+        src: format!("192.0.2.{number}:5062"),
+        dst: "192.0.2.1:5060".to_owned(),
+        messages: 4,
+    }
+}
+
+pub fn stream(number: u64, call: Option<&str>) -> Stream {
+    Stream {
+        ssrc: format!("0x{number:08x}"),
+        src: "192.0.2.10:16384".to_owned(),
+        dst: "[2001:db8::5]:20002".to_owned(),
+        payload_type: 8,
+        codec: Some("PCMA".to_owned()),
+        clock_rate: Some(8000),
+        packets: 2990,
+        expected: 3000,
+        lost: 12,
+        reordered: 3,
+        duplicates: 2,
+        jitter_mean_ms: Some(1.25),
+        jitter_max_ms: Some(7.5),
+        start: at(number),
+        end: at(number + 60),
+        call_id: call.map(str::to_owned),
+    }
+}
+
+pub fn health() -> Health {
+    Health {
+        status: Light::Red,
+        reasons: vec![
+            Reason {
+                what: "disk_full".to_owned(),
+                status: Light::Red,
+                since: at(60),
+                detail: "no room in /var/spool/siphon (0 bytes free); 120 frames were not written".to_owned(),
+            },
+            Reason {
+                what: "generic_attach".to_owned(),
+                status: Light::Yellow,
+                since: at(0),
+                detail: "the driver has no native XDP".to_owned(),
+            },
+        ],
+        uptime_s: 3_725.5,
+        version: "0.1.0".to_owned(),
+        interface: "mirror0".to_owned(),
+        active_calls: 2,
+        streams: 4,
+        seen: 1_000_000,
+        dropped: 120,
+    }
+}
+
+pub fn status() -> Status {
+    let lane = |queue: u32| Lane {
+        queue,
+        cpu: (queue == 0).then_some(1),
+        bind: obtained("copy", Some("zero-copy: bind: EOPNOTSUPP")),
+        pages: obtained("huge pages", None),
+        frames: 450_000,
+        bytes: 96_300_000,
+        socket: SocketCounts {
+            rx_dropped: 3,
+            rx_ring_full: 7,
+            rx_fill_ring_empty_descs: 3,
+            ..SocketCounts::default()
+        },
+        outcomes: tally([("rtp", 449_000), ("sip_udp", 990), ("sip_malformed", 10)]),
+        losses: tally([("sdp_malformed", 2)]),
+        streams: 2,
+        tcp_streams: 1,
+        spool: LaneSpool {
+            offered: 450_000,
+            written: 449_900,
+            bytes: 103_000_000,
+            queued: 40,
+            dropped: tally([("disk_full", 60)]),
+        },
+    };
+    Status {
+        version: "0.1.0".to_owned(),
+        pid: 4242,
+        started: at(0),
+        uptime_s: 3_725.5,
+        interface: "mirror0".to_owned(),
+        mode: "mirror".to_owned(),
+        attach: obtained("generic", Some("native: attach: EOPNOTSUPP")),
+        lanes: vec![lane(0), lane(1)],
+        identity: Identity {
+            program: Stage::new(
+                1_000_000,
+                tally([("captured", 900_020), ("filtered", 99_970)]),
+                0,
+                tally([("short", 10)]),
+            ),
+            sockets: Stage::new(
+                900_020,
+                tally([("received", 900_000)]),
+                0,
+                tally([("rx_dropped", 6), ("rx_ring_full", 14)]),
+            ),
+            engine: Stage::new(
+                900_000,
+                tally([("rtp", 898_000), ("sip_udp", 1_980)]),
+                0,
+                tally([("sip_malformed", 20)]),
+            ),
+            spool: Stage::new(900_000, tally([("written", 899_800)]), 80, tally([("disk_full", 120)])),
+        },
+        verdicts: tally([
+            ("captured_sip", 2_000),
+            ("captured_media", 898_020),
+            ("filtered_port", 99_970),
+        ]),
+        interface_counters: InterfaceCounters {
+            rx_packets: 1_000_000,
+            rx_bytes: 214_000_000,
+            rx_dropped: 5,
+            ..InterfaceCounters::default()
+        },
+        sip: SipCounts {
+            messages: 1_980,
+            requests: [("INVITE".to_owned(), 400), ("BYE".to_owned(), 390)].into(),
+            responses: [(180, 400), (200, 790)].into(),
+            malformed: 20,
+        },
+        calls: CallCounts {
+            states: tally([("answered", 2), ("ended", 388)]),
+            results: tally([("ended", 388), ("failed", 10)]),
+        },
+        registrations: tally([("registered", 12)]),
+        tables: BTreeMap::from([
+            (
+                "calls".to_owned(),
+                TableSize {
+                    entries: 390,
+                    capacity: 131_072,
+                    evicted: 0,
+                },
+            ),
+            (
+                "streams".to_owned(),
+                TableSize {
+                    entries: 4,
+                    capacity: 524_288,
+                    evicted: 1,
+                },
+            ),
+        ]),
+        spool: SpoolStatus {
+            enabled: true,
+            directory: PathBuf::from("/var/spool/siphon"),
+            writing: false,
+            error: Some("write: ENOSPC".to_owned()),
+            files_open: 2,
+            files_closed: 3,
+            files_mended: 1,
+            files_removed: 0,
+            files_bytes: 206_000_000,
+            disk_free_bytes: 0,
+            disk_size_bytes: 500_000_000,
+        },
+        control: ControlCounts {
+            clients: 1,
+            accepted: 9,
+            busy: 1,
+            requests: 12,
+            refused: 2,
+            timed_out: 1,
+            not_reading: 1,
+        },
+    }
+}
+
+/// Holds `actual` against a file beside the tests. `SIPHON_BLESS=1` writes the file instead, for review in its diff.
+pub fn assert_is_file(name: &str, actual: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    if std::env::var_os("SIPHON_BLESS").is_some() {
+        std::fs::write(&path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(actual, expected, "{name}; SIPHON_BLESS=1 writes it anew");
+}
+
+/// Says that a test cannot run; a failure where SIPHON_REQUIRE=1 demands every test.
+pub fn skip(test: &str, reason: &str) {
+    assert!(
+        std::env::var_os("SIPHON_REQUIRE").is_none_or(|value| value != "1"),
+        "{test} is required and cannot run: {reason}"
+    );
+    // Straight to the stream: libtest captures what eprintln writes.
+    std::io::stderr()
+        .write_all(format!("SKIPPED {test}: {reason}\n").as_bytes())
+        .unwrap();
+}
+
+/// A sensor that answers with the above.
+pub struct Fake {
+    pub health: Health,
+    pub calls: Vec<Call>,
+    pub streams: Vec<Stream>,
+    pub registrations: Vec<Registration>,
+    pub stops: AtomicUsize,
+    pub stopped: Notify,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            health: health(),
+            calls: vec![
+                call(1, CallState::Ended),
+                call(2, CallState::Ringing),
+                call(3, CallState::Failed),
+            ],
+            streams: vec![stream(0xbeef, Some("1-4711@192.0.2.10")), stream(0xcafe, None)],
+            registrations: vec![
+                registration(1, RegistrationState::Registered),
+                registration(2, RegistrationState::Failed),
+            ],
+            stops: AtomicUsize::new(0),
+            stopped: Notify::new(),
+        }
+    }
+}
+
+impl Sensor for Fake {
+    fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    fn status(&self) -> Status {
+        status()
+    }
+
+    fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>> {
+        Box::pin(async { filter.calls(self.calls.clone()) })
+    }
+
+    fn streams<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Stream>> {
+        Box::pin(async { filter.streams(self.streams.clone()) })
+    }
+
+    fn registrations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Registration>> {
+        Box::pin(async { filter.registrations(self.registrations.clone()) })
+    }
+
+    fn stop(&self) {
+        self.stops.fetch_add(1, Ordering::SeqCst);
+        self.stopped.notify_one();
+    }
+}
