@@ -8,13 +8,19 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
-use crate::lab::program;
+use crate::lab::{program, search_directories};
 
 const TARGET: &str = "bpfel-unknown-none";
 
 /// Where Debian's packages rustc-web and cargo-web put their programs.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+/// And rust-web-clippy its.
+const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
+
+/// Where cargo puts what it builds for the kernel, in the workspace: two toolchains in one directory would build
+/// everything anew in turns.
+const TARGET_DIRECTORY: &str = "target/capture-ebpf";
 
 /// A compiler that can do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,25 +56,89 @@ impl Toolchain {
         }
     }
 
-    /// `cargo build` for the target, as far as the toolchains differ.
-    fn cargo_build(self) -> Command {
-        match self {
+    /// `cargo VERB` for the target, with all that is the same for every verb.
+    fn cargo(self, verb: &str) -> Result<Command> {
+        let mut command = match self {
             Self::Nightly => {
                 let mut command = Command::new("rustup");
-                command.args(["run", "nightly", "cargo", "build", "-Z", "build-std=core"]);
+                command.args(["run", "nightly", "cargo", verb, "-Z", "build-std=core"]);
                 command
             }
             Self::Debian => {
-                let mut command = Command::new(DEBIAN_CARGO);
-                // aya-ebpf needs the unstable feature asm_experimental_arch.
-                command
-                    .env("RUSTC_BOOTSTRAP", "1")
-                    .env("RUSTC", DEBIAN_RUSTC)
-                    .arg("build");
+                // `cargo clippy` would find the clippy of rustup.
+                let mut command = Command::new(if verb == "clippy" { DEBIAN_CLIPPY } else { DEBIAN_CARGO });
+                command.arg(verb);
                 command
             }
+        };
+        // The caller's own cargo leaves its traces in the environment; they mean another toolchain and another target.
+        for name in [
+            "CARGO",
+            "RUSTUP_TOOLCHAIN",
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_BUILD_TARGET",
+        ] {
+            command.env_remove(name);
         }
+        if self == Self::Debian {
+            command
+                .env("CARGO", DEBIAN_CARGO)
+                .env("RUSTC", DEBIAN_RUSTC)
+                // aya-ebpf needs the unstable feature asm_experimental_arch.
+                .env("RUSTC_BOOTSTRAP", "1");
+        }
+        let root = root()?;
+        command
+            .args(["--quiet", "--release", "--locked", "--target", TARGET, "--target-dir"])
+            .arg(root.join(TARGET_DIRECTORY))
+            .current_dir(root.join("capture-ebpf"))
+            .env("PATH", search_path())
+            .env(
+                "CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS",
+                format!(
+                    "-C linker=bpf-linker -C debuginfo=2 -C link-arg=--btf --cfg bpf_target_arch=\"{}\"",
+                    env::consts::ARCH
+                ),
+            );
+        Ok(command)
     }
+
+    /// Runs a command made by [`Self::cargo`].
+    fn run(self, command: &mut Command, what: &str) -> Result<()> {
+        let output = command.output().with_context(|| format!("start {}", self.name()))?;
+        if !output.status.success() {
+            bail!(
+                "{what} capture-ebpf with {}: {}\n{}",
+                self.name(),
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The compiler that [`build`] and [`lint`] take, for people.
+///
+/// # Errors
+/// When there is none, or its clippy is missing, with what to install.
+pub fn toolchain() -> Result<&'static str> {
+    let toolchain = Toolchain::find()?;
+    if toolchain == Toolchain::Debian && !Path::new(DEBIAN_CLIPPY).is_file() {
+        bail!("no clippy for {TARGET}: `apt-get install rust-web-clippy`; `cargo xtask setup` does it");
+    }
+    Ok(toolchain.name())
+}
+
+/// Has clippy look at the kernel program, warnings being errors.
+///
+/// # Errors
+/// Without a toolchain, with what to install; when clippy finds something, with what it printed.
+pub fn lint() -> Result<()> {
+    toolchain()?;
+    let toolchain = Toolchain::find()?;
+    toolchain.run(toolchain.cargo("clippy")?.args(["--", "-D", "warnings"]), "checking")
 }
 
 /// Builds the kernel program and returns the object, `target/bpf/siphon` of the workspace. Quiet where nothing had to
@@ -77,65 +147,30 @@ impl Toolchain {
 /// # Errors
 /// Without a toolchain or bpf-linker, with what to install; when the compiler fails, with what it printed.
 pub fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask lies in no workspace")?;
-    let object = root.join("target/bpf/siphon");
-    let search = search_path();
-    if !env::split_paths(&search).any(|directory| directory.join("bpf-linker").is_file()) {
+    if program("bpf-linker").is_none() {
         bail!("bpf-linker is not installed: `cargo xtask setup`, or `cargo install bpf-linker`");
     }
     let toolchain = Toolchain::find()?;
-    let target_dir = root.join("target/capture-ebpf");
-    let mut command = toolchain.cargo_build();
-    // The caller's own cargo leaves its traces in the environment; they mean another toolchain and another target.
-    for name in [
-        "CARGO",
-        "RUSTUP_TOOLCHAIN",
-        "RUSTFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "CARGO_BUILD_TARGET",
-    ] {
-        command.env_remove(name);
-    }
-    let output = command
-        .args(["--quiet", "--release", "--locked", "--target", TARGET, "--target-dir"])
-        .arg(&target_dir)
-        .current_dir(root.join("capture-ebpf"))
-        .env("PATH", search)
-        .env(
-            "CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS",
-            format!(
-                "-C linker=bpf-linker -C debuginfo=2 -C link-arg=--btf --cfg bpf_target_arch=\"{}\"",
-                env::consts::ARCH
-            ),
-        )
-        .output()
-        .with_context(|| format!("start {}", toolchain.name()))?;
-    if !output.status.success() {
-        bail!(
-            "building capture-ebpf with {}: {}\n{}",
-            toolchain.name(),
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
-    }
-    let built = target_dir.join(TARGET).join("release/siphon");
+    toolchain.run(&mut toolchain.cargo("build")?, "building")?;
+    let root = root()?;
+    let built = root.join(TARGET_DIRECTORY).join(TARGET).join("release/siphon");
+    let object = root.join("target/bpf/siphon");
     if install(&built, &object)? {
         eprintln!("capture-ebpf: built with {}", toolchain.name());
     }
     Ok(object)
 }
 
-/// `PATH`, and behind it where cargo installs programs to, which a service's environment may lack.
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask lies in no workspace")
+}
+
+/// The directories as the variable `PATH`, for the programs we start.
 fn search_path() -> OsString {
-    let cargo_home = env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let path = env::var_os("PATH").unwrap_or_default();
-    let directories = env::split_paths(&path).chain(cargo_home.map(|home| home.join("bin")));
     // Every directory came out of a PATH or has no separator in it.
-    env::join_paths(directories).unwrap_or(path)
+    env::join_paths(search_directories()).unwrap_or_else(|_| env::var_os("PATH").unwrap_or_default())
 }
 
 /// The compiler's installation, if the command runs at all.

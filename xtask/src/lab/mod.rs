@@ -2,14 +2,18 @@
 //! Everything here is real, needs root, and is gone when its guard is dropped.
 
 pub mod capture;
+pub mod compare;
 pub mod http;
+pub mod interrupt;
 pub mod link;
+mod live;
 pub mod mirror;
 pub mod netns;
 pub mod process;
 pub mod prometheus;
 mod require;
 pub mod scratch;
+pub mod siphon;
 pub mod sipp;
 pub mod tone;
 pub mod tshark;
@@ -18,5 +22,5 @@ pub use link::{End, veth};
 pub use mirror::Network;
 pub use netns::Netns;
 pub use process::Process;
-pub use require::{Need, program, require, skip};
+pub use require::{Need, program, require, search_directories, skip};
 pub use scratch::Scratch;

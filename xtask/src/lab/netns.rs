@@ -1,13 +1,12 @@
 //! A network namespace with a name, gone with everything in it when its guard is dropped.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::live::Live;
 use super::process::{Process, run, wait_for};
 use super::scratch::{PREFIX, is_stale};
 
@@ -25,7 +25,7 @@ const DIRECTORY: &str = "/run/netns";
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Names of the namespaces that exist now, for [`remove_all`].
-static LIVE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static LIVE: Live<String> = Live::new();
 
 /// A network namespace. Dropped, it takes its processes and its links with it.
 #[derive(Debug)]
@@ -44,8 +44,9 @@ impl Netns {
         SWEEP.call_once(sweep);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}-{}-{number}-{label}", std::process::id());
-        run(Command::new("ip").args(["netns", "add", &name]))?;
-        live().insert(name.clone());
+        LIVE.add(&name, || {
+            run(Command::new("ip").args(["netns", "add", &name])).map(drop)
+        })?;
         // From here on the guard removes it, whatever fails.
         let netns = Self { name };
         netns.ip("link set lo up")?;
@@ -142,25 +143,22 @@ impl Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        live().remove(&self.name);
-        if let Err(error) = remove(&self.name) {
+        if LIVE.take(&self.name)
+            && let Err(error) = remove(&self.name)
+        {
             eprintln!("namespace {} is left over: {error:#}", self.name);
         }
     }
 }
 
-/// Removes every namespace this process has made: for the way out on a signal, where no guard is dropped.
-pub fn remove_all() {
-    for name in std::mem::take(&mut *live()) {
+/// Removes every namespace this process has made, and lets no more be made: for the way out on a signal, where no guard is
+/// dropped.
+pub(super) fn remove_all() {
+    for name in LIVE.close() {
         if let Err(error) = remove(&name) {
             eprintln!("namespace {name} is left over: {error:#}");
         }
     }
-}
-
-/// The set stays right when a thread panicked while it held the lock: it is only inserted into and removed from.
-fn live() -> MutexGuard<'static, BTreeSet<String>> {
-    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends the processes of a namespace, waits until they are gone, and takes the name away; the kernel then takes

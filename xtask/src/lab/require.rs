@@ -19,7 +19,7 @@ pub enum Need<'a> {
 
 impl Need<'_> {
     /// Why the need is not met, or `None` where it is.
-    fn missing(self) -> Option<String> {
+    pub fn missing(self) -> Option<String> {
         match self {
             Self::Root => {
                 let wanted = CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
@@ -63,14 +63,23 @@ pub fn skip(test: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
 }
 
-/// The program's file, looked up as a shell does, and in the two `sbin` directories that Debian leaves out of a
-/// user's `PATH`.
+/// The program's file, looked up in the [`search_directories`].
 pub fn program(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
+    search_directories()
         .map(|directory| directory.join(name))
         .find(|file| file.is_file())
+}
+
+/// `PATH`; behind it the two `sbin` that Debian leaves out of a user's, and where cargo installs programs to, which the
+/// environment of a service may lack.
+pub fn search_directories() -> impl Iterator<Item = PathBuf> {
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let path: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    path.into_iter()
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .chain(cargo_home.map(|home| home.join("bin")))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! A directory that is gone when its guard is dropped.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use anyhow::{Context, Result};
+
+use super::live::Live;
 
 /// First word of every name, so that leftovers are known as ours.
 pub(super) const PREFIX: &str = "siphon";
@@ -15,7 +16,7 @@ pub(super) const PREFIX: &str = "siphon";
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// The directories that exist now, for [`remove_all`].
-static LIVE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static LIVE: Live<PathBuf> = Live::new();
 
 /// A directory for what a test or the demo writes.
 #[derive(Debug)]
@@ -34,8 +35,9 @@ impl Scratch {
         SWEEP.call_once(sweep);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("{PREFIX}-{}-{number}-{label}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("make the directory {}", path.display()))?;
-        live().insert(path.clone());
+        LIVE.add(&path, || {
+            fs::create_dir(&path).with_context(|| format!("make the directory {}", path.display()))
+        })?;
         Ok(Self { path })
     }
 
@@ -57,21 +59,18 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        live().remove(&self.path);
-        remove(&self.path);
+        if LIVE.take(&self.path) {
+            remove(&self.path);
+        }
     }
 }
 
-/// Removes every directory this process has made: for the way out on a signal, where no guard is dropped.
-pub fn remove_all() {
-    for path in std::mem::take(&mut *live()) {
+/// Removes every directory this process has made, and lets no more be made: for the way out on a signal, where no guard
+/// is dropped.
+pub(super) fn remove_all() {
+    for path in LIVE.close() {
         remove(&path);
     }
-}
-
-/// The set stays right when a thread panicked while it held the lock: it is only inserted into and removed from.
-fn live() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn remove(path: &Path) {
