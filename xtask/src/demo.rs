@@ -46,7 +46,7 @@ const EXCERPT: &[&str] = &[
 ];
 
 /// Lines of metrics shown at most.
-const EXCERPT_LINES: usize = 20;
+const EXCERPT_LINES: usize = 30;
 
 /// How long siphon may take to stop.
 const STOP: Duration = Duration::from_secs(10);

@@ -142,6 +142,14 @@ impl Siphon {
         serde_json::from_str(&text).with_context(|| format!("siphon printed no JSON: {text}"))
     }
 
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// Sends a signal and waits for the end.
     ///
     /// # Errors
