@@ -15,7 +15,7 @@ macro_rules! verdicts {
             /// How many there are.
             pub const COUNT: usize = Self::ALL.len();
 
-            /// The name in metrics and JSON, unique within its fate.
+            /// The name in metrics and JSON, unique among all.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }
             }
@@ -116,7 +116,7 @@ mod tests {
         for (index, verdict) in Verdict::ALL.iter().enumerate() {
             assert_eq!(*verdict as usize, index);
             assert_eq!(Verdict::from_number(index as u32), Some(*verdict));
-            assert!(labels.insert((verdict.fate().label(), verdict.label())));
+            assert!(labels.insert(verdict.label()));
         }
         assert_eq!(Verdict::from_number(Verdict::COUNT as u32), None);
     }

@@ -19,17 +19,25 @@ pub mod xsk;
 
 // The engine, from the frame upwards.
 pub mod net;
+
+pub mod media;
 pub mod sip;
 
 pub mod calls;
-pub mod media;
 
 pub mod engine;
 
 // Where frames go.
 pub mod spool;
 
+// Who does it: live, a thread for each lane; from files, one loop.
+pub mod replay;
+pub mod worker;
+
 // The control thread.
-pub mod cli;
 pub mod control;
 pub mod metrics;
+
+pub mod daemon;
+
+pub mod cli;

@@ -63,6 +63,37 @@ pub enum CallState {
     TimedOut,
 }
 
+impl CallState {
+    /// Every state, in the order of a call's life.
+    pub const ALL: [Self; 7] = [
+        Self::Trying,
+        Self::Ringing,
+        Self::Answered,
+        Self::Ended,
+        Self::Failed,
+        Self::Cancelled,
+        Self::TimedOut,
+    ];
+
+    /// The name in metrics and JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Trying => "trying",
+            Self::Ringing => "ringing",
+            Self::Answered => "answered",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
+        }
+    }
+
+    /// Whether nothing more is to come.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Failed | Self::Cancelled | Self::TimedOut)
+    }
+}
+
 /// One INVITE dialog.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
@@ -108,6 +139,30 @@ pub enum RegistrationState {
     Failed,
     /// No final response within the time limit.
     TimedOut,
+}
+
+impl RegistrationState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::Trying,
+        Self::Challenged,
+        Self::Registered,
+        Self::Unregistered,
+        Self::Failed,
+        Self::TimedOut,
+    ];
+
+    /// The name in metrics and JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Trying => "trying",
+            Self::Challenged => "challenged",
+            Self::Registered => "registered",
+            Self::Unregistered => "unregistered",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+        }
+    }
 }
 
 /// One address of record and contact, with the latest thing that happened to it.

@@ -12,6 +12,7 @@ mod table;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use registrations::Registrations;
@@ -20,7 +21,7 @@ use self::call::Call;
 use self::table::{Table, Worth};
 use crate::config::Follow;
 use crate::net::Endpoint;
-use crate::report;
+use crate::report::{self, CallState};
 use crate::sip::{Message, Method};
 use crate::time::Timestamp;
 
@@ -48,6 +49,17 @@ pub struct Calls {
     table: Table<Call>,
     timeouts: Timeouts,
     linger: Duration,
+    /// Calls that have left the table, by the state they left it in.
+    departed: [AtomicU64; CallState::ALL.len()],
+}
+
+/// How many calls there are and were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallCount {
+    /// Calls in the table, by state.
+    pub states: Vec<(CallState, u64)>,
+    /// Calls that are over, in the table or out of it, by state.
+    pub results: Vec<(CallState, u64)>,
 }
 
 /// What recording a message came to.
@@ -70,7 +82,18 @@ impl Calls {
             table: Table::new(follow.max_calls),
             timeouts: Timeouts::from(follow),
             linger: follow.linger,
+            departed: Default::default(),
         }
+    }
+
+    /// Calls in the table, and dialogs of which no INVITE was seen.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether nothing is followed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Takes in a message that went from `src` to `dst`; `None` where it belongs to no call.
@@ -86,6 +109,7 @@ impl Calls {
         } else {
             (self.table.find(&call_id, record)?, Vec::new())
         };
+        self.depart(left.iter().map(|left| &left.entry), ts);
         Some(Followed {
             call_id,
             ended_at,
@@ -97,7 +121,35 @@ impl Calls {
     /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no
     /// message ended, but time.
     pub fn sweep(&self, now: Timestamp) -> Vec<Arc<str>> {
-        cut_off(self.table.sweep(|call| call.is_forgotten(now, self.linger)).into_iter())
+        let forgotten = self.table.sweep(|call| call.is_forgotten(now, self.linger));
+        self.depart(forgotten.iter().map(|(_, call)| call), now);
+        cut_off(forgotten.into_iter())
+    }
+
+    fn depart<'a>(&self, calls: impl Iterator<Item = &'a Call>, now: Timestamp) {
+        for call in calls.filter(|call| call.is_call()) {
+            self.departed[call.state(now) as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts calls by state at `now`. Looks at every call, a shard at a time.
+    pub fn count(&self, now: Timestamp) -> CallCount {
+        let mut present = [0_u64; CallState::ALL.len()];
+        self.table.for_each(|_, call| {
+            if call.is_call() {
+                present[call.state(now) as usize] += 1;
+            }
+        });
+        let states = CallState::ALL.map(|state| (state, present[state as usize]));
+        let results = states
+            .iter()
+            .filter(|(state, _)| state.is_over())
+            .map(|(state, here)| (*state, here + self.departed[*state as usize].load(Ordering::Relaxed)))
+            .collect();
+        CallCount {
+            states: states.to_vec(),
+            results,
+        }
     }
 
     /// Every call as it stands at `now`, without streams, in order of start, then Call-ID.

@@ -8,7 +8,7 @@ use super::registration::{Registration, address_of_record};
 use super::table::{Entry, Table};
 use crate::config::Follow;
 use crate::net::Endpoint;
-use crate::report;
+use crate::report::{self, RegistrationState};
 use crate::sip::Message;
 use crate::time::Timestamp;
 
@@ -28,6 +28,26 @@ impl Registrations {
             timeouts: Timeouts::from(follow),
             linger: follow.linger,
         }
+    }
+
+    /// Entries in the table: one for each Call-ID and address of record.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether nothing is followed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Entries by state at `now`.
+    pub fn count(&self, now: Timestamp) -> Vec<(RegistrationState, u64)> {
+        let mut present = [0_u64; RegistrationState::ALL.len()];
+        self.table
+            .for_each(|_, registration| present[registration.state(now) as usize] += 1);
+        RegistrationState::ALL
+            .map(|state| (state, present[state as usize]))
+            .to_vec()
     }
 
     /// Takes in a REGISTER or a response to one that went from `src` to `dst`. Returns how many registrations left a

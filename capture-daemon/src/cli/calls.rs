@@ -8,8 +8,8 @@ use serde::Deserialize;
 use super::table::{Column, Table};
 use super::text::{address, count, duration, moments, name, or_absent, printable};
 use super::{Daemon, Style};
-use crate::control::{Ask, CALL_STATES, Filter};
-use crate::report::Call;
+use crate::control::{Ask, Filter};
+use crate::report::{Call, CallState};
 
 #[derive(Debug, Args)]
 pub(super) struct Calls {
@@ -19,7 +19,7 @@ pub(super) struct Calls {
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
     /// Only calls in this state.
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(CALL_STATES))]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(CallState::ALL.map(CallState::label)))]
     state: Option<String>,
     /// Only the call with this Call-ID.
     #[arg(long, value_name = "ID")]

@@ -9,8 +9,8 @@ use super::calls::{limit, list};
 use super::table::{Column, Table};
 use super::text::{address, duration, moments, name, or_absent, printable};
 use super::{Daemon, Style};
-use crate::control::{Ask, Filter, REGISTRATION_STATES};
-use crate::report::Registration;
+use crate::control::{Ask, Filter};
+use crate::report::{Registration, RegistrationState};
 
 #[derive(Debug, Args)]
 pub(super) struct Registrations {
@@ -20,7 +20,7 @@ pub(super) struct Registrations {
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
     /// Only registrations in this state.
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(REGISTRATION_STATES))]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(RegistrationState::ALL.map(RegistrationState::label)))]
     state: Option<String>,
     /// Only the registration with this Call-ID.
     #[arg(long, value_name = "ID")]

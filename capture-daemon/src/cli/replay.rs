@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Args;
 
+use super::terminal::{complain, say};
 use super::text::{bytes, count, duration, list, moment};
 use super::{Style, calls, registrations, streams};
 use crate::config::{Config, load};
+use crate::replay::{Replayed, replay};
 use crate::report::Document;
+
+/// Exit status where a file could not be read to its end.
+const UNREADABLE: u8 = 3;
 
 /// Arguments of `siphon replay`.
 #[derive(Debug, Args)]
@@ -38,8 +42,20 @@ impl Replay {
     }
 
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        self.configuration()?;
-        bail!("{} files: this build reads no capture files", self.files.len())
+        let config = self.configuration()?;
+        let Replayed { document, errors } = replay(&self.files, &config);
+        if self.json {
+            say(&format!("{}\n", serde_json::to_string(&document)?))?;
+        } else {
+            say(&summary(&document, Style::of_stdout()))?;
+        }
+        for error in &errors {
+            complain(error);
+        }
+        Ok(match errors.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(UNREADABLE),
+        })
     }
 }
 

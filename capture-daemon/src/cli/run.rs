@@ -8,6 +8,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 
 use crate::config::{Config, load};
+use crate::daemon;
 
 /// Arguments of `siphon run`; each overrides its key in the configuration file.
 #[derive(Debug, Default, Args)]
@@ -98,6 +99,7 @@ impl Run {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let config = self.configuration()?;
         crate::log::start(&config.log)?;
-        bail!("{}: this build has no capture", config.capture.interface)
+        daemon::run(config)?;
+        Ok(ExitCode::SUCCESS)
     }
 }

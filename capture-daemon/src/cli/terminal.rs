@@ -47,6 +47,6 @@ pub(super) fn say(text: &str) -> io::Result<()> {
 }
 
 /// Writes an error to standard error, where there is nobody left to tell if that fails.
-pub(super) fn complain(error: &anyhow::Error) {
+pub(super) fn complain(error: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{error}");
 }

@@ -42,6 +42,15 @@ pub enum Mode {
     Mirror,
 }
 
+impl Mode {
+    /// The name in the configuration and in answers.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror",
+        }
+    }
+}
+
 /// How the kernel program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attach {

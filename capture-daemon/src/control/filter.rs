@@ -28,26 +28,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
 }
 
-/// Names of [`CallState`].
-pub const CALL_STATES: &[&str] = &[
-    "trying",
-    "ringing",
-    "answered",
-    "ended",
-    "failed",
-    "cancelled",
-    "timed_out",
-];
-/// Names of [`RegistrationState`].
-pub const REGISTRATION_STATES: &[&str] = &[
-    "trying",
-    "challenged",
-    "registered",
-    "unregistered",
-    "failed",
-    "timed_out",
-];
-
 fn parsed<S: DeserializeOwned>(name: &str) -> Option<S> {
     serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
 }
@@ -105,8 +85,11 @@ mod tests {
             text.split('`').skip(3).step_by(2).map(str::to_owned).collect()
         };
         let of_calls = serde_json::from_str::<CallState>("\"?\"").unwrap_err();
-        assert_eq!(listed(of_calls), CALL_STATES);
+        assert_eq!(listed(of_calls), CallState::ALL.map(CallState::label));
         let of_registrations = serde_json::from_str::<RegistrationState>("\"?\"").unwrap_err();
-        assert_eq!(listed(of_registrations), REGISTRATION_STATES);
+        assert_eq!(
+            listed(of_registrations),
+            RegistrationState::ALL.map(RegistrationState::label)
+        );
     }
 }

@@ -14,7 +14,7 @@ mod socket;
 mod status;
 
 pub use client::{Client, ClientError};
-pub use filter::{CALL_STATES, Filter, Page, REGISTRATION_STATES};
+pub use filter::{Filter, Page};
 pub use protocol::{Ask, Code, Refusal, Request, VERSION, parse};
 pub use sensor::{Pending, Sensor};
 pub use server::{Counts, Server};

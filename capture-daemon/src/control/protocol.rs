@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Filter;
-use super::filter::{CALL_STATES, REGISTRATION_STATES};
+use crate::report::{CallState, RegistrationState};
 
 /// Version of the protocol.
 pub const VERSION: u64 = 1;
@@ -232,10 +232,10 @@ fn state(fields: &Map<String, Value>, ask: &str) -> Result<Option<String>, Refus
     let Some(state) = text(fields, "state")? else {
         return Ok(None);
     };
-    let names = if ask == "calls" {
-        CALL_STATES
+    let names: &[&str] = if ask == "calls" {
+        &CallState::ALL.map(CallState::label)
     } else {
-        REGISTRATION_STATES
+        &RegistrationState::ALL.map(RegistrationState::label)
     };
     if names.contains(&state.as_str()) {
         Ok(Some(state))

@@ -22,6 +22,10 @@ pub struct EngineCounters {
     pub outcomes: Outcomes,
     /// What could not be followed.
     pub losses: Losses,
+    /// RTP streams in this lane's table, as of the last tick.
+    pub streams: Counter,
+    /// TCP directions in this lane's table, as of the last tick.
+    pub tcp_streams: Counter,
     requests: [Counter; Method::ALL.len()],
     responses: Box<[Counter]>,
     malformed: [Counter; Malformed::ALL.len()],
@@ -36,6 +40,8 @@ impl Default for EngineCounters {
             last_ts: Counter::default(),
             outcomes: Outcomes::default(),
             losses: Losses::default(),
+            streams: Counter::default(),
+            tcp_streams: Counter::default(),
             requests: Default::default(),
             responses: CODES.map(|_| Counter::default()).collect(),
             malformed: Default::default(),

@@ -19,7 +19,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         bytes: lanes.iter().map(|lane| lane.bytes.get()).sum(),
         first_ts: spans().map(|(first, _)| first).min(),
         last_ts: spans().map(|(_, last)| last).max(),
-        sip: sip(lanes),
+        sip: sip_counts(lanes),
         calls: calls(shared, &streams, now),
         registrations: shared.registrations.report(now),
         drops: drops(lanes),
@@ -42,7 +42,8 @@ pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
     calls
 }
 
-fn sip(lanes: &[Arc<EngineCounters>]) -> SipCounts {
+/// SIP messages of all lanes by kind.
+pub fn sip_counts(lanes: &[Arc<EngineCounters>]) -> SipCounts {
     let mut counts = SipCounts::default();
     for lane in lanes {
         for method in Method::ALL {

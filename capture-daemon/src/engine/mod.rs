@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::EngineCounters;
-pub use document::{calls, document};
+pub use document::{calls, document, sip_counts};
 pub use shared::Shared;
 
 use self::ports::PortSet;
@@ -106,6 +106,8 @@ impl Engine {
         self.tcp.tick(now, &self.counters.losses);
         self.streams.tick(now, &self.shared.endpoints);
         self.shared.tick(now, &self.counters.losses);
+        self.counters.streams.set(self.streams.len() as u64);
+        self.counters.tcp_streams.set(self.tcp.len() as u64);
     }
 
     /// The counters, for other threads to read.

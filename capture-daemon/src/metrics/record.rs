@@ -7,10 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::glossary as m;
-use crate::control::{
-    CALL_STATES, Health, InterfaceCounters, Lane, LaneSpool, Light, REGISTRATION_STATES, SocketCounts, SpoolStatus,
-    Status, Tally,
-};
+use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
+use crate::report::{CallState, RegistrationState};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -163,11 +161,15 @@ fn calls(status: &Status) {
         m::SIP_RESPONSES.set(&[&code.to_string()], *responses);
     }
     m::SIP_MALFORMED.set(&[], status.sip.malformed);
-    by_state(&m::CALLS, CALL_STATES, &status.calls.states);
+    by_state(&m::CALLS, &CallState::ALL.map(CallState::label), &status.calls.states);
     for (result, calls) in &status.calls.results {
         m::CALL_RESULTS.set(&[result], *calls);
     }
-    by_state(&m::REGISTRATIONS, REGISTRATION_STATES, &status.registrations);
+    by_state(
+        &m::REGISTRATIONS,
+        &RegistrationState::ALL.map(RegistrationState::label),
+        &status.registrations,
+    );
     for (table, size) in &status.tables {
         m::TABLE_ENTRIES.set(&[table], size.entries);
         m::TABLE_CAPACITY.set(&[table], size.capacity);

@@ -126,6 +126,8 @@ pub struct SpoolCounters {
     pub files_removed: Counter,
     /// Bytes of the files removed by retention.
     pub bytes_removed: Counter,
+    /// Bytes of all files in the folder that match the template, as of the last look at retention.
+    pub files_bytes: Counter,
     /// Bytes free for siphon on the file system of the folder, as of the last second.
     pub disk_free: Counter,
     /// Cold: names and health, which change some times an hour.
@@ -178,6 +180,8 @@ pub struct SpoolStatus {
     pub files_closed: u64,
     /// Files removed by retention since the start.
     pub files_removed: u64,
+    /// Bytes of all files in the folder that match the template.
+    pub files_bytes: u64,
     /// Bytes free for siphon on the file system.
     pub disk_free_bytes: u64,
 }
@@ -231,6 +235,7 @@ impl SpoolCounters {
             files_closed: Counter::default(),
             files_removed: Counter::default(),
             bytes_removed: Counter::default(),
+            files_bytes: Counter::default(),
             disk_free: Counter::default(),
             standing: Mutex::new(Standing {
                 files: vec![None; lanes],
@@ -261,6 +266,7 @@ impl SpoolCounters {
             files_opened: self.files_opened.get(),
             files_closed: self.files_closed.get(),
             files_removed: self.files_removed.get(),
+            files_bytes: self.files_bytes.get(),
             disk_free_bytes: self.disk_free.get(),
         }
     }

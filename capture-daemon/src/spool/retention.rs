@@ -25,6 +25,8 @@ pub struct Removed {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Bytes of the files that are left, the open ones too.
+    pub left: u64,
 }
 
 struct Closed {
@@ -46,9 +48,6 @@ pub fn retain(
     now: Timestamp,
 ) -> Result<Removed, SpoolError> {
     let mut removed = Removed::default();
-    if limits == Limits::default() {
-        return Ok(removed);
-    }
     let mut files = closed(directory, names)?;
     files.sort_by(|one, other| (one.last_frame, &one.path).cmp(&(other.last_frame, &other.path)));
     let mut total = files.iter().map(|file| file.bytes).sum::<u64>().saturating_add(open);
@@ -76,6 +75,7 @@ pub fn retain(
         }
         total -= file.bytes;
     }
+    removed.left = total;
     result.map(|()| removed)
 }
 

@@ -136,6 +136,7 @@ impl Writer {
             Ok(removed) => {
                 self.counters.files_removed.add(removed.files);
                 self.counters.bytes_removed.add(removed.bytes);
+                self.counters.files_bytes.set(removed.left);
             }
             Err(error) => tracing::warn!(%error, "spool retention"),
         }

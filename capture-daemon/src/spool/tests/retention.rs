@@ -31,6 +31,15 @@ fn file(folder: &Path, name: &str, at: Timestamp) {
         .unwrap();
 }
 
+/// What is said when `files` of 100 bytes went and `left` bytes stayed.
+fn gone(files: u64, left: u64) -> Removed {
+    Removed {
+        files,
+        bytes: files * 100,
+        left,
+    }
+}
+
 #[test]
 fn the_oldest_go_until_the_total_holds() {
     let folder = tempfile::tempdir().unwrap();
@@ -45,14 +54,18 @@ fn the_oldest_go_until_the_total_holds() {
         };
         retain(folder.path(), &names(), limits, open, NINE).unwrap()
     };
-    assert_eq!(retained(0, 1_000_000), Removed::default());
-    assert_eq!(retained(400, 0), Removed::default());
-    assert_eq!(retained(399, 0), Removed { files: 1, bytes: 100 });
+    let nothing = |left| Removed {
+        left,
+        ..Removed::default()
+    };
+    assert_eq!(retained(0, 1_000_000), nothing(1_000_400));
+    assert_eq!(retained(400, 0), nothing(400));
+    assert_eq!(retained(399, 0), gone(1, 300));
     assert_eq!(listed(folder.path()), [ours(0, 3), ours(1, 0), ours(1, 2)]);
     // What is being written counts too.
-    assert_eq!(retained(300, 50), Removed { files: 1, bytes: 100 });
+    assert_eq!(retained(300, 50), gone(1, 250));
     assert_eq!(listed(folder.path()), [ours(0, 3), ours(1, 2)]);
-    assert_eq!(retained(1, 0), Removed { files: 2, bytes: 200 });
+    assert_eq!(retained(1, 0), gone(2, 0));
 }
 
 #[test]
@@ -91,7 +104,7 @@ fn nothing_but_closed_files_of_this_interface_goes() {
         max_age: Duration::from_nanos(1),
     };
     let removed = retain(folder.path(), &names(), limits, 0, NINE.plus(seconds(9_999))).unwrap();
-    assert_eq!(removed, Removed { files: 1, bytes: 100 });
+    assert_eq!(removed, gone(1, 0));
     assert_eq!(listed(folder.path()).len(), before - 1);
     assert!(!folder.path().join(ours(0, 0)).exists());
 }

@@ -1,0 +1,200 @@
+//! The workers' threads: started, pinned, asked, and waited for.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crossbeam::channel::{self, Sender};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::config::Config;
+use crate::engine::{Engine, EngineCounters, Shared};
+use crate::spool::SpoolLane;
+use crate::worker::{Fault, Question, Worker};
+use crate::xsk::{Lane, LaneCounters};
+
+/// Questions that may wait at one lane.
+const INBOX: usize = 16;
+
+/// Why the workers did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CrewError {
+    /// The CPUs of this process could not be asked for.
+    #[error("ask for the CPUs this process may run on (sched_getaffinity): {0}")]
+    Affinity(#[source] io::Error),
+    /// A configured CPU is not to be had.
+    #[error("capture.cpus: CPU {cpu} is none of those this process may run on: {allowed:?}")]
+    NoSuchCpu {
+        /// The CPU.
+        cpu: usize,
+        /// Those it may run on.
+        allowed: Vec<usize>,
+    },
+    /// A thread could not be started.
+    #[error("start the worker of queue {queue}: {source}")]
+    Thread {
+        /// Its queue.
+        queue: u32,
+        /// The errno.
+        source: io::Error,
+    },
+}
+
+/// A lane as the control thread knows it.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// The rx queue.
+    pub queue: u32,
+    /// CPU the worker is pinned to.
+    pub cpu: usize,
+    /// What the ring's side counts.
+    pub socket: Arc<LaneCounters>,
+    /// What the engine counts.
+    pub engine: Arc<EngineCounters>,
+    /// What keeps it from capturing.
+    pub fault: Fault,
+    /// Set when the worker's thread has ended, by itself or in a panic.
+    pub gone: Arc<AtomicBool>,
+    /// Where it is asked.
+    pub inbox: Sender<Question>,
+}
+
+impl Post {
+    /// What keeps the lane from capturing, if anything does.
+    pub fn trouble(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The workers.
+#[derive(Debug)]
+pub struct Crew {
+    posts: Vec<Post>,
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// The CPUs to pin workers to: the configured ones, or all this process may run on.
+///
+/// # Errors
+/// A configured CPU is none of those.
+pub fn cpus(configured: &[usize]) -> Result<Vec<usize>, CrewError> {
+    let set = sched_getaffinity(None).map_err(|errno| CrewError::Affinity(errno.into()))?;
+    let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect();
+    if let Some(cpu) = configured.iter().find(|cpu| !allowed.contains(cpu)) {
+        return Err(CrewError::NoSuchCpu { cpu: *cpu, allowed });
+    }
+    Ok(match configured {
+        [] => allowed,
+        some => some.to_vec(),
+    })
+}
+
+impl Crew {
+    /// Starts a worker for each lane, pinned to `cpus` in turn.
+    ///
+    /// # Errors
+    /// A thread could not be started; the others end with their stop flag.
+    pub fn start(
+        lanes: Vec<Lane>,
+        spool_lanes: Vec<Option<SpoolLane>>,
+        cpus: &[usize],
+        config: &Config,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, CrewError> {
+        let mut crew = Self {
+            posts: Vec::new(),
+            threads: Vec::new(),
+            stop: Arc::default(),
+        };
+        for ((lane, spool), cpu) in lanes.into_iter().zip(spool_lanes).zip(cpus.iter().cycle()) {
+            let engine = Engine::new(&config.follow, &config.capture.sip_ports, Arc::clone(shared));
+            let (inbox, questions) = channel::bounded(INBOX);
+            let post = Post {
+                queue: lane.queue(),
+                cpu: *cpu,
+                socket: lane.counters(),
+                engine: engine.counters(),
+                fault: Fault::default(),
+                gone: Arc::default(),
+                inbox,
+            };
+            let queue = post.queue;
+            let watched = Gone(Arc::clone(&post.gone));
+            let stop = Arc::clone(&crew.stop);
+            let worker = Worker::new(lane, engine, spool, questions, stop, Arc::clone(&post.fault));
+            let cpu = *cpu;
+            let thread = thread::Builder::new()
+                .name(format!("siphon-q{queue}"))
+                .spawn(move || {
+                    let _watched = watched;
+                    pin(queue, cpu);
+                    worker.run();
+                })
+                .map_err(|source| CrewError::Thread { queue, source })?;
+            crew.posts.push(post);
+            crew.threads.push(thread);
+        }
+        Ok(crew)
+    }
+
+    /// The lanes, in order of their queues.
+    pub fn posts(&self) -> &[Post] {
+        &self.posts
+    }
+
+    /// Has the workers empty their rings and end, and waits for them. The kernel program must be detached before.
+    pub fn finish(mut self) {
+        self.stop.store(true, Ordering::Release);
+        for (thread, post) in self.threads.drain(..).zip(&self.posts) {
+            if thread.join().is_err() {
+                tracing::error!(
+                    "the worker of queue {} panicked; its frames since then are lost",
+                    post.queue
+                );
+            }
+        }
+    }
+}
+
+impl Drop for Crew {
+    /// A crew that never came to work: its workers must not wait for a stop that nobody gives.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}
+
+/// Tells that the thread has ended, whichever way.
+struct Gone(Arc<AtomicBool>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn pin(queue: u32, cpu: usize) {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    if let Err(errno) = sched_setaffinity(None, &set) {
+        tracing::warn!("pin the worker of queue {queue} to CPU {cpu}: {errno}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_that_is_not_there_is_named_with_those_that_are() {
+        let all = cpus(&[]).unwrap();
+        assert!(!all.is_empty());
+        let wrong = CpuSet::MAX_CPU - 1;
+        let error = cpus(&[wrong]).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("CPU {wrong}")) && error.contains(&format!("{all:?}")),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,312 @@
+//! The traffic light: what is not as it should be, and since when.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::control::{Health, Light, Reason, Status};
+use crate::spool::SpoolHealth;
+use crate::time::Timestamp;
+
+/// What was lost longer ago than this no longer colours the light.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Above this part of the frames, in percent, loss is red.
+const RED_PERCENT: u64 = 1;
+
+/// A file system fuller than this, in percent, is worth a look.
+const DISK_PERCENT: u64 = 90;
+
+/// The figures the light depends on, cheap enough to take every second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Frames the program captured since the start.
+    pub captured: u64,
+    /// Frames lost since the start, by what the light calls it.
+    pub lost: BTreeMap<&'static str, u64>,
+    /// Entries that left full tables since the start.
+    pub evicted: u64,
+    /// Stages whose identity does not hold.
+    pub violated: Vec<&'static str>,
+    /// What keeps lanes from capturing.
+    pub faults: Vec<String>,
+    /// Queues whose worker has ended though nobody told it to.
+    pub gone: Vec<u32>,
+    /// How the spool does.
+    pub spool: Option<SpoolHealth>,
+    /// Bytes free and in all on the spool's file system.
+    pub disk: Option<(u64, u64)>,
+}
+
+/// Watches the vitals over time.
+#[derive(Debug, Default)]
+pub struct Watch {
+    samples: VecDeque<(Timestamp, Vitals)>,
+    /// Reasons as of the last look.
+    reasons: Vec<Reason>,
+}
+
+impl Watch {
+    /// Takes the figures at `now`.
+    pub fn observe(&mut self, now: Timestamp, vitals: Vitals) {
+        // The one before the window stays, as what it is compared with.
+        while self.samples.get(1).is_some_and(|(ts, _)| now.since(*ts) >= WINDOW) {
+            self.samples.pop_front();
+        }
+        let before = self
+            .samples
+            .front()
+            .map_or_else(Vitals::default, |(_, before)| before.clone());
+        let mut reasons = found(&before, &vitals);
+        for reason in &mut reasons {
+            let known = self.reasons.iter().find(|known| known.what == reason.what);
+            reason.since = match (known, &vitals.spool) {
+                (Some(known), _) => known.since,
+                (None, Some(SpoolHealth::Red { since, .. })) if reason.what == SPOOL => *since,
+                (None, _) => now,
+            };
+        }
+        self.reasons = reasons;
+        self.samples.push_back((now, vitals));
+    }
+
+    /// The answer to `health`.
+    pub fn health(&self, status: &Status) -> Health {
+        let count = |state: &str| status.calls.states.get(state).copied().unwrap_or_default();
+        Health {
+            status: self
+                .reasons
+                .iter()
+                .map(|reason| reason.status)
+                .max()
+                .unwrap_or_default(),
+            reasons: self.reasons.clone(),
+            uptime_s: status.uptime_s,
+            version: status.version.clone(),
+            interface: status.interface.clone(),
+            active_calls: count("trying") + count("ringing") + count("answered"),
+            streams: status.lanes.iter().map(|lane| lane.streams).sum(),
+            seen: status.identity.program.seen,
+            dropped: status
+                .identity
+                .stages()
+                .iter()
+                .flat_map(|(_, stage)| stage.dropped.values())
+                .sum(),
+        }
+    }
+}
+
+const SPOOL: &str = "spool_not_writing";
+
+/// What is wrong with `now`, given how it was at the start of the window. `since` is left to the caller.
+fn found(before: &Vitals, now: &Vitals) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let mut add = |what: &str, status, detail| {
+        let what = what.to_owned();
+        reasons.push(Reason {
+            what,
+            status,
+            since: Timestamp::ZERO,
+            detail,
+        });
+    };
+    for fault in &now.faults {
+        add(
+            "interface_fault",
+            Light::Red,
+            format!("{fault}; nothing is captured there until it is back"),
+        );
+    }
+    for queue in &now.gone {
+        add(
+            "worker_gone",
+            Light::Red,
+            format!("the worker of queue {queue} has ended; restart siphon"),
+        );
+    }
+    for stage in &now.violated {
+        add(
+            "identity_violated",
+            Light::Red,
+            format!(
+                "{stage}: more frames came out than went in; `siphon status` has the figures, which cannot be trusted"
+            ),
+        );
+    }
+    if let Some(SpoolHealth::Red { error, .. }) = &now.spool {
+        add(
+            SPOOL,
+            Light::Red,
+            format!("{error}; frames are captured and counted, but not kept"),
+        );
+    }
+    let captured = now.captured.saturating_sub(before.captured);
+    for (what, lost) in &now.lost {
+        let lost = lost.saturating_sub(before.lost.get(what).copied().unwrap_or_default());
+        if lost > 0 {
+            let light = if lost.saturating_mul(100) > captured.saturating_mul(RED_PERCENT) {
+                Light::Red
+            } else {
+                Light::Yellow
+            };
+            add(
+                what,
+                light,
+                format!(
+                    "{lost} frames in the last minute, {captured} captured: {}",
+                    advice(what)
+                ),
+            );
+        }
+    }
+    let evicted = now.evicted.saturating_sub(before.evicted);
+    if evicted > 0 {
+        add(
+            "table_full",
+            Light::Yellow,
+            format!("{evicted} entries left full tables in the last minute; raise the caps in [follow]"),
+        );
+    }
+    if let Some((free, size)) = now.disk
+        && size > 0
+        && free.saturating_mul(100) < size.saturating_mul(100 - DISK_PERCENT)
+    {
+        let percent = 100 - free.saturating_mul(100) / size;
+        add(
+            "disk_filling",
+            Light::Yellow,
+            format!("the spool's file system is {percent} % full; see spool.max_total and spool.max_age"),
+        );
+    }
+    reasons
+}
+
+/// What an operator may do about a loss.
+fn advice(what: &str) -> &'static str {
+    match what {
+        "ring_drops" => {
+            "a worker did not keep up; more rx queues, CPUs of their own (capture.cpus) or larger rings help"
+        }
+        "spool_drops" => "the disk did not keep up; a faster disk, more spool.chunks or narrower ports help",
+        "interface_drops" => "the interface lost them before siphon; larger NIC rings help",
+        _ => "see `siphon status`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_nanos(second * 1_000_000_000)
+    }
+
+    fn lost(captured: u64, frames: u64) -> Vitals {
+        Vitals {
+            captured,
+            lost: BTreeMap::from([("ring_drops", frames)]),
+            ..Vitals::default()
+        }
+    }
+
+    fn light(watch: &Watch) -> Light {
+        watch.health(&Status::default()).status
+    }
+
+    #[test]
+    fn loss_is_yellow_red_beyond_one_percent_and_over_after_a_minute() {
+        let mut watch = Watch::default();
+        watch.observe(at(0), lost(0, 0));
+        assert_eq!(light(&watch), Light::Green);
+        watch.observe(at(1), lost(1000, 10));
+        assert_eq!(light(&watch), Light::Yellow);
+        watch.observe(at(2), lost(1000, 11));
+        assert_eq!(light(&watch), Light::Red);
+        assert_eq!(watch.reasons[0].since, at(1));
+        for second in 3..=63 {
+            watch.observe(at(second), lost(1000, 11));
+        }
+        assert_eq!(light(&watch), Light::Green, "{:?}", watch.reasons);
+    }
+
+    #[test]
+    fn a_spool_that_does_not_write_is_red_since_it_stopped() {
+        let mut watch = Watch::default();
+        let red = SpoolHealth::Red {
+            since: at(5),
+            reason: "disk_full",
+            error: "write x: no space".to_owned(),
+        };
+        watch.observe(
+            at(6),
+            Vitals {
+                spool: Some(red),
+                ..Vitals::default()
+            },
+        );
+        assert_eq!(light(&watch), Light::Red);
+        assert_eq!(watch.reasons[0].since, at(5));
+        watch.observe(
+            at(7),
+            Vitals {
+                spool: Some(SpoolHealth::Green { since: at(7) }),
+                ..Vitals::default()
+            },
+        );
+        assert_eq!(light(&watch), Light::Green);
+    }
+
+    #[test]
+    fn each_trouble_has_its_light() {
+        let cases = [
+            (
+                Vitals {
+                    faults: vec!["eth0 queue 0: poll: Network is down".to_owned()],
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    gone: vec![1],
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    violated: vec!["engine"],
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    evicted: 1,
+                    ..Vitals::default()
+                },
+                Light::Yellow,
+            ),
+            (
+                Vitals {
+                    disk: Some((9, 100)),
+                    ..Vitals::default()
+                },
+                Light::Yellow,
+            ),
+            (
+                Vitals {
+                    disk: Some((10, 100)),
+                    ..Vitals::default()
+                },
+                Light::Green,
+            ),
+        ];
+        for (vitals, expected) in cases {
+            let mut watch = Watch::default();
+            watch.observe(at(0), Vitals::default());
+            watch.observe(at(1), vitals.clone());
+            assert_eq!(light(&watch), expected, "{vitals:?}");
+        }
+    }
+}

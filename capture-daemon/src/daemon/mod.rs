@@ -1,0 +1,154 @@
+//! `siphon run`: brings the parts up in order, waits, and takes them down in the order that loses nothing.
+//!
+//! Up: sockets of the control thread, spool, kernel program with its lanes, workers, READY. Down: the program is detached, so
+//! that no frame comes any more; the workers empty their rings and hand over their chunks; the writer closes its files; the
+//! control socket goes last.
+
+mod crew;
+mod health;
+mod sensor;
+mod signals;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::control::{self, SocketError};
+use crate::engine::Shared;
+use crate::metrics::{self, MetricsError};
+use crate::program::{self, KernelLog, OpenError};
+use crate::spool::{Spool, SpoolError};
+
+use crew::{Crew, CrewError};
+use sensor::Live;
+
+/// Time between two looks at how the daemon does.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Time between two looks at the kernel program's log, where it is on.
+const KERNEL_LOG: Duration = Duration::from_millis(100);
+
+/// Why the daemon did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The control thread's runtime.
+    #[error("start the control thread's runtime: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// The signals.
+    #[error("listen for signals: {0}")]
+    Signals(#[source] std::io::Error),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] SocketError),
+    /// `/metrics`.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The kernel program or a ring.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The workers.
+    #[error(transparent)]
+    Crew(#[from] CrewError),
+}
+
+/// Captures until SIGTERM, SIGINT or `siphon stop`.
+///
+/// # Errors
+/// What could not be brought up. Nothing is left behind then.
+pub fn run(config: Config) -> Result<(), DaemonError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(DaemonError::Runtime)?
+        .block_on(capture(config))
+}
+
+async fn capture(config: Config) -> Result<(), DaemonError> {
+    let (stop, stopped) = watch::channel(false);
+    let mut signals = signals::Signals::new().map_err(DaemonError::Signals)?;
+    let counts = Arc::new(control::Counts::default());
+    let socket = control::Server::bind(&config.control, Arc::clone(&counts))?;
+    let scrape = match config.metrics.enabled {
+        true => Some(metrics::Server::bind(&config.metrics).await?),
+        false => None,
+    };
+    let cpus = crew::cpus(&config.capture.cpus)?;
+    let (mut program, lanes) = program::open(&config.capture)?;
+    let kernel_log = program.take_kernel_log();
+    let (spool, spool_lanes) = match config.spool.enabled {
+        true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
+            .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,
+        false => (None, lanes.iter().map(|_| None).collect()),
+    };
+    let shared = Arc::new(Shared::new(&config.follow));
+    let crew = Crew::start(lanes, spool_lanes, &cpus, &config, &shared)?;
+    let live = Arc::new(Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop));
+
+    let until = |stopped: &watch::Receiver<bool>| {
+        let mut stopped = stopped.clone();
+        async move {
+            // The sender lives in `live`, which the servers hold.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }
+    };
+    let control = tokio::spawn(socket.serve(live.clone(), until(&stopped)));
+    let scrape = scrape.map(|scrape| tokio::spawn(scrape.serve(live.clone(), until(&stopped))));
+    let watching = tokio::spawn(watch_over(Arc::clone(&live)));
+    let logging = kernel_log.map(|log| tokio::spawn(forward(log)));
+    notify(&[NotifyState::Ready]);
+    live.announce();
+
+    tokio::select! {
+        name = signals.next() => tracing::info!("{name}: stopping"),
+        () = until(&stopped) => tracing::info!("asked to stop"),
+    }
+    notify(&[NotifyState::Stopping]);
+    live.detach();
+    crew.finish();
+    if let Some(spool) = spool {
+        spool.stop()?;
+    }
+    live.conclude();
+    live.end();
+    watching.abort();
+    if let Some(logging) = logging {
+        logging.abort();
+    }
+    // A server that panicked has said so already; what was captured is safe.
+    let _ = control.await;
+    if let Some(scrape) = scrape {
+        let _ = scrape.await;
+    }
+    Ok(())
+}
+
+async fn watch_over(live: Arc<Live>) {
+    let mut clock = tokio::time::interval(WATCH);
+    clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        live.observe();
+    }
+}
+
+async fn forward(mut log: KernelLog) {
+    let mut clock = tokio::time::interval(KERNEL_LOG);
+    loop {
+        clock.tick().await;
+        log.flush();
+    }
+}
+
+/// Tells the service manager, where there is one.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("telling the service manager: {error}");
+    }
+}

@@ -1,0 +1,202 @@
+//! The running daemon as the control socket and `/metrics` see it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+
+use super::crew::{Crew, Post};
+use super::health::Watch;
+use super::status;
+use crate::config::Config;
+use crate::control::{Counts, Filter, Health, Page, Pending, Sensor, Status};
+use crate::engine::{self, Shared};
+use crate::program::{Obtained, Program, Verdicts};
+use crate::report::{Call, Registration, Stream};
+use crate::spool::{Mended, Spool, SpoolCounters};
+use crate::time::Timestamp;
+use crate::worker::Question;
+use crate::xsk::Clock;
+
+/// How long a lane may take to answer; a worker looks at its inbox every 50 ms when it is quiet and more often when it is not.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Everything the control thread can ask. Only that thread writes here; the locks are for the compiler and for tests.
+pub struct Live {
+    pub(super) config: Config,
+    pub(super) started: Timestamp,
+    since: Instant,
+    program: Mutex<Program>,
+    pub(super) obtained: Obtained,
+    pub(super) posts: Vec<Post>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) spool: Option<Arc<SpoolCounters>>,
+    /// Files an earlier daemon left open.
+    pub(super) mended: u64,
+    pub(super) control: Arc<Counts>,
+    watch: Mutex<Watch>,
+    stop: watch::Sender<bool>,
+    attached: AtomicBool,
+}
+
+impl Live {
+    /// The daemon, now that all of it is up.
+    pub fn new(
+        config: Config,
+        program: Program,
+        crew: &Crew,
+        shared: Arc<Shared>,
+        spool: Option<&Spool>,
+        control: Arc<Counts>,
+        stop: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            config,
+            started: now(),
+            since: Instant::now(),
+            obtained: program.obtained().clone(),
+            program: Mutex::new(program),
+            posts: crew.posts().to_vec(),
+            shared,
+            spool: spool.map(Spool::counters),
+            mended: spool.map_or(0, |spool| {
+                let closed = |mended: &&Mended| matches!(mended, Mended::Closed { .. });
+                spool.mended().iter().filter(closed).count() as u64
+            }),
+            control,
+            watch: Mutex::default(),
+            stop,
+            attached: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether the kernel program is where it was put.
+    pub(super) fn is_attached(&self) -> bool {
+        self.attached.load(Ordering::Relaxed)
+    }
+
+    /// Says what was obtained.
+    pub fn announce(&self) {
+        let Obtained {
+            attach,
+            why_not_native,
+            queues,
+        } = &self.obtained;
+        let interface = &self.config.capture.interface;
+        tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len());
+        if let Some(why) = why_not_native {
+            tracing::warn!("{interface}: no native XDP: {why}");
+        }
+    }
+
+    /// Looks at how things stand, about once a second.
+    pub fn observe(&self) {
+        lock(&self.watch).observe(now(), status::vitals(self));
+    }
+
+    /// Takes the kernel program off the interface.
+    pub fn detach(&self) {
+        self.attached.store(false, Ordering::Relaxed);
+        if let Err(error) = lock(&self.program).detach() {
+            tracing::error!("{error}");
+        }
+    }
+
+    /// Says where every frame went, when all have arrived.
+    pub fn conclude(&self) {
+        let status = self.status();
+        for (name, stage) in status.identity.stages() {
+            let lost: u64 = stage.dropped.values().sum();
+            tracing::info!("{name}: {} in, {lost} lost", stage.seen);
+            if !stage.holds || stage.queued > 0 {
+                tracing::error!("{name}: frames unaccounted for: {stage:?}");
+            }
+        }
+    }
+
+    /// Ends the servers.
+    pub fn end(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Time since the start.
+    pub fn uptime(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// The kernel program's counters and the interface's; what cannot be read any more, because the interface is gone, is zero.
+    pub(super) fn kernel(&self) -> (Verdicts, crate::program::InterfaceCounters) {
+        let program = lock(&self.program);
+        let verdicts = program.verdicts().unwrap_or_else(|error| {
+            tracing::debug!("{error}");
+            Verdicts::default()
+        });
+        (verdicts, program.interface_counters().unwrap_or_default())
+    }
+
+    /// The streams of all lanes. A lane that does not answer in time is left out, and said so.
+    async fn all_streams(&self) -> Vec<Stream> {
+        let mut waiting = Vec::new();
+        for post in &self.posts {
+            let (reply, answer) = oneshot::channel();
+            if post.inbox.try_send(Question { reply }).is_ok() {
+                waiting.push((post.queue, answer));
+            } else {
+                tracing::warn!(
+                    "queue {}: too many questions wait; its streams are left out",
+                    post.queue
+                );
+            }
+        }
+        let mut streams = Vec::new();
+        let until = tokio::time::Instant::now() + PATIENCE;
+        for (queue, answer) in waiting {
+            match tokio::time::timeout_at(until, answer).await {
+                Ok(Ok(part)) => streams.extend(part),
+                _ => tracing::warn!("queue {queue} did not answer; its streams are left out"),
+            }
+        }
+        streams
+    }
+}
+
+impl Sensor for Live {
+    fn health(&self) -> Health {
+        self.observe();
+        lock(&self.watch).health(&self.status())
+    }
+
+    fn status(&self) -> Status {
+        status::status(self, now())
+    }
+
+    fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>> {
+        Box::pin(async {
+            let mut streams = self.all_streams().await;
+            streams.sort_by_key(|stream| stream.start);
+            filter.calls(engine::calls(&self.shared, &streams, now()))
+        })
+    }
+
+    fn streams<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Stream>> {
+        Box::pin(async { filter.streams(self.all_streams().await) })
+    }
+
+    fn registrations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Registration>> {
+        Box::pin(async { filter.registrations(self.shared.registrations.report(now())) })
+    }
+
+    fn stop(&self) {
+        self.end();
+    }
+}
+
+fn now() -> Timestamp {
+    Clock::new().now()
+}
+
+/// A panic under one of these locks leaves nothing half done that matters.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

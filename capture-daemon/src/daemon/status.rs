@@ -1,0 +1,361 @@
+//! The answer to `status`, put together from the counters of all parts. Where one stage's counters are written while
+//! another's are read, the later stage is read first, so that nothing seems to come out that did not go in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use capture_common::{Fate, Verdict};
+
+use super::crew::Post;
+use super::health::Vitals;
+use super::sensor::Live;
+use crate::control::{
+    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Obtained, SocketCounts, SpoolStatus, Stage, Status,
+    TableSize, Tally,
+};
+use crate::engine::{self, EngineCounters};
+use crate::outcome::{Loss, Outcome};
+use crate::program::{ObtainedQueue, Verdicts};
+use crate::report::CallState;
+use crate::spool::{self, SpoolHealth};
+use crate::time::Timestamp;
+
+/// Tries to read an engine's outcomes between two frames, when their sum is the number of frames. Reading takes some 50 ns,
+/// a frame 100 and more.
+const TRIES: usize = 64;
+
+/// Losses that a larger table would have prevented.
+const EVICTIONS: [Loss; 5] = [
+    Loss::CallEvicted,
+    Loss::RegistrationEvicted,
+    Loss::StreamEvicted,
+    Loss::EndpointEvicted,
+    Loss::TcpEvicted,
+];
+
+/// Everything about the daemon itself, as it stands at `now`.
+pub fn status(live: &Live, now: Timestamp) -> Status {
+    let spool = live.spool.as_ref().map(|spool| spool.status());
+    let engines: Vec<(u64, Tally)> = live.posts.iter().map(|post| outcomes(&post.engine)).collect();
+    let lanes: Vec<Lane> = live
+        .posts
+        .iter()
+        .zip(&engines)
+        .enumerate()
+        .map(|(index, (post, (_, outcomes)))| {
+            let spool = spool.as_ref().and_then(|spool| spool.lanes.get(index));
+            lane(post, live.obtained.queues.get(index), outcomes.clone(), spool)
+        })
+        .collect();
+    let lost_in_rings = lost_in_rings(&live.posts);
+    let (verdicts, interface) = live.kernel();
+    let engine_counters: Vec<_> = live.posts.iter().map(|post| Arc::clone(&post.engine)).collect();
+    let identity = Identity {
+        program: program(&verdicts),
+        sockets: sockets(&verdicts, &lanes, lost_in_rings),
+        engine: engine(&engines),
+        spool: spooled(&lanes),
+    };
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started: live.started,
+        uptime_s: live.uptime().as_secs_f64(),
+        interface: live.config.capture.interface.clone(),
+        mode: live.config.capture.mode.label().to_owned(),
+        attach: Obtained {
+            got: live.obtained.attach.to_string(),
+            why: live.obtained.why_not_native.clone(),
+        },
+        identity,
+        verdicts: Verdict::ALL
+            .iter()
+            .map(|verdict| (verdict.label().to_owned(), verdicts.get(*verdict).frames))
+            .collect(),
+        interface_counters: InterfaceCounters {
+            rx_packets: interface.rx_packets,
+            rx_bytes: interface.rx_bytes,
+            rx_errors: interface.rx_errors,
+            rx_dropped: interface.rx_dropped,
+            rx_missed_errors: interface.rx_missed_errors,
+        },
+        sip: engine::sip_counts(&engine_counters),
+        calls: calls(live, now),
+        registrations: live
+            .shared
+            .registrations
+            .count(now)
+            .into_iter()
+            .map(|(state, count)| (state.label().to_owned(), count))
+            .collect(),
+        tables: tables(live, &lanes),
+        spool: files(live, spool.as_ref()),
+        control: live.control.get(),
+        lanes,
+    }
+}
+
+fn lane(post: &Post, obtained: Option<&ObtainedQueue>, outcomes: Tally, spool: Option<&spool::LaneStatus>) -> Lane {
+    let engine = &post.engine;
+    Lane {
+        queue: post.queue,
+        cpu: Some(post.cpu),
+        bind: obtained
+            .map(|queue| Obtained {
+                got: queue.bound.mode.to_string(),
+                why: queue.bound.why_not_better.clone(),
+            })
+            .unwrap_or_default(),
+        pages: obtained
+            .map(|queue| Obtained {
+                got: if queue.huge_pages { "huge" } else { "normal" }.to_owned(),
+                why: queue.why_not_huge_pages.clone(),
+            })
+            .unwrap_or_default(),
+        frames: post.socket.frames.get(),
+        bytes: post.socket.bytes.get(),
+        socket: SocketCounts {
+            rx_dropped: post.socket.rx_dropped.get(),
+            rx_invalid_descs: post.socket.rx_invalid_descs.get(),
+            tx_invalid_descs: post.socket.tx_invalid_descs.get(),
+            rx_ring_full: post.socket.rx_ring_full.get(),
+            rx_fill_ring_empty_descs: post.socket.rx_fill_ring_empty_descs.get(),
+            tx_ring_empty_descs: post.socket.tx_ring_empty_descs.get(),
+        },
+        outcomes,
+        losses: Loss::ALL
+            .iter()
+            .map(|loss| (loss.label().to_owned(), engine.losses.get(*loss)))
+            .collect(),
+        streams: engine.streams.get(),
+        tcp_streams: engine.tcp_streams.get(),
+        spool: spool.map(lane_spool).unwrap_or_default(),
+    }
+}
+
+fn lane_spool(lane: &spool::LaneStatus) -> LaneSpool {
+    LaneSpool {
+        offered: lane.offered(),
+        written: lane.written_frames,
+        bytes: lane.written_bytes,
+        queued: lane.in_chunks(),
+        dropped: lane
+            .dropped
+            .iter()
+            .map(|(reason, frames)| ((*reason).to_owned(), *frames))
+            .collect(),
+    }
+}
+
+/// Frames of an engine and where they ended.
+fn outcomes(engine: &EngineCounters) -> (u64, Tally) {
+    let read = || {
+        let frames = engine.frames.get();
+        let outcomes: [u64; Outcome::ALL.len()] = std::array::from_fn(|index| engine.outcomes.get(Outcome::ALL[index]));
+        (frames, outcomes)
+    };
+    let mut last = read();
+    for _ in 0..TRIES {
+        if last.1.iter().sum::<u64>() == last.0 {
+            break;
+        }
+        last = read();
+    }
+    let labels = Outcome::ALL.iter().map(|outcome| outcome.label().to_owned());
+    (last.0, labels.zip(last.1).collect())
+}
+
+fn program(verdicts: &Verdicts) -> Stage {
+    let of = |fate| {
+        Verdict::ALL
+            .iter()
+            .filter(move |verdict| verdict.fate() == fate)
+            .map(|verdict| (verdict.label().to_owned(), verdicts.get(*verdict).frames))
+    };
+    let passed = of(Fate::Captured).chain(of(Fate::Filtered)).collect();
+    Stage::new(verdicts.seen(), passed, 0, of(Fate::Dropped).collect())
+}
+
+/// Why frames that the program captured never reached a worker.
+fn lost_in_rings(posts: &[Post]) -> Tally {
+    let sum = |of: fn(&Post) -> u64| posts.iter().map(of).sum::<u64>();
+    BTreeMap::from([
+        ("rx_dropped".to_owned(), sum(|post| post.socket.rx_dropped.get())),
+        ("rx_ring_full".to_owned(), sum(|post| post.socket.rx_ring_full.get())),
+        (
+            "bad_descriptor".to_owned(),
+            sum(|post| post.socket.bad_descriptors.get()),
+        ),
+        ("oversize".to_owned(), sum(|post| post.socket.oversize.get())),
+    ])
+}
+
+/// What was captured and is neither with a worker nor lost lies in a ring: nothing does when the link is quiet.
+fn sockets(verdicts: &Verdicts, lanes: &[Lane], lost: Tally) -> Stage {
+    let captured = verdicts.frames(Fate::Captured);
+    let received: u64 = lanes.iter().map(|lane| lane.frames).sum();
+    let queued = captured.saturating_sub(received + lost.values().sum::<u64>());
+    Stage::new(
+        captured,
+        BTreeMap::from([("received".to_owned(), received)]),
+        queued,
+        lost,
+    )
+}
+
+fn engine(engines: &[(u64, Tally)]) -> Stage {
+    let mut passed = Tally::new();
+    for (label, frames) in engines.iter().flat_map(|(_, outcomes)| outcomes) {
+        *passed.entry(label.clone()).or_default() += frames;
+    }
+    Stage::new(engines.iter().map(|(frames, _)| frames).sum(), passed, 0, Tally::new())
+}
+
+fn spooled(lanes: &[Lane]) -> Stage {
+    let sum = |of: fn(&LaneSpool) -> u64| lanes.iter().map(|lane| of(&lane.spool)).sum::<u64>();
+    let mut dropped = Tally::new();
+    for (reason, frames) in lanes.iter().flat_map(|lane| &lane.spool.dropped) {
+        *dropped.entry(reason.clone()).or_default() += frames;
+    }
+    let written = BTreeMap::from([("written".to_owned(), sum(|spool| spool.written))]);
+    Stage::new(sum(|spool| spool.offered), written, sum(|spool| spool.queued), dropped)
+}
+
+/// The figures the traffic light depends on.
+pub fn vitals(live: &Live) -> Vitals {
+    let spool = live.spool.as_ref().map(|spool| spool.status());
+    let engines: Vec<(u64, Tally)> = live.posts.iter().map(|post| outcomes(&post.engine)).collect();
+    let received: u64 = live.posts.iter().map(|post| post.socket.frames.get()).sum();
+    let in_rings: u64 = lost_in_rings(&live.posts).values().sum();
+    let (verdicts, interface) = live.kernel();
+    let captured = verdicts.frames(Fate::Captured);
+    let in_spool = spool
+        .iter()
+        .flat_map(|spool| &spool.lanes)
+        .flat_map(|lane| lane.dropped.values())
+        .sum();
+    let mut violated = Vec::new();
+    if captured < received + in_rings && live.is_attached() {
+        violated.push("sockets");
+    }
+    if !engine(&engines).holds {
+        violated.push("engine");
+    }
+    Vitals {
+        captured,
+        lost: BTreeMap::from([
+            ("program_drops", verdicts.frames(Fate::Dropped)),
+            ("ring_drops", in_rings),
+            ("spool_drops", in_spool),
+            ("interface_drops", interface.rx_dropped + interface.rx_missed_errors),
+        ]),
+        evicted: EVICTIONS
+            .iter()
+            .flat_map(|loss| live.posts.iter().map(|post| post.engine.losses.get(*loss)))
+            .sum(),
+        violated,
+        faults: live.posts.iter().filter_map(Post::trouble).collect(),
+        gone: live
+            .posts
+            .iter()
+            .filter(|post| post.gone.load(Ordering::Acquire) && live.is_attached())
+            .map(|post| post.queue)
+            .collect(),
+        disk: spool
+            .as_ref()
+            .map(|spool| (spool.disk_free_bytes, disk_size(&live.config.spool.directory))),
+        spool: spool.map(|spool| spool.health),
+    }
+}
+
+fn disk_size(directory: &Path) -> u64 {
+    rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+}
+
+fn calls(live: &Live, now: Timestamp) -> CallCounts {
+    let counted = live.shared.calls.count(now);
+    let tally = |counts: Vec<(CallState, u64)>| {
+        counts
+            .into_iter()
+            .map(|(state, count)| (state.label().to_owned(), count))
+            .collect()
+    };
+    CallCounts {
+        states: tally(counted.states),
+        results: tally(counted.results),
+    }
+}
+
+fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
+    let evicted = |loss: Loss| live.posts.iter().map(|post| post.engine.losses.get(loss)).sum();
+    let follow = &live.config.follow;
+    let table = |name: &str, entries: u64, capacity: usize, loss| {
+        let size = TableSize {
+            entries,
+            capacity: capacity as u64,
+            evicted: evicted(loss),
+        };
+        (name.to_owned(), size)
+    };
+    let per_lane = |max: usize| max.saturating_mul(lanes.len());
+    BTreeMap::from([
+        table(
+            "calls",
+            live.shared.calls.len() as u64,
+            follow.max_calls,
+            Loss::CallEvicted,
+        ),
+        table(
+            "registrations",
+            live.shared.registrations.len() as u64,
+            follow.max_registrations,
+            Loss::RegistrationEvicted,
+        ),
+        table(
+            "endpoints",
+            live.shared.endpoints.len() as u64,
+            follow.max_endpoints,
+            Loss::EndpointEvicted,
+        ),
+        table(
+            "streams",
+            lanes.iter().map(|lane| lane.streams).sum(),
+            per_lane(follow.max_streams),
+            Loss::StreamEvicted,
+        ),
+        table(
+            "tcp_streams",
+            lanes.iter().map(|lane| lane.tcp_streams).sum(),
+            per_lane(follow.max_tcp_streams),
+            Loss::TcpEvicted,
+        ),
+    ])
+}
+
+fn files(live: &Live, spool: Option<&spool::SpoolStatus>) -> SpoolStatus {
+    let directory = &live.config.spool.directory;
+    let Some(spool) = spool else {
+        return SpoolStatus {
+            directory: directory.clone(),
+            ..SpoolStatus::default()
+        };
+    };
+    SpoolStatus {
+        enabled: true,
+        directory: directory.clone(),
+        writing: spool.health.is_green(),
+        error: match &spool.health {
+            SpoolHealth::Green { .. } => None,
+            SpoolHealth::Red { error, .. } => Some(error.clone()),
+        },
+        files_open: spool.lanes.iter().filter(|lane| lane.file.is_some()).count() as u64,
+        files_closed: spool.files_closed,
+        files_mended: live.mended,
+        files_removed: spool.files_removed,
+        files_bytes: spool.files_bytes,
+        disk_free_bytes: spool.disk_free_bytes,
+        disk_size_bytes: disk_size(directory),
+    }
+}

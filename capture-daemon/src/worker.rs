@@ -1,0 +1,222 @@
+//! One lane's thread: takes frames from the ring, runs each to completion through engine and spool, gives them back.
+//!
+//! Pinned to a CPU, it owns everything it touches. What others want to know they read from counters, or ask through the
+//! lane's inbox, which is answered in small pieces between two batches, so that no question delays capture.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::Receiver;
+use tokio::sync::oneshot;
+
+use crate::engine::Engine;
+use crate::report;
+use crate::spool::SpoolLane;
+use crate::time::Timestamp;
+use crate::xsk::{Clock, Lane, LaneError};
+
+/// Packets taken from the ring at once: enough to share the cost of the ring's barriers, few enough to stay in L1.
+const BATCH: u32 = 64;
+
+/// Streams copied out for a question between two batches.
+const SLICE: usize = 64;
+
+/// How long a quiet worker sleeps in poll(2) before it looks at its clock and inbox again.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// How long a worker naps when the ring is empty but was not so a moment ago: a wake-up for each of the kernel's rounds
+/// costs more than it gains, and the ring holds many naps' worth.
+const NAP: Duration = Duration::from_micros(250);
+
+/// Empty looks at the ring before a busy worker counts as quiet.
+const NAPS_BEFORE_QUIET: u32 = 40;
+
+/// Time between ticks of engine and spool.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Ticks between looks at the wall clock and the socket's statistics.
+const SLOW_TICKS: u32 = 10;
+
+/// A question to a lane: which streams it follows.
+#[derive(Debug)]
+pub struct Question {
+    /// Where they go, all at once.
+    pub reply: oneshot::Sender<Vec<report::Stream>>,
+}
+
+/// What keeps a lane from capturing, for the control thread: absent while all is well.
+pub type Fault = Arc<Mutex<Option<String>>>;
+
+/// One lane at work.
+#[derive(Debug)]
+pub struct Worker {
+    lane: Lane,
+    clock: Clock,
+    engine: Engine,
+    spool: Option<SpoolLane>,
+    inbox: Receiver<Question>,
+    answering: Option<Answering>,
+    stop: Arc<AtomicBool>,
+    fault: Fault,
+    /// What went wrong since the fault was last written.
+    trouble: Option<LaneError>,
+    empty_looks: u32,
+    ticks: u32,
+    next_tick: Timestamp,
+}
+
+/// A question half answered.
+#[derive(Debug)]
+struct Answering {
+    question: Question,
+    streams: Vec<report::Stream>,
+    cursor: usize,
+}
+
+impl Worker {
+    /// A worker for `lane`. It ends when `stop` is set and the ring is empty.
+    pub fn new(
+        lane: Lane,
+        engine: Engine,
+        spool: Option<SpoolLane>,
+        inbox: Receiver<Question>,
+        stop: Arc<AtomicBool>,
+        fault: Fault,
+    ) -> Self {
+        Self {
+            lane,
+            clock: Clock::new(),
+            engine,
+            spool,
+            inbox,
+            answering: None,
+            stop,
+            fault,
+            trouble: None,
+            empty_looks: 0,
+            ticks: 0,
+            next_tick: Timestamp::ZERO,
+        }
+    }
+
+    /// Works until told to stop, and then until the ring is empty. The kernel program is detached before `stop` is set,
+    /// so that an empty ring stays empty.
+    pub fn run(mut self) {
+        loop {
+            let stopping = self.stop.load(Ordering::Acquire);
+            let taken = self.take();
+            if taken == 0 && stopping {
+                break;
+            }
+            self.lane.refill();
+            self.rest(taken);
+            self.answer();
+            self.tick();
+        }
+        self.finish();
+    }
+
+    /// One batch: every frame through the engine and into the spool, and back.
+    #[inline]
+    fn take(&mut self) -> u32 {
+        let mut taken = 0;
+        let mut batch = self.lane.peek(BATCH);
+        while let Some(packet) = batch.next_packet() {
+            let frame = packet.frame(&self.clock);
+            self.engine.frame(&frame);
+            if let Some(spool) = &mut self.spool {
+                spool.keep(&frame);
+            }
+            packet.release();
+            taken += 1;
+        }
+        batch.release();
+        taken
+    }
+
+    /// Goes on at once after a full batch, naps while traffic may come back soon, sleeps in poll(2) when it is quiet.
+    #[inline]
+    fn rest(&mut self, taken: u32) {
+        let woken = self.lane.wake_if_needed();
+        if taken > 0 {
+            self.empty_looks = 0;
+        }
+        if taken == BATCH || self.answering.is_some() {
+            return;
+        }
+        self.empty_looks = self.empty_looks.saturating_add(1);
+        if woken.is_ok() && self.empty_looks <= NAPS_BEFORE_QUIET {
+            thread::sleep(NAP);
+        } else {
+            self.sleep(woken);
+        }
+    }
+
+    #[cold]
+    fn sleep(&mut self, woken: Result<(), LaneError>) {
+        self.trouble = woken.and_then(|()| self.lane.poll(QUIET)).err();
+        if self.trouble.is_some() {
+            // The interface is down or gone, and poll(2) would return at once.
+            thread::sleep(QUIET);
+        }
+    }
+
+    /// Answers a piece of what was asked.
+    #[inline]
+    fn answer(&mut self) {
+        if self.answering.is_none() {
+            let Ok(question) = self.inbox.try_recv() else { return };
+            self.answering = Some(Answering {
+                question,
+                streams: Vec::new(),
+                cursor: 0,
+            });
+        }
+        self.answer_slice();
+    }
+
+    #[cold]
+    fn answer_slice(&mut self) {
+        let Some(mut answering) = self.answering.take() else {
+            return;
+        };
+        let slice = self.engine.streams_from(answering.cursor, SLICE);
+        answering.streams.extend(slice.streams);
+        match slice.next {
+            Some(cursor) => self.answering = Some(Answering { cursor, ..answering }),
+            // The asker may have gone away.
+            None => drop(answering.question.reply.send(answering.streams)),
+        }
+    }
+
+    /// Time passes for engine and spool; now and then, for the clock and the kernel's statistics.
+    #[inline]
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        if now < self.next_tick && self.next_tick.since(now) <= TICK {
+            return;
+        }
+        self.next_tick = now.plus(TICK);
+        self.engine.tick(now);
+        if let Some(spool) = &mut self.spool {
+            spool.tick(now);
+        }
+        self.ticks = (self.ticks + 1) % SLOW_TICKS;
+        if self.ticks == 0 {
+            self.clock.recalibrate();
+            let trouble = self.lane.read_statistics().err().or(self.trouble.take());
+            *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = trouble.map(|error| error.to_string());
+        }
+    }
+
+    fn finish(mut self) {
+        if let Err(error) = self.lane.read_statistics() {
+            tracing::error!("{error}");
+        }
+        if let Some(spool) = self.spool.take() {
+            spool.finish();
+        }
+    }
+}
