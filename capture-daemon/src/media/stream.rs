@@ -56,12 +56,9 @@ pub enum Due {
     Restart,
 }
 
-/// This many numbers in a row, and it is RTP though nobody announced it. RFC 3550 A.1 asks for two (MIN_SEQUENTIAL) on
-/// a port that is known to carry RTP; this port is not.
-const CONFIRMED: u8 = 5;
-
-/// In place of the numbers seen in a row: there is no doubt any more.
-const CERTAIN: u8 = u8::MAX;
+/// This many packets whose numbers belong together, and it is RTP though nobody announced it. RFC 3550 A.1 asks for two
+/// (MIN_SEQUENTIAL) on a port that is known to carry RTP; this port is not.
+const CONFIRMED: u64 = 5;
 
 /// Packets between two looks at the endpoint table: for a stream without a call, and for one that has its call.
 const LOOK_OFTEN: u8 = 8;
@@ -85,8 +82,6 @@ struct Hot {
     /// Payload type of the last packet.
     payload_type: u8,
     flags: u8,
-    /// Consecutive numbers seen in a row, up to [`CONFIRMED`]; or [`CERTAIN`].
-    run: u8,
     /// Packets until the next look at the endpoint table.
     countdown: u8,
 }
@@ -95,6 +90,8 @@ struct Hot {
 const AFTER_NOISE: u8 = 1;
 /// There are candidates for the clock.
 const UNDECIDED: u8 = 2;
+/// There is no doubt that it is RTP.
+const CERTAIN: u8 = 4;
 
 impl Hot {
     const fn has(&self, flag: u8) -> bool {
@@ -142,7 +139,6 @@ impl Stream {
                 clock_rate: 0,
                 payload_type: packet.payload_type,
                 flags: 0,
-                run: 1,
                 countdown: LOOK_OFTEN,
             },
             key,
@@ -192,12 +188,8 @@ impl Stream {
         } else {
             self.hot.end = ts;
         }
-        if self.hot.run < CONFIRMED {
-            let consecutive = arrival == Arrival::Next && same_type;
-            self.hot.run = if consecutive { self.hot.run + 1 } else { 1 };
-            if self.hot.run == CONFIRMED && self.is_plausible() {
-                self.hot.run = CERTAIN;
-            }
+        if !self.is_certain() && self.is_plausible() {
+            self.hot.set(CERTAIN, true);
         }
         match arrival {
             Arrival::Stray => return,
@@ -266,7 +258,7 @@ impl Stream {
     /// Puts the stream into a call, or tells it what the call's SDP says by now.
     pub fn join(&mut self, join: Join) {
         self.join = Some(join);
-        self.hot.run = CERTAIN;
+        self.hot.set(CERTAIN, true);
         let Some(media) = self.media else {
             return;
         };
@@ -321,12 +313,18 @@ impl Stream {
 
     /// Whether this is RTP beyond doubt: a call announced it, or it behaves like nothing else does.
     pub const fn is_certain(&self) -> bool {
-        self.hot.run == CERTAIN
+        self.hot.has(CERTAIN)
     }
 
-    /// RTP goes to even ports (RFC 3550 section 11), and its payload type is assigned or dynamic (RFC 3551 section 3).
-    const fn is_plausible(&self) -> bool {
-        self.key.dst.port().is_multiple_of(2) && (codec::assigned(self.first).is_some() || self.first >= codec::DYNAMIC)
+    /// RTP goes to even ports (RFC 3550 section 11), its payload type is assigned or dynamic (RFC 3551 section 3), and of the
+    /// numbers it spans at most one in five is missing. Their order says nothing.
+    fn is_plausible(&self) -> bool {
+        let sequence = &self.hot.sequence;
+        let arrived = sequence.expected() - sequence.lost();
+        arrived >= CONFIRMED
+            && sequence.lost() * 4 <= arrived
+            && self.key.dst.port().is_multiple_of(2)
+            && (codec::assigned(self.first).is_some() || self.first >= codec::DYNAMIC)
     }
 
     /// The payload type whose clock matters most: the media's, as far as there is any.

@@ -179,10 +179,13 @@ fn a_minute_without_a_path_is_a_minute_lost() {
 }
 
 #[test]
-fn without_sdp_it_takes_a_row_of_numbers_to_an_even_port() {
+fn without_sdp_it_takes_numbers_that_belong_together_to_an_even_port() {
     let certain = |packets: &[Sent]| run(packets, None).is_certain();
     let row: Vec<Sent> = (0..5).map(|n| voice(0, 8, n, 0)).collect();
     assert!(certain(&row));
+    let mut back: Vec<Sent> = row.clone();
+    back.reverse();
+    assert!(certain(&back));
     assert!(!certain(&row[..4]));
     let holes: Vec<Sent> = (0..20).map(|n| voice(0, 8, n * 2, 0)).collect();
     assert!(!certain(&holes));
