@@ -301,3 +301,6 @@ impl Drop for Packet<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 )]
 
 pub mod frames;
+pub mod lines;
 
 use std::env;
 use std::os::fd::OwnedFd;
@@ -29,7 +30,7 @@ pub const CAPTURE: &str = "in";
 const INSIDE: &str = "SIPHON_TEST_INSIDE";
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A namespace for one test, with a wire in it.
 pub struct Wire {
