@@ -2,15 +2,13 @@
 
 mod kernel_lab;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use capture_common::{Fate, Verdict};
 use capture_daemon::config::{Attach, Bind, Capture};
 use capture_daemon::program::{self, AttachMode};
 use capture_daemon::xsk::Clock;
 use capture_daemon::xsk::socket::BindMode;
 use kernel_lab::frames::datagram;
-use kernel_lab::{PATIENCE, Sender, Wire, config, drain, lost, receive};
+use kernel_lab::{Sender, Wire, config, drain, lost, receive, wait_until_seen, wall};
 
 #[test]
 fn two_queues_are_byte_exact_and_every_frame_is_counted() {
@@ -239,16 +237,4 @@ fn frames_without_room_are_counted_not_forgotten() {
         receive(&program, &mut lanes, 201, &mut received);
         assert_eq!(received.len(), 65);
     });
-}
-
-fn wall() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
-}
-
-fn wait_until_seen(program: &program::Program, frames: u64) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while program.verdicts().unwrap().seen() < frames {
-        assert!(std::time::Instant::now() < deadline);
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
 }
