@@ -8,7 +8,7 @@ use capture_common::FragmentKey;
 
 /// How long a decision is believed, in nanoseconds. The fragments of a datagram follow each other within milliseconds,
 /// while IPv4's 16-bit identification comes round again in seconds: an older decision is about another datagram.
-const LIFE_NS: u64 = 1_000_000_000;
+const LIFE_NS: u64 = 3_000_000_000;
 
 /// A decision on a first fragment.
 #[repr(C)]

@@ -1,23 +1,23 @@
-//! The frame's bytes: read directly where they are linear, through a helper where a driver put them into fragments of
-//! its buffer (multi-buffer XDP).
-
-use core::mem::MaybeUninit;
+//! The frame's bytes: read where they lie in the linear part, header by header copied where a driver put them into
+//! several buffers (multi-buffer XDP).
 
 use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
 use capture_common::{Bytes, Fate, Verdict};
 
 use crate::tables::Maps;
 
-/// Decides on the frame. Headers nearly always lie in the linear part; only where that ended too early and the frame
-/// goes on elsewhere is the walk done again over all of it.
+/// Decides on the frame. Headers nearly always lie in the linear part; only where the walk over it did not succeed, which
+/// is rare, is it done again over all of the frame.
 #[inline(always)]
 pub fn classify(ctx: &XdpContext) -> Verdict {
     let verdict = classify_linear(ctx);
-    if matches!(verdict.fate(), Fate::Dropped) && length(ctx) > linear_length(ctx) {
-        return classify_whole(ctx);
+    match verdict.fate() {
+        Fate::Dropped => classify_whole(ctx),
+        Fate::Captured | Fate::Filtered => verdict,
     }
-    verdict
 }
 
 /// Bytes of the frame, all its buffers together.
@@ -25,11 +25,6 @@ pub fn classify(ctx: &XdpContext) -> Verdict {
 pub fn length(ctx: &XdpContext) -> u64 {
     // SAFETY: the context is the one the kernel called the program with.
     unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
-}
-
-#[inline(always)]
-fn linear_length(ctx: &XdpContext) -> u64 {
-    ctx.data_end().wrapping_sub(ctx.data()) as u64
 }
 
 // Two functions of their own: a chain of calls shares 512 bytes of stack, and these two are never in one chain.
@@ -40,7 +35,11 @@ fn classify_linear(ctx: &XdpContext) -> Verdict {
 
 #[inline(never)]
 fn classify_whole(ctx: &XdpContext) -> Verdict {
-    capture_common::classify(&Whole(ctx), &Maps)
+    match COPY.get_ptr_mut(0) {
+        Some(room) => capture_common::classify(&Whole { ctx, room }, &Maps),
+        // The verifier cannot know that the map has an entry.
+        None => Verdict::LinkMalformed,
+    }
 }
 
 /// The linear part of a frame.
@@ -59,18 +58,28 @@ impl Bytes for Linear<'_> {
 }
 
 /// A frame with all its buffers.
-struct Whole<'a>(&'a XdpContext);
+struct Whole<'a> {
+    ctx: &'a XdpContext,
+    room: *mut [u8; ROOM],
+}
+
+/// Bytes of the longest header that is asked for at once: IPv6's.
+const ROOM: usize = 40;
+
+/// Where headers are copied to; the stack is short.
+#[map]
+static COPY: PerCpuArray<[u8; ROOM]> = PerCpuArray::with_max_entries(1, 0);
 
 impl Bytes for Whole<'_> {
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
-        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
-        // SAFETY: the buffer has room for N bytes; the helper refuses what is beyond the frame.
-        let result = unsafe { bpf_xdp_load_bytes(self.0.ctx, at, bytes.as_mut_ptr().cast(), N as u32) };
+        const { assert!(N <= ROOM) };
+        // SAFETY: the room holds N bytes, as just asserted; the helper refuses what is beyond the frame.
+        let result = unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at, self.room.cast(), N as u32) };
         if result != 0 {
             return None;
         }
-        // SAFETY: the helper filled all N bytes.
-        Some(unsafe { bytes.assume_init() })
+        // SAFETY: the entry is this CPU's own, XDP programs do not interrupt each other on one CPU, and bytes have no alignment.
+        Some(unsafe { *self.room.cast::<[u8; N]>() })
     }
 }

@@ -53,7 +53,7 @@ pub enum OpenError {
     #[error("load the kernel program's maps: {}", with_causes(.0))]
     Object(Box<EbpfError>),
     /// The program was refused by the verifier, or the process may not load it.
-    #[error("load the kernel program (needs CAP_BPF and CAP_NET_ADMIN): {}", with_causes(.0))]
+    #[error("load the kernel program (needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): {}", with_causes(.0))]
     Load(Box<ProgramError>),
     /// Object and daemon do not fit.
     #[error("the kernel program's object has no program {0}")]

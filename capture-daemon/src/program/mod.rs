@@ -87,6 +87,9 @@ pub struct Program {
 /// # Errors
 /// What is missing or refused, with the interface, the queue, the call and its errno. Nothing stays attached then.
 pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
+    if !EMBEDDED {
+        return Err(OpenError::NotBuilt);
+    }
     let interface = Interface::find(&capture.interface)?;
     refuse_to_steal(&interface, capture)?;
     let mut ebpf = object::load(interface.queues())?;
@@ -293,4 +296,15 @@ fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
     ebpf.program_mut(object::PROGRAM)
         .ok_or(ProgramError::UnexpectedProgramType)?
         .try_into()
+}
+
+#[cfg(all(test, not(siphon_ebpf)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_object_the_error_says_how_to_build_it() {
+        let error = open(&Capture::default()).unwrap_err().to_string();
+        assert!(error.contains("cargo xtask build-ebpf"), "{error}");
+    }
 }

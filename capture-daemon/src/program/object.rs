@@ -29,11 +29,8 @@ pub const EMBEDDED: bool = cfg!(siphon_ebpf);
 /// Loads the maps and the program into the kernel, with room for `queues` sockets.
 ///
 /// # Errors
-/// `NotBuilt` without the object; the errno and the end of the verifier's log where the kernel refuses it.
+/// The errno and the end of the verifier's log where the kernel refuses it.
 pub fn load(queues: u32) -> Result<Ebpf, OpenError> {
-    if !EMBEDDED {
-        return Err(OpenError::NotBuilt);
-    }
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(SOCKETS, queues)
         .load(OBJECT)

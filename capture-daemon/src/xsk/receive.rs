@@ -301,3 +301,11 @@ impl Drop for Packet<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic where it is wrong"
+)]
+mod tests;

@@ -214,3 +214,8 @@ impl<T: Pod> Consumer<T> {
             .store(self.read.0, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;

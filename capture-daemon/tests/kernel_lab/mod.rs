@@ -2,15 +2,17 @@
 //! program and lanes at the other.
 #![allow(
     dead_code,
+    clippy::unwrap_used,
     clippy::allow_attributes,
-    reason = "each test file is a crate of its own and takes what it needs"
+    reason = "each test file is a crate of its own and takes what it needs; all of this is tests"
 )]
 
 pub mod frames;
+pub mod lines;
 
 use std::env;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytemuck::{Pod, Zeroable};
 use capture_common::{Fate, Verdict};
@@ -29,7 +31,7 @@ pub const CAPTURE: &str = "in";
 const INSIDE: &str = "SIPHON_TEST_INSIDE";
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A namespace for one test, with a wire in it.
 pub struct Wire {
@@ -68,7 +70,7 @@ impl Wire {
         if !require(test, &needs) {
             return;
         }
-        let netns = Netns::new("kernel").expect("namespace");
+        let netns = Netns::new("kernel").unwrap();
         let end = |name, last, address| End {
             netns: &netns,
             name,
@@ -81,13 +83,13 @@ impl Wire {
             self.queues,
             self.mtu,
         )
-        .expect("wire");
+        .unwrap();
         let output = netns
-            .command(env::current_exe().expect("own path"))
+            .command(env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(INSIDE, test)
             .output()
-            .expect("start the test inside");
+            .unwrap();
         let text = format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),
@@ -207,4 +209,18 @@ pub fn drain(lane: &mut Lane, clock: &Clock, into: &mut Vec<Received>) {
             return;
         }
     }
+}
+
+/// Waits until the program has seen as many frames, and leaves them in the rings.
+pub fn wait_until_seen(program: &Program, frames: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while program.verdicts().unwrap().seen() < frames {
+        assert!(Instant::now() < deadline, "{:?}", program.verdicts());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The wall clock, in nanoseconds since 1970.
+pub fn wall() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
 }

@@ -1,0 +1,23 @@
+//! The walk of the kernel program, on any bytes: every frame has a verdict.
+#![no_main]
+
+use capture_common::{FragmentKey, PortFlags, Tables, Verdict, classify};
+use libfuzzer_sys::fuzz_target;
+
+struct Odd;
+
+impl Tables for Odd {
+    fn port(&self, port: u16) -> PortFlags {
+        PortFlags(port as u8 & 3)
+    }
+
+    fn recall(&self, key: &FragmentKey) -> Option<bool> {
+        [None, Some(false), Some(true)][key.id as usize % 3]
+    }
+
+    fn remember(&self, _: &FragmentKey, _: bool) {}
+}
+
+fuzz_target!(|data: &[u8]| {
+    assert_ne!(classify(data, &Odd), Verdict::NoSocket);
+});

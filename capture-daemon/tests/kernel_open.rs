@@ -1,0 +1,195 @@
+//! Opening: what is refused, with the reason an operator needs, and what is asked of the interface.
+
+mod kernel_lab;
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use capture_daemon::config::{Attach, Capture};
+use capture_daemon::program::{self, OpenError};
+use kernel_lab::frames::datagram;
+use kernel_lab::{CAPTURE, PATIENCE, Sender, Wire, config, receive};
+
+#[test]
+fn an_interface_with_an_address_is_refused_unless_told_twice() {
+    let wire = Wire {
+        address: Some("10.1.0.1/24"),
+        ..Wire::new(1, 1500)
+    };
+    wire.run("an_interface_with_an_address_is_refused_unless_told_twice", || {
+        let error = program::open(&config()).unwrap_err();
+        assert!(matches!(error, OpenError::OwnAddress { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("10.1.0.1") && text.contains("--steal-traffic"), "{text}");
+        let attached = std::process::Command::new("ip")
+            .args(["link", "show", CAPTURE])
+            .output()
+            .unwrap();
+        let attached = String::from_utf8(attached.stdout).unwrap();
+        assert!(attached.contains(CAPTURE) && !attached.contains("xdp"), "{attached}");
+        let capture = Capture {
+            steal_traffic: true,
+            ..config()
+        };
+        let (program, mut lanes) = program::open(&capture).unwrap();
+        Sender::open().send(&datagram(5060, 5060, b"to the host itself"));
+        let mut received = Vec::new();
+        receive(&program, &mut lanes, 1, &mut received);
+        assert_eq!(received.len(), 1);
+    });
+}
+
+#[test]
+fn a_missing_interface_is_named() {
+    Wire::new(1, 1500).run("a_missing_interface_is_named", || {
+        let capture = Capture {
+            interface: "nowhere".to_owned(),
+            ..config()
+        };
+        let error = program::open(&capture).unwrap_err().to_string();
+        assert!(error.contains("no interface nowhere"), "{error}");
+    });
+}
+
+#[test]
+fn a_second_capture_is_refused_and_leaves_the_first_alone() {
+    Wire::new(1, 1500).run("a_second_capture_is_refused_and_leaves_the_first_alone", || {
+        let (program, mut lanes) = program::open(&config()).unwrap();
+        let error = program::open(&config()).unwrap_err().to_string();
+        assert!(error.contains("native") && error.contains("generic"), "{error}");
+        let capture = Capture {
+            attach: Attach::Native,
+            ..config()
+        };
+        let error = program::open(&capture).unwrap_err().to_string();
+        assert!(error.contains("os error 16"), "busy: {error}");
+        Sender::open().send(&datagram(5060, 5060, b"still here"));
+        let mut received = Vec::new();
+        receive(&program, &mut lanes, 1, &mut received);
+        assert_eq!(received.len(), 1);
+    });
+}
+
+#[test]
+fn the_interface_is_promiscuous_as_long_as_it_is_captured() {
+    Wire::new(1, 1500).run("the_interface_is_promiscuous_as_long_as_it_is_captured", || {
+        let flags = || {
+            let text = fs::read_to_string(format!("/sys/class/net/{CAPTURE}/flags")).unwrap();
+            u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).unwrap() & libc::IFF_PROMISC as u32
+        };
+        assert_eq!(flags(), 0);
+        let opened = program::open(&config()).unwrap();
+        assert_ne!(flags(), 0);
+        drop(opened);
+        assert_eq!(flags(), 0);
+        let capture = Capture {
+            promiscuous: false,
+            ..config()
+        };
+        let _opened = program::open(&capture).unwrap();
+        assert_eq!(flags(), 0);
+    });
+}
+
+#[test]
+fn the_interfaces_own_counters_are_read() {
+    Wire::new(1, 1500).run("the_interfaces_own_counters_are_read", || {
+        let (program, mut lanes) = program::open(&config()).unwrap();
+        let before = program.interface_counters().unwrap();
+        let frame = datagram(5060, 5060, &[0; 100]);
+        Sender::open().send(&frame);
+        receive(&program, &mut lanes, 1, &mut Vec::new());
+        let after = program.interface_counters().unwrap();
+        assert_eq!(after.rx_packets - before.rx_packets, 1);
+        // veth counts without the Ethernet header, other drivers with it.
+        assert!(after.rx_bytes - before.rx_bytes >= frame.len() as u64 - 14);
+        assert_eq!(after.rx_dropped, before.rx_dropped);
+    });
+}
+
+#[test]
+fn the_kernel_log_speaks_only_when_it_is_asked_to() {
+    Wire::new(1, 1500).run("the_kernel_log_speaks_only_when_it_is_asked_to", || {
+        let (mut program, lanes) = program::open(&config()).unwrap();
+        assert!(program.take_kernel_log().is_none());
+        drop((program, lanes));
+        let capture = Capture {
+            kernel_log: true,
+            ..config()
+        };
+        let (mut program, mut lanes) = program::open(&capture).unwrap();
+        let mut log = program.take_kernel_log().unwrap();
+        let lines = kernel_lab::lines::Lines::default();
+        let guard = tracing::subscriber::set_default(lines.subscriber());
+        Sender::open().send(&datagram(5060, 5060, &[0; 100]));
+        receive(&program, &mut lanes, 1, &mut Vec::new());
+        let deadline = Instant::now() + PATIENCE;
+        while lines.text().is_empty() {
+            assert!(Instant::now() < deadline, "no line");
+            log.flush();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(guard);
+        assert!(
+            lines.text().contains("captured: verdict 0, queue 0, 142 bytes"),
+            "{}",
+            lines.text()
+        );
+        assert!(rustix::io::fcntl_getfd(log.as_fd()).is_ok());
+    });
+}
+
+#[test]
+fn an_interface_that_goes_away_is_an_error_with_its_name() {
+    Wire::new(1, 1500).run("an_interface_that_goes_away_is_an_error_with_its_name", || {
+        let (_program, lanes) = program::open(&config()).unwrap();
+        assert!(!lanes[0].poll(Duration::ZERO).unwrap());
+        let deleted = std::process::Command::new("ip")
+            .args(["link", "delete", CAPTURE])
+            .status()
+            .unwrap();
+        assert!(deleted.success());
+        let deadline = Instant::now() + PATIENCE;
+        let error = loop {
+            match lanes[0].poll(Duration::from_millis(10)) {
+                Err(error) => break error.to_string(),
+                Ok(_) => assert!(Instant::now() < deadline, "still there"),
+            }
+        };
+        assert!(error.contains("in queue 0"), "{error}");
+    });
+}
+
+/// What a service unit has to grant; a larger umem needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK beside them.
+#[test]
+fn four_capabilities_are_enough() {
+    const TEST: &str = "four_capabilities_are_enough";
+    const LEAST: &str = "SIPHON_TEST_LEAST";
+    Wire::new(1, 1500).run(TEST, || {
+        if std::env::var_os(LEAST).is_some() {
+            let (program, mut lanes) = program::open(&config()).unwrap();
+            Sender::open().send(&datagram(5060, 5060, b"with little"));
+            let mut received = Vec::new();
+            receive(&program, &mut lanes, 1, &mut received);
+            assert_eq!(received.len(), 1);
+            return;
+        }
+        let output = std::process::Command::new("setpriv")
+            .args([
+                "--bounding-set=-all,+net_admin,+net_raw,+bpf,+perfmon",
+                "--inh-caps=-all",
+            ])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", TEST, "--nocapture"])
+            .env(LEAST, "1")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    });
+}
