@@ -168,14 +168,16 @@ fn outcomes(engine: &EngineCounters) -> (u64, Tally) {
 }
 
 fn program(verdicts: &Verdicts) -> Stage {
-    let of = |fate| {
-        Verdict::ALL
-            .iter()
-            .filter(move |verdict| verdict.fate() == fate)
-            .map(|verdict| (verdict.label().to_owned(), verdicts.get(*verdict).frames))
-    };
-    let passed = of(Fate::Captured).chain(of(Fate::Filtered)).collect();
-    Stage::new(verdicts.seen(), passed, 0, of(Fate::Dropped).collect())
+    let passed = [Fate::Captured, Fate::Filtered].map(|fate| (fate.label().to_owned(), verdicts.frames(fate)));
+    let dropped = verdicts.iter().filter(|(verdict, _)| verdict.fate() == Fate::Dropped);
+    Stage::new(
+        verdicts.seen(),
+        passed.into(),
+        0,
+        dropped
+            .map(|(verdict, count)| (verdict.label().to_owned(), count.frames))
+            .collect(),
+    )
 }
 
 /// Why frames that the program captured never reached a worker.
