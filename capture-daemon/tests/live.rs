@@ -62,11 +62,11 @@ fn written(files: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Sends `count` datagrams of 160 bytes from the caller, each with its number and from one of 64 ports, so that they spread
-/// over the queues.
+/// over the queues. The ports are none siphon wants by default.
 fn send(caller: &Netns, port: u16, count: u32) -> Result<()> {
     let mut sockets = Vec::new();
     for number in 0..64_u16 {
-        sockets.push(caller.enter(|| UdpSocket::bind((CALLER, 61_000 + number)))??);
+        sockets.push(caller.enter(|| UdpSocket::bind((CALLER, 2_000 + number)))??);
     }
     for (number, socket) in (0..count).zip(sockets.iter().cycle()) {
         let mut payload = [0; 160];

@@ -15,9 +15,9 @@ use crate::report::{Call, CallState};
 pub(super) struct Calls {
     #[command(flatten)]
     daemon: Daemon,
-    /// At most this many, the latest; all with 0.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    /// At most this many, the latest; 0: all. Tables show 50 unless told, JSON has all.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Only calls in this state.
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(CallState::ALL.map(CallState::label)))]
     state: Option<String>,
@@ -35,7 +35,7 @@ struct Answer {
 impl Calls {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let filter = Filter {
-            limit: limit(self.limit),
+            limit: limit(self.limit, self.daemon.json),
             state: self.state,
             call_id: self.call_id,
         };
@@ -46,9 +46,16 @@ impl Calls {
     }
 }
 
-/// 0 is no limit.
-pub(super) fn limit(limit: usize) -> Option<usize> {
-    (limit > 0).then_some(limit)
+/// Rows of a table nobody gave a limit for.
+const ROWS: usize = 50;
+
+/// What the daemon is asked for: 0 is no limit. A program that asks for JSON and no limit must not miss anything.
+pub(super) fn limit(limit: Option<usize>, json: bool) -> Option<usize> {
+    match limit {
+        None => (!json).then_some(ROWS),
+        Some(0) => None,
+        Some(limit) => Some(limit),
+    }
 }
 
 /// The table, and how much of the whole it is.

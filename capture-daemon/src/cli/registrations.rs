@@ -16,9 +16,9 @@ use crate::report::{Registration, RegistrationState};
 pub(super) struct Registrations {
     #[command(flatten)]
     daemon: Daemon,
-    /// At most this many, the latest; all with 0.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    /// At most this many, the latest; 0: all. Tables show 50 unless told, JSON has all.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Only registrations in this state.
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(RegistrationState::ALL.map(RegistrationState::label)))]
     state: Option<String>,
@@ -36,7 +36,7 @@ struct Answer {
 impl Registrations {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let filter = Filter {
-            limit: limit(self.limit),
+            limit: limit(self.limit, self.daemon.json),
             state: self.state,
             call_id: self.call_id,
         };

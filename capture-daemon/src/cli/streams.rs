@@ -16,9 +16,9 @@ use crate::report::Stream;
 pub(super) struct Streams {
     #[command(flatten)]
     daemon: Daemon,
-    /// At most this many, the latest; all with 0.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    /// At most this many, the latest; 0: all. Tables show 50 unless told, JSON has all.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Only the streams of the call with this Call-ID.
     #[arg(long, value_name = "ID")]
     call_id: Option<String>,
@@ -33,7 +33,7 @@ struct Answer {
 impl Streams {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let filter = Filter {
-            limit: limit(self.limit),
+            limit: limit(self.limit, self.daemon.json),
             state: None,
             call_id: self.call_id,
         };
