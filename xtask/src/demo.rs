@@ -59,7 +59,7 @@ pub fn run() -> Result<()> {
     if let Some(reason) = Need::Root.missing() {
         bail!("the demo makes network namespaces: {reason}");
     }
-    step("setup", setup::run)?;
+    step("setup", || setup::run(setup::Purpose::Build))?;
     let program = step("build", build::siphon)?;
     interrupt::clean_up_on_signals()?;
 
