@@ -9,3 +9,4 @@
 mod captures;
 mod differences;
 mod second_opinion;
+mod torture;
