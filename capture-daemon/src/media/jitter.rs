@@ -1,9 +1,10 @@
 //! Interarrival jitter: RFC 3550 section 6.4.1 and appendix A.8, in milliseconds.
 //!
-//! Which packets take part follows Wireshark (ui/tap-rtp-analysis.c, `rtppacket_analyse`), the figure operators compare with:
-//! every packet moves the estimate, copies and late ones too; mean and maximum leave out packets with the marker
-//! bit, comfort noise and what follows it, and packets older than the newest timestamp. It differs where Wireshark's figure
-//! is not the network's:
+//! Each packet is measured from the one that arrived before it, "not necessarily in sequence" (section 6.4.1): a late packet
+//! counts when it comes, and so does the step back to its successors. Which packets take part follows Wireshark
+//! (ui/tap-rtp-analysis.c, `rtppacket_analyse`), the figure operators compare with: every packet moves the estimate,
+//! copies and late ones too; mean and maximum leave out packets with the marker bit, comfort noise and what follows it. It
+//! differs where Wireshark's figure is not the network's:
 //! - Telephone events take no part at all. Their timestamp stands still while the event lasts, and measuring the next
 //!   voice packet from them shows the length of a key press as jitter.
 //! - The mean is the sum over the packets that take part, divided by their number; Wireshark divides by the number of
@@ -17,7 +18,7 @@ use crate::time::Timestamp;
 /// No jitter buffer and no queue reaches this far: the timestamps have a new origin. Milliseconds.
 const NEW_ORIGIN_MS: f64 = 10_000.0;
 
-/// The newest packet, from which the next is measured, and how many packets have entered the mean.
+/// The latest packet, from which the next is measured, and how many packets have entered the mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Rhythm {
     arrival: Timestamp,
@@ -25,7 +26,7 @@ pub struct Rhythm {
     regular: u32,
 }
 
-/// How far a packet is from the newest one.
+/// How far a packet is from the one before.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     /// Time between the arrivals, in nanoseconds.
@@ -71,7 +72,7 @@ impl Rhythm {
 }
 
 impl Step {
-    /// Whether the packet's timestamp is not below the newest one's.
+    /// Whether the packet's timestamp is not below that of the one before.
     pub const fn is_forward(&self) -> bool {
         self.units >= 0
     }
@@ -79,11 +80,6 @@ impl Step {
     /// Difference of relative transit times, `|D(i-1,i)|` of RFC 3550, in milliseconds at a clock in Hz.
     pub fn deviation(&self, clock_rate: u32) -> f64 {
         (self.nanos as f64 / 1e6 - f64::from(self.units) * 1e3 / f64::from(clock_rate)).abs()
-    }
-
-    /// Whether the packet's timestamp has nothing to do with the newest one's at this clock.
-    pub fn is_new_origin(&self, clock_rate: u32) -> bool {
-        self.deviation(clock_rate) >= NEW_ORIGIN_MS
     }
 }
 
@@ -142,11 +138,6 @@ impl Candidates {
         for (meter, clock) in self.0.iter_mut().zip(CLOCKS) {
             meter.take(step, clock_rate.or(Some(clock)), regular);
         }
-    }
-
-    /// Whether the packet's timestamp has nothing to do with the newest one's at any clock.
-    pub fn is_new_origin(step: Step) -> bool {
-        CLOCKS.iter().all(|&clock| step.is_new_origin(clock))
     }
 
     /// The estimate at the clock that turned out to be right.

@@ -54,7 +54,6 @@ fn a_new_origin_is_not_jitter() {
     let mut meter = Meter::default();
     meter.take(step, Some(8000), true);
     assert_eq!(meter.max(), 0.0);
-    assert!(step.is_new_origin(8000) && Candidates::is_new_origin(step));
 }
 
 proptest! {

@@ -211,7 +211,7 @@ impl Stream {
             Kind::Unknown => (None, false),
             Kind::Event => return,
         };
-        let regular = !packet.marker && !noise && !self.hot.has(AFTER_NOISE) && step.is_forward();
+        let regular = !packet.marker && !noise && !self.hot.has(AFTER_NOISE);
         self.hot.set(AFTER_NOISE, noise);
         if regular {
             self.hot.rhythm.count();
@@ -222,13 +222,7 @@ impl Stream {
         {
             candidates.take(step, clock_rate, regular);
         }
-        let new_origin = match clock_rate {
-            Some(rate) => step.is_new_origin(rate),
-            None => Candidates::is_new_origin(step),
-        };
-        if step.is_forward() || new_origin {
-            self.hot.rhythm.move_to(ts, packet.timestamp);
-        }
+        self.hot.rhythm.move_to(ts, packet.timestamp);
     }
 
     /// Finds out what a packet's payload type is, and remembers it for the next packets.

@@ -152,6 +152,19 @@ fn comfort_noise_is_no_codec_and_enters_no_mean() {
     assert_eq!(report.jitter_max_ms, Some(0.0));
 }
 
+/// RFC 3550 section 6.4.1 measures in order of arrival: 45 ms when the packet comes, and 45 ms again for its successor.
+#[test]
+fn a_late_packet_is_measured_when_it_comes() {
+    let mut packets: Vec<Sent> = (0..10).map(|n| voice(0, 8, n, 0)).collect();
+    packets[5] = voice(0, 8, 5, 45);
+    packets.sort_by_key(|packet| packet.at_ms);
+    let report = run(&packets, None).report();
+    assert_eq!((report.reordered, report.lost), (1, 0));
+    let first = 45.0 / 16.0;
+    let second = first + (45.0 - first) / 16.0;
+    assert_eq!(report.jitter_max_ms, Some(f64::from(second as f32)));
+}
+
 #[test]
 fn a_restart_of_the_sender_is_no_jitter() {
     let mut packets: Vec<Sent> = (0..10).map(|n| voice(0, 8, n, 0)).collect();

@@ -86,7 +86,10 @@ impl<'a> Found<'a> {
     fn note(&mut self, name: &[u8], value: &'a [u8]) {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         if is("Via") {
-            self.vias += values(value).filter(|via| !via.is_empty()).count();
+            // What is nothing but separators (RFC 4475 section 3.1.2.1) is no hop.
+            self.vias += values(value)
+                .filter(|via| !matches!(via.first(), None | Some(b';')))
+                .count();
             self.via.get_or_insert(value);
         } else if is("From") {
             self.from.get_or_insert(value);
@@ -262,6 +265,16 @@ mod tests {
             assert_eq!(message.body, b"v=0\r\ntrailing", "{length}");
             assert_eq!(consumed, text.len());
         }
+    }
+
+    #[test]
+    fn separators_are_no_hop() {
+        let text = INVITE.replace(
+            "VIA: SIP/2.0/UDP first.example.com",
+            "VIA: SIP/2.0/UDP first.example.com;;,;,,",
+        );
+        let (message, _) = Message::parse(text.as_bytes()).expect("a message");
+        assert_eq!(message.vias, 3);
     }
 
     #[test]

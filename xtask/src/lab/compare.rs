@@ -50,8 +50,21 @@ pub struct Answers {
     streams: BTreeMap<Key, Stream>,
 }
 
-/// A stream is known by its addresses and its SSRC.
-type Key = (String, String, u32);
+/// A stream is known by its addresses, its SSRC, and which of those with the same it is: ports are used again.
+type Key = (String, String, u32, usize);
+
+/// Streams by their keys; those with the same addresses and SSRC keep their order.
+fn keyed<S>(streams: impl IntoIterator<Item = S>, names: impl Fn(&S) -> (String, String, u32)) -> BTreeMap<Key, S> {
+    let mut keyed = BTreeMap::new();
+    for stream in streams {
+        let (src, dst, ssrc) = names(&stream);
+        let from = (src.clone(), dst.clone(), ssrc, 0);
+        let to = (src.clone(), dst.clone(), ssrc, usize::MAX);
+        let ordinal = keyed.range(from..to).count();
+        keyed.insert((src, dst, ssrc, ordinal), stream);
+    }
+    keyed
+}
 
 #[derive(Clone, Debug, Deserialize)]
 struct SipCounts {
@@ -87,15 +100,17 @@ impl Answers {
     pub fn new(sip: &Value, calls: &Value, streams: &Value) -> Result<Self> {
         let calls: Vec<Call> = part("calls", calls)?;
         let streams: Vec<Stream> = part("streams", streams)?;
-        let streams = streams.into_iter().map(|stream| {
+        let mut named = Vec::new();
+        for stream in streams {
             let digits = stream.ssrc.trim_start_matches("0x");
             let ssrc = u32::from_str_radix(digits, 16).with_context(|| format!("SSRC {:?}", stream.ssrc))?;
-            Ok(((stream.src.clone(), stream.dst.clone(), ssrc), stream))
-        });
+            named.push((ssrc, stream));
+        }
+        let streams = keyed(named, |(ssrc, stream)| (stream.src.clone(), stream.dst.clone(), *ssrc));
         Ok(Self {
             sip: part("sip", sip)?,
             calls: calls.into_iter().map(|call| (call.call_id.clone(), call)).collect(),
-            streams: streams.collect::<Result<_>>()?,
+            streams: streams.into_iter().map(|(key, (_, stream))| (key, stream)).collect(),
         })
     }
 }
@@ -104,14 +119,34 @@ fn part<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T> {
     serde_json::from_value(value.clone()).with_context(|| format!("siphon's {name}: {value}"))
 }
 
-/// Compares messages by method and status, calls by what became of each, and streams packet for packet.
+/// Compares messages by method and status, calls by what became of each, and streams packet for packet: sums first, then
+/// what differs.
 pub fn side_by_side(siphon: &Answers, tshark: &Reading) -> Vec<Row> {
     let mut rows = vec![Row::new("SIP messages", siphon.sip.messages, tshark.messages())];
-    counts(&mut rows, "", &siphon.sip.requests, &tshark.requests);
-    counts(&mut rows, "responses ", &siphon.sip.responses, &tshark.responses);
-    calls(&mut rows, siphon, tshark);
-    streams(&mut rows, siphon, tshark);
+    messages(&mut rows, siphon, tshark);
+    call_sums(&mut rows, siphon, tshark);
+    differing_calls(&mut rows, siphon, tshark);
+    stream_sums(&mut rows, siphon, tshark);
+    let before = rows.len();
+    differing_streams(&mut rows, siphon, tshark);
+    let differ = rows.len() - before;
+    rows.push(Row::new("streams that differ in loss or jitter", differ, 0));
     rows
+}
+
+/// Each count, call and stream that differs, without the sums.
+pub fn differences(siphon: &Answers, tshark: &Reading) -> Vec<Row> {
+    let mut rows = Vec::new();
+    messages(&mut rows, siphon, tshark);
+    differing_calls(&mut rows, siphon, tshark);
+    differing_streams(&mut rows, siphon, tshark);
+    rows.retain(|row| !row.equal);
+    rows
+}
+
+fn messages(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
+    counts(rows, "", &siphon.sip.requests, &tshark.requests);
+    counts(rows, "responses ", &siphon.sip.responses, &tshark.responses);
 }
 
 /// A row for each key either of them has.
@@ -123,24 +158,16 @@ fn counts<K: Ord + Display>(rows: &mut Vec<Row>, prefix: &str, ours: &BTreeMap<K
     }
 }
 
-/// Calls in all, then by outcome. Equal numbers may hide two calls that changed places, so each is compared too.
-fn calls(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
-    let outcome = |state: &str, status: Option<u16>| match status {
-        Some(status) => format!("{state} {status}"),
-        None => state.to_owned(),
-    };
-    let ours: BTreeMap<&str, String> = siphon
-        .calls
-        .iter()
-        .map(|(id, call)| (id.as_str(), outcome(&call.state, call.status_code)))
-        .collect();
-    let theirs: BTreeMap<&str, String> = tshark
-        .calls
-        .iter()
-        .map(|(id, call)| (id.as_str(), outcome(state(call), call.final_status)))
-        .collect();
+/// Calls in all, then by outcome.
+fn call_sums(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
+    let (ours, theirs) = (our_outcomes(siphon), their_outcomes(tshark));
     rows.push(Row::new("calls", ours.len(), theirs.len()));
     counts(rows, "calls ", &tally(ours.values()), &tally(theirs.values()));
+}
+
+/// Each call that differs: equal numbers may hide two that changed places.
+fn differing_calls(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
+    let (ours, theirs) = (our_outcomes(siphon), their_outcomes(tshark));
     let ids: BTreeSet<&str> = ours.keys().chain(theirs.keys()).copied().collect();
     for id in ids {
         let (our, their) = (ours.get(id), theirs.get(id));
@@ -156,6 +183,31 @@ fn calls(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
     }
 }
 
+fn our_outcomes(siphon: &Answers) -> BTreeMap<&str, String> {
+    let calls = siphon.calls.iter();
+    calls
+        .map(|(id, call)| (id.as_str(), outcome(&call.state, call.status_code)))
+        .collect()
+}
+
+fn their_outcomes(tshark: &Reading) -> BTreeMap<&str, String> {
+    let calls = tshark.calls.iter();
+    calls
+        .map(|(id, call)| (id.as_str(), outcome(state(call), call.final_status)))
+        .collect()
+}
+
+/// Without a final response the states cannot be held against tshark's reading, which keeps no provisional one.
+fn outcome(state: &str, status: Option<u16>) -> String {
+    match (state, status) {
+        ("trying" | "ringing" | "timed_out", _) | (_, None) => UNANSWERED.to_owned(),
+        (state, Some(status)) => format!("{state} {status}"),
+    }
+}
+
+/// A call without a final response.
+const UNANSWERED: &str = "unanswered";
+
 fn tally<'a>(outcomes: impl Iterator<Item = &'a String>) -> BTreeMap<&'a str, u64> {
     let mut tally = BTreeMap::new();
     for outcome in outcomes {
@@ -164,49 +216,53 @@ fn tally<'a>(outcomes: impl Iterator<Item = &'a String>) -> BTreeMap<&'a str, u6
     tally
 }
 
-/// The word of the contract for what tshark saw of a call. A call without a final response is `trying` or `ringing`;
-/// tshark's reading does not keep apart which.
+/// The word of the contract for what tshark saw of a call.
 fn state(call: &tshark::Call) -> &'static str {
     match call.final_status {
         Some(200..300) if call.bye => "ended",
         Some(200..300) => "answered",
         Some(487) => "cancelled",
         Some(_) => "failed",
-        None => "unanswered",
+        None => UNANSWERED,
     }
 }
 
-/// Streams and packets in all, then each stream that differs.
-fn streams(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
-    let theirs: BTreeMap<Key, &tshark::Stream> = tshark
-        .streams
-        .iter()
-        .map(|stream| ((stream.src.clone(), stream.dst.clone(), stream.ssrc), stream))
-        .collect();
-    let ours = &siphon.streams;
+/// Streams and packets in all.
+fn stream_sums(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
+    let (ours, theirs) = (&siphon.streams, &tshark.streams);
     rows.push(Row::new("RTP streams", ours.len(), theirs.len()));
     rows.push(Row::new(
         "RTP packets",
         ours.values().map(|stream| stream.packets).sum::<u64>(),
-        theirs.values().map(|stream| stream.packets).sum(),
+        theirs.iter().map(|stream| stream.packets).sum(),
     ));
     rows.push(Row::new(
         "RTP packets lost",
         ours.values().map(lost).sum::<i64>(),
-        theirs.values().map(|stream| stream.lost).sum(),
+        theirs.iter().map(|stream| stream.lost).sum(),
     ));
+}
+
+/// Each stream that differs.
+fn differing_streams(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
+    let ours = &siphon.streams;
+    let theirs = keyed(&tshark.streams, |stream| {
+        (stream.src.clone(), stream.dst.clone(), stream.ssrc)
+    });
     let keys: BTreeSet<&Key> = ours.keys().chain(theirs.keys()).collect();
-    let mut differ = 0;
     for key in keys {
         let (our, their) = (ours.get(key), theirs.get(key));
         if our.zip(their).is_some_and(|(our, their)| agree(our, their)) {
             continue;
         }
-        differ += 1;
-        let (src, dst, ssrc) = key;
+        let (src, dst, ssrc, ordinal) = key;
+        let again = match ordinal {
+            0 => String::new(),
+            _ => format!(" (the {}. of these)", ordinal + 1),
+        };
         let absent = || "not there".to_owned();
         rows.push(Row {
-            what: format!("stream {ssrc:#010x} {src} > {dst}"),
+            what: format!("stream {ssrc:#010x} {src} > {dst}{again}"),
             siphon: our.map_or_else(absent, |our| {
                 let milliseconds = |jitter: Option<f64>| jitter.map_or("-".to_owned(), |jitter| format!("{jitter:.3}"));
                 figures(
@@ -223,7 +279,6 @@ fn streams(rows: &mut Vec<Row>, siphon: &Answers, tshark: &Reading) {
             equal: false,
         });
     }
-    rows.push(Row::new("streams that differ in loss or jitter", differ, 0));
 }
 
 fn figures(packets: u64, lost: i64, mean: &str, max: &str) -> String {
@@ -265,92 +320,5 @@ pub fn table(rows: &[Row]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn reading() -> Reading {
-        Reading {
-            frames: 10,
-            requests: BTreeMap::from([("INVITE".to_owned(), 1), ("BYE".to_owned(), 1)]),
-            responses: BTreeMap::from([(200, 2)]),
-            calls: BTreeMap::from([(
-                "id".to_owned(),
-                tshark::Call {
-                    final_status: Some(200),
-                    bye: true,
-                    messages: 4,
-                },
-            )]),
-            streams: vec![tshark::Stream {
-                src: "192.0.2.1:10000".to_owned(),
-                dst: "192.0.2.2:20000".to_owned(),
-                ssrc: 0x5150_0001,
-                packets: 6,
-                lost: -1,
-                jitter_mean_ms: 20.0,
-                jitter_max_ms: 30.0,
-            }],
-        }
-    }
-
-    fn answers(state: &str, jitter: f64) -> Answers {
-        Answers::new(
-            &json!({"messages": 4, "requests": {"INVITE": 1, "BYE": 1}, "responses": {"200": 2}, "malformed": 0}),
-            &json!([{"call_id": "id", "state": state, "status_code": 200}]),
-            &json!([{
-                "ssrc": "0x51500001", "src": "192.0.2.1:10000", "dst": "192.0.2.2:20000", "packets": 6,
-                "lost": 0, "duplicates": 1, "jitter_mean_ms": jitter, "jitter_max_ms": 30.0,
-            }]),
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn the_same_is_equal() {
-        // Within one per cent of 20 ms.
-        let rows = side_by_side(&answers("ended", 20.19), &reading());
-        assert!(rows.iter().all(|row| row.equal), "{}", table(&rows));
-        assert!(rows.iter().any(|row| row.what == "calls ended 200"));
-    }
-
-    #[test]
-    fn every_difference_is_a_row() {
-        let unequal = |answers: &Answers, reading: &Reading| -> Vec<String> {
-            let rows = side_by_side(answers, reading);
-            rows.into_iter().filter(|row| !row.equal).map(|row| row.what).collect()
-        };
-        let stream = "stream 0x51500001 192.0.2.1:10000 > 192.0.2.2:20000";
-        assert_eq!(
-            unequal(&answers("answered", 20.0), &reading()),
-            ["calls answered 200", "calls ended 200", "call id"]
-        );
-        let differ = "streams that differ in loss or jitter";
-        assert_eq!(unequal(&answers("ended", 20.21), &reading()), [stream, differ]);
-        let mut fewer = reading();
-        fewer.streams.clear();
-        fewer.requests.remove("BYE");
-        assert_eq!(
-            unequal(&answers("ended", 20.0), &fewer),
-            [
-                "SIP messages",
-                "BYE",
-                "RTP streams",
-                "RTP packets",
-                "RTP packets lost",
-                stream,
-                differ
-            ]
-        );
-    }
-
-    #[test]
-    fn a_difference_is_marked_in_the_table() {
-        let rows = [Row::new("calls", 1, 1), Row::new("RTP streams", 10, 9)];
-        assert_eq!(
-            table(&rows),
-            "             siphon  tshark\ncalls             1       1\nRTP streams      10       9  <-\n"
-        );
-    }
-}
+#[path = "compare_tests.rs"]
+mod tests;

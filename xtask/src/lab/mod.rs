@@ -22,5 +22,5 @@ pub use link::{End, veth};
 pub use mirror::Network;
 pub use netns::Netns;
 pub use process::Process;
-pub use require::{Need, program, require, search_directories, skip};
+pub use require::{Need, pass_over, program, require, search_directories, skip};
 pub use scratch::Scratch;

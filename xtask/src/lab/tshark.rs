@@ -81,31 +81,55 @@ pub fn read(files: &[PathBuf]) -> Result<Reading> {
             merged
         }
     };
-    let mut reading = sip(&file)?;
-    reading.streams = streams(&tshark(&file, &["-q", "-z", "rtp,streams"])?)?;
+    all(&file, &SEVERAL_CLOCKS)
+}
+
+/// Reads one file whose frames one clock has stamped. Segments are put in order, their copies are left out, and RTP is
+/// also read where no SDP announced it.
+///
+/// # Errors
+/// When tshark fails, or prints what is not understood here.
+pub fn read_one(file: &Path) -> Result<Reading> {
+    all(file, &ONE_CLOCK)
+}
+
+fn all(file: &Path, options: &[&str]) -> Result<Reading> {
+    let mut reading = sip(file, options)?;
+    reading.streams = streams(&tshark(file, options, &["-q", "-z", "rtp,streams"])?)?;
     Ok(reading)
 }
 
+/// Sequence numbers are not analysed: two queues stamp their frames independently, so that an acknowledgement may be
+/// stamped a microsecond before the segment it answers, and tshark would take the segment for a spurious retransmission
+/// and not read the message in it.
+const SEVERAL_CLOCKS: [&str; 2] = ["-o", "tcp.analyze_sequence_numbers:FALSE"];
+
+const ONE_CLOCK: [&str; 4] = [
+    "-o",
+    "tcp.reassemble_out_of_order:TRUE",
+    "--enable-heuristic",
+    "rtp_udp",
+];
+
 /// Two passes, so that nothing depends on what comes first; 5061 is SIP here and not SIP over TLS; names and hardware
-/// addresses stay numbers. Sequence numbers are not analysed: two queues stamp their frames independently, so that an
-/// acknowledgement may be stamped a microsecond before the segment it answers, and tshark would take the segment for a
-/// spurious retransmission and not read the message in it.
-fn tshark(file: &Path, arguments: &[&str]) -> Result<String> {
+/// addresses stay numbers.
+fn tshark(file: &Path, options: &[&str], arguments: &[&str]) -> Result<String> {
     run(Command::new("tshark")
         .args(["-n", "-2", "-d", "udp.port==5061,sip", "-d", "tcp.port==5060,sip"])
-        .args(["-o", "tcp.analyze_sequence_numbers:FALSE", "-r"])
+        .args(options)
+        .arg("-r")
         .arg(file)
         .args(arguments))
 }
 
 /// Counts frames and SIP messages and follows the calls.
-fn sip(file: &Path) -> Result<Reading> {
+fn sip(file: &Path, options: &[&str]) -> Result<Reading> {
     let mut arguments = vec!["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=|"];
     for field in ["sip.Method", "sip.Status-Code", "sip.Call-ID", "sip.CSeq.method"] {
         arguments.extend(["-e", field]);
     }
     let mut reading = Reading::default();
-    for line in tshark(file, &arguments)?.lines() {
+    for line in tshark(file, options, &arguments)?.lines() {
         reading.frames += 1;
         message(&mut reading, line).with_context(|| format!("tshark, frame {}: {line:?}", reading.frames))?;
     }

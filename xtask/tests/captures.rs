@@ -1,0 +1,122 @@
+//! Makes the captures in `capture-daemon/tests/captures/` anew. Ignored: it does not test, it writes into the repository.
+//!
+//!     cargo test -p xtask --test captures -- --ignored
+//!
+//! as root, then `cargo test -p capture-daemon --test oracle`, and both into one commit.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the line that was wrong"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use xtask::lab::capture::{Capture, Direction};
+use xtask::lab::mirror::MIRROR;
+use xtask::lab::process::wait_for;
+use xtask::lab::sipp::{Calls, Kind, Telephones, Transport};
+use xtask::lab::{Need, Network, Scratch, require};
+
+/// So many calls of a kind.
+type Placed = (Kind, Transport, u32);
+
+/// What is in each file.
+const FILES: [(&str, &[Placed]); 4] = [
+    ("calls-udp.pcap", &[(Kind::Answered, Transport::Udp, 2)]),
+    ("calls-tcp.pcap", &[(Kind::Answered, Transport::Tcp, 2)]),
+    (
+        "failures.pcap",
+        &[
+            (Kind::Busy, Transport::Udp, 2),
+            (Kind::Cancelled, Transport::Udp, 2),
+            (Kind::Forbidden, Transport::Udp, 2),
+            (Kind::Busy, Transport::Tcp, 1),
+        ],
+    ),
+    ("registrations.pcap", &[(Kind::Registration, Transport::Udp, 3)]),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../capture-daemon/tests/captures")
+}
+
+#[test]
+#[ignore = "writes capture-daemon/tests/captures"]
+fn make_the_captures() {
+    let needs = [Need::Root, Need::Program("sipp"), Need::Program("tcpdump")];
+    if !require("make_the_captures", &needs) {
+        return;
+    }
+    let scratch = Scratch::new("captures").unwrap();
+    for (name, kinds) in FILES {
+        // A network each: the ports of a file are those of its own calls.
+        let network = Network::new(1).unwrap();
+        let file = scratch.path().join(name);
+        let capture = Capture::start(&network.switch, MIRROR, Direction::Out, &file).unwrap();
+        let before = network.mirrored().unwrap().frames;
+        let mut telephones = Telephones::start(&network, Duration::from_secs(1)).unwrap();
+        for &(kind, transport, count) in kinds {
+            let calls = Calls {
+                kind,
+                transport,
+                count,
+                rate: 5,
+            };
+            telephones.call(calls).unwrap().finish().unwrap();
+        }
+        drop(telephones);
+        let sent = settled(&network);
+        capture.finish(sent - before).unwrap();
+        fs::copy(&file, folder().join(name)).unwrap();
+    }
+    let calls = fs::read(folder().join("calls-udp.pcap")).unwrap();
+    fs::write(folder().join("calls-udp-impaired.pcap"), impaired(&calls)).unwrap();
+}
+
+/// Waits until the mirror port is silent, and returns the frames it has sent.
+fn settled(network: &Network) -> u64 {
+    let mut before = None;
+    wait_for("the mirror port to be silent", Duration::from_secs(30), || {
+        std::thread::sleep(Duration::from_millis(500));
+        let sent = network.mirrored()?.frames;
+        Ok((before.replace(sent) == Some(sent)).then_some(sent))
+    })
+    .unwrap()
+}
+
+/// A pcap file's frames as a bad network would have delivered them: of the media frames every 17th is missing, every
+/// 23rd comes twice, and every 29th comes 45 ms late, behind its successors. Signalling stays as it was.
+fn impaired(file: &[u8]) -> Vec<u8> {
+    const COPY_AFTER: u64 = 3_000;
+    const LATE_BY: u64 = 45_000;
+    let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (header, mut rest) = file.split_at(24);
+    let mut records = Vec::new();
+    let mut media = 0;
+    while !rest.is_empty() {
+        let (record, next) = rest.split_at(16 + word(rest, 8) as usize);
+        rest = next;
+        let micros = u64::from(word(record, 0)) * 1_000_000 + u64::from(word(record, 4));
+        let frame = &record[16..];
+        let is_media = u16::from_be_bytes([frame[36], frame[37]]) >= 10_000;
+        media += u64::from(is_media);
+        match (is_media, media % 17, media % 23, media % 29) {
+            (true, 0, _, _) => {}
+            (true, _, 0, _) => records.extend([(micros, frame), (micros + COPY_AFTER, frame)]),
+            (true, _, _, 0) => records.push((micros + LATE_BY, frame)),
+            _ => records.push((micros, frame)),
+        }
+    }
+    records.sort_by_key(|(micros, _)| *micros);
+    let mut made = header.to_vec();
+    for (micros, frame) in records {
+        let length = frame.len() as u32;
+        for word in [(micros / 1_000_000) as u32, (micros % 1_000_000) as u32, length, length] {
+            made.extend(word.to_le_bytes());
+        }
+        made.extend(frame);
+    }
+    made
+}
