@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::setup::Purpose;
+use xtask::ebpf;
+
 use crate::step::{cargo, step, tell};
 use crate::{build, fuzz, setup};
 
@@ -46,7 +48,7 @@ fn clippy() -> Result<()> {
     tell(&mut cargo(
         "clippy --quiet --workspace --all-targets --locked -- -D warnings",
     )?)?;
-    Ok(())
+    ebpf::lint()
 }
 
 /// Without the database of advisories: it changes by itself, and what passes today must pass tomorrow.
