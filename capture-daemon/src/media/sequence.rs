@@ -15,9 +15,6 @@ const REORDERING: u16 = 16;
 /// First extended number of a run is above this, so that a packet from before the first one has a number too.
 const BASE: u64 = 1 << 32;
 
-/// No stray packet is waiting for its successor.
-const NO_STRAY: u32 = 1 << 16;
-
 /// What a packet's sequence number was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -29,9 +26,9 @@ pub enum Arrival {
     Late,
     /// Seen before.
     Copy,
-    /// Far from all others. Two in a row begin a new run.
+    /// Far from all others. Two near each other begin a new run.
     Stray,
-    /// The second in a row of a new run: the sender started over.
+    /// The second of a new run: the sender started over.
     Restart,
 }
 
@@ -51,8 +48,8 @@ pub struct Sequence {
     late: u32,
     copies: u32,
     strays: u32,
-    /// The number that would make a run of the last stray (`bad_seq` of RFC 3550 A.1).
-    after_stray: u32,
+    /// The last stray, which makes a run with the next one near it (`bad_seq` of RFC 3550 A.1).
+    stray: Option<u16>,
 }
 
 impl Sequence {
@@ -67,7 +64,7 @@ impl Sequence {
             late: 0,
             copies: 0,
             strays: 0,
-            after_stray: NO_STRAY,
+            stray: None,
         };
         first.mark(first.highest);
         first
@@ -125,22 +122,31 @@ impl Sequence {
     }
 
     fn stray(&mut self, seq: u16) -> Arrival {
-        if self.after_stray != u32::from(seq) {
-            self.after_stray = u32::from(seq.wrapping_add(1));
+        let Some(before) = self.stray.filter(|before| near(*before, seq)) else {
+            self.stray = Some(seq);
             self.strays = self.strays.saturating_add(1);
+            return Arrival::Stray;
+        };
+        if before == seq {
+            self.copies = self.copies.saturating_add(1);
             return Arrival::Stray;
         }
         // The stray before belongs to the new run.
         let earlier = self.clone();
+        let (low, high) = if is_above(seq, before) {
+            (before, seq)
+        } else {
+            (seq, before)
+        };
         *self = Self {
             spanned: earlier.expected(),
             arrived: earlier.arrived + 2,
             late: earlier.late,
             copies: earlier.copies,
             strays: earlier.strays.saturating_sub(1),
-            ..Self::first(seq)
+            ..Self::first(high)
         };
-        self.lowest = self.highest - 1;
+        self.lowest = self.highest - u64::from(high.wrapping_sub(low));
         self.mark(self.lowest);
         Arrival::Restart
     }
@@ -181,6 +187,16 @@ impl Sequence {
     pub fn copies(&self) -> u64 {
         u64::from(self.copies)
     }
+}
+
+/// Whether two numbers are as near as packets of one run that have changed places.
+const fn near(a: u16, b: u16) -> bool {
+    a.wrapping_sub(b) < REORDERING || b.wrapping_sub(a) < REORDERING
+}
+
+/// Whether `a` comes after `b`.
+const fn is_above(a: u16, b: u16) -> bool {
+    a.wrapping_sub(b) < 0x8000
 }
 
 /// Index of the window's word for an extended number.

@@ -87,6 +87,21 @@ fn two_strays_in_a_row_are_a_new_run_and_one_is_not() {
 }
 
 #[test]
+fn a_new_run_whose_first_packets_changed_places_is_whole() {
+    let mut sequence = run(&[100, 101]);
+    let arrivals = [30_002, 30_000, 30_003, 30_001].map(|seq| sequence.arrive(seq, || false));
+    assert_eq!(
+        arrivals,
+        [Arrival::Stray, Arrival::Restart, Arrival::Next, Arrival::Late]
+    );
+    assert_eq!(figures(&sequence), (6, 0, 1, 0, 6));
+    // Across the wrap, and with the first one sent twice.
+    let arrivals = [1, 1, 65_535, 0, 2].map(|seq| sequence.arrive(seq, || false));
+    assert_eq!(arrivals[2..], [Arrival::Restart, Arrival::Late, Arrival::Next]);
+    assert_eq!(figures(&sequence), (10, 0, 2, 1, 11));
+}
+
+#[test]
 fn thousands_missing_are_a_loss_where_the_clock_went_on() {
     let mut sequence = Sequence::first(100);
     assert_eq!(sequence.arrive(5100, || true), Arrival::Ahead);
@@ -133,6 +148,18 @@ proptest! {
         let mut in_order = numbers.clone();
         in_order.sort_unstable();
         prop_assert_eq!(figures(&run(&in_order)), (expected, lost, 0, copies, packets));
+    }
+
+    /// A sender that starts over, its packets moved by less than what is taken for reordering.
+    #[test]
+    fn a_new_run_does_not_depend_on_order(moves in proptest::collection::vec(0u16..16, 30), first in 40_000u16..60_000) {
+        let mut order: Vec<u16> = (0..30).collect();
+        order.sort_by_key(|&n| n + moves[usize::from(n)]);
+        let mut sequence = run(&[100, 101]);
+        for n in order {
+            sequence.arrive(first + n, || false);
+        }
+        prop_assert_eq!((sequence.expected(), sequence.lost(), sequence.packets()), (32, 0, 32));
     }
 
     #[test]

@@ -269,7 +269,9 @@ fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due) -> 
             // can be late by so much.
             let covers_start = claim.since <= stream.start().plus(LEAD);
             if !covers_start || (held.firm && held.end >= end) {
-                let begins = claim.active && end >= held.end;
+                // Where the source's call is chosen before the destination's, that one is over. Its last packets may
+                // still come, but not after a pause.
+                let begins = claim.active && (end >= held.end || due != Due::Change);
                 return if begins { Look::OtherCall } else { Look::Same };
             }
         }

@@ -197,6 +197,24 @@ fn a_sender_that_never_starts_over_is_parted_where_the_call_begins() {
     assert_eq!(lane.report(), [call("a", 95), call("b", 95)]);
 }
 
+/// The answer of the second call is read after its first media: only the caller's own end tells that there is another call.
+#[test]
+fn a_caller_that_starts_over_is_in_the_next_call_before_its_answer() {
+    let mut lane = Lane::new(10);
+    lane.announce(1, 4000, "a", 0);
+    lane.announce(2, 5000, "a", 0);
+    for seq in 0..50 {
+        lane.packet(u64::from(seq) * 20, &rtp(1, seq, 96));
+    }
+    lane.release("a", 1100);
+    lane.announce(1, 4000, "b", 2000);
+    lane.packet(2010, &rtp(1, 0, 96));
+    lane.packet(2030, &rtp(1, 1, 96));
+    lane.announce(2, 5000, "b", 2005);
+    lane.packet(2050, &rtp(1, 2, 96));
+    assert_eq!(lane.report(), [call("a", 50), call("b", 3)]);
+}
+
 #[test]
 fn packets_after_the_bye_are_still_the_calls() {
     let mut lane = Lane::new(10);
