@@ -36,6 +36,7 @@ pub struct Live {
     pub(super) mended: u64,
     pub(super) control: Arc<Counts>,
     watch: Mutex<Watch>,
+    /// Asks the daemon to stop.
     stop: watch::Sender<bool>,
     attached: AtomicBool,
 }
@@ -115,11 +116,6 @@ impl Live {
         }
     }
 
-    /// Ends the servers.
-    pub fn end(&self) {
-        self.stop.send_replace(true);
-    }
-
     /// Time since the start.
     pub fn uptime(&self) -> Duration {
         self.since.elapsed()
@@ -188,7 +184,7 @@ impl Sensor for Live {
     }
 
     fn stop(&self) {
-        self.end();
+        self.stop.send_replace(true);
     }
 }
 
