@@ -156,8 +156,9 @@ impl Worker {
 
     #[cold]
     fn sleep(&mut self, woken: Result<(), LaneError>) {
-        self.trouble = woken.and_then(|()| self.lane.poll(QUIET)).err();
-        if self.trouble.is_some() {
+        if let Err(error) = woken.and_then(|()| self.lane.poll(QUIET)) {
+            // Kept until it is told: the kernel tells it once only (sock_error, include/net/sock.h).
+            self.trouble = Some(error);
             // The interface is down or gone, and poll(2) would return at once.
             thread::sleep(QUIET);
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::control::{Health, Light, Reason, Status};
+use crate::program::Presence;
 use crate::spool::SpoolHealth;
 use crate::time::Timestamp;
 
@@ -27,6 +28,8 @@ pub struct Vitals {
     pub evicted: u64,
     /// Stages whose identity does not hold.
     pub violated: Vec<&'static str>,
+    /// Whether frames can come in on the interface.
+    pub presence: Presence,
     /// What keeps lanes from capturing.
     pub faults: Vec<String>,
     /// Queues whose worker has ended though nobody told it to.
@@ -110,12 +113,26 @@ fn found(before: &Vitals, now: &Vitals) -> Vec<Reason> {
             detail,
         });
     };
-    for fault in &now.faults {
-        add(
-            "interface_fault",
+    match now.presence {
+        Presence::Up => {}
+        Presence::NoCarrier => add(
+            "interface_no_carrier",
             Light::Red,
-            format!("{fault}; nothing is captured there until it is back"),
-        );
+            "there is no signal on the line; nothing comes in".to_owned(),
+        ),
+        Presence::Down => add(
+            "interface_down",
+            Light::Red,
+            "the interface is down; nothing comes in until it is set up".to_owned(),
+        ),
+        Presence::Gone => add(
+            "interface_gone",
+            Light::Red,
+            "the interface was removed or has another name; restart siphon when it is back".to_owned(),
+        ),
+    }
+    for fault in &now.faults {
+        add("interface_fault", Light::Red, fault.clone());
     }
     for queue in &now.gone {
         add(
@@ -293,6 +310,27 @@ mod tests {
                     ..Vitals::default()
                 },
                 Light::Yellow,
+            ),
+            (
+                Vitals {
+                    presence: Presence::NoCarrier,
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    presence: Presence::Down,
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    presence: Presence::Gone,
+                    ..Vitals::default()
+                },
+                Light::Red,
             ),
             (
                 Vitals {

@@ -12,7 +12,7 @@ use super::status;
 use crate::config::Config;
 use crate::control::{Counts, Filter, Health, Page, Pending, Sensor, Status};
 use crate::engine::{self, Shared};
-use crate::program::{Obtained, Program, Verdicts};
+use crate::program::{Obtained, Presence, Program, Verdicts};
 use crate::report::{Call, Registration, Stream};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
@@ -129,6 +129,11 @@ impl Live {
             Verdicts::default()
         });
         (verdicts, program.interface_counters().unwrap_or_default())
+    }
+
+    /// Whether frames can come in.
+    pub(super) fn presence(&self) -> Presence {
+        lock(&self.program).presence()
     }
 
     /// The streams of all lanes. A lane that does not answer in time is left out, and said so.
