@@ -93,7 +93,7 @@ impl Live {
 
     /// Looks at how things stand, about once a second.
     pub fn observe(&self) {
-        lock(&self.watch).observe(now(), status::vitals(self));
+        lock(&self.watch).observe(now(), self.uptime(), status::vitals(self));
     }
 
     /// Takes the kernel program off the interface.
