@@ -89,7 +89,17 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         false => (None, lanes.iter().map(|_| None).collect()),
     };
     let shared = Arc::new(Shared::new(&config.follow));
-    let crew = Crew::start(lanes, spool_lanes, &cpus, &config, &shared)?;
+    let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {
+        Ok(crew) => crew,
+        Err(error) => {
+            // The lanes have ended with the crew, and the writer ends with its lanes.
+            drop(program);
+            if let Some(spool) = spool {
+                spool.stop()?;
+            }
+            return Err(error.into());
+        }
+    };
     let live = Arc::new(Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop));
 
     let until = |stopped: &watch::Receiver<bool>| {
