@@ -57,6 +57,8 @@ struct OpenFile {
     /// Bytes up to the end of the last whole record.
     len: u64,
     frames: u64,
+    /// Frames of earlier times are none of this file's: the clock was set back.
+    earliest: Timestamp,
     interval_end: Timestamp,
     /// Latest time of a frame in the file.
     latest: Timestamp,
@@ -175,6 +177,10 @@ impl Series {
             path,
             len: self.rules.header.len() as u64,
             frames: 0,
+            earliest: match self.rules.rotate_interval {
+                Duration::ZERO => Timestamp::ZERO,
+                interval => first.minus(interval),
+            },
             interval_end: name::interval_end(first, self.rules.rotate_interval),
             latest: first,
             touched: now,
@@ -249,14 +255,19 @@ impl OpenFile {
         } else {
             rules.rotate_size
         };
-        if left.latest < self.interval_end && self.len + left.len as u64 <= limit {
+        if self.is_for(left.latest) && self.len + left.len as u64 <= limit {
             return left;
         }
         record::run(rules.format, records, |head, before| {
             let first = self.frames == 0 && before == 0;
             let grown = self.len + (before + head.len) as u64;
-            first || head.ts < self.interval_end && grown <= limit
+            first || self.is_for(head.ts) && grown <= limit
         })
+    }
+
+    /// Whether a frame of this time belongs into this file.
+    fn is_for(&self, ts: Timestamp) -> bool {
+        (self.earliest..self.interval_end).contains(&ts)
     }
 
     /// Appends whole records. On an error the file is cut back to the last record that got in whole.
