@@ -1,6 +1,6 @@
 //! The files of one lane, one after another: when a file begins, how records get into it, when and how it ends.
 
-use std::fs::{self, File, FileTimes, OpenOptions};
+use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -164,6 +164,19 @@ impl Series {
         dated.and(synced)
     }
 
+    /// Lets go of an open file that somebody has removed: nobody would ever read what is still written to it.
+    pub fn let_go_if_removed(&mut self) -> Result<(), SpoolError> {
+        match self.file.take_if(|open| !is_linked(&open.file)) {
+            None => Ok(()),
+            Some(open) => {
+                self.counters.set_file(self.lane, None);
+                let lost = format!("it was removed while it was open, with {} frames", open.frames);
+                let removed = io::Error::new(io::ErrorKind::NotFound, lost);
+                Err(SpoolError::io("go on with", &open.part, removed))
+            }
+        }
+    }
+
     /// Begins the file that has the record at the start of `records` as its first.
     fn open(&mut self, records: &[u8], now: Timestamp) -> Result<&mut OpenFile, SpoolError> {
         let first = record::head(self.rules.format, records).map_or(Timestamp::ZERO, |head| head.ts);
@@ -217,10 +230,15 @@ impl Series {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(SpoolError::io("create", &part, error)),
             };
-            // Between these two lines a starting siphon may have taken the file for a leftover and removed it.
-            let ours = file.try_lock().is_ok() && file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
-            if !ours {
-                continue;
+            match file.try_lock() {
+                Ok(()) if is_linked(&file) => {}
+                // Between these lines a starting siphon may have taken the file for a leftover and removed it.
+                Ok(()) | Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) => {
+                    // The next number would fare no better. What stays, the next start removes.
+                    let _ = fs::remove_file(&part);
+                    return Err(SpoolError::io("lock", &part, error));
+                }
             }
             if !path.exists() {
                 return Ok((file, number));
@@ -239,6 +257,11 @@ impl Series {
             extension: name::extension(self.rules.format),
         }))
     }
+}
+
+/// Whether the file has a name.
+fn is_linked(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
 }
 
 fn part_of(path: &Path) -> PathBuf {
