@@ -230,6 +230,7 @@ impl Worker {
         self.ticks = (self.ticks + 1) % SLOW_TICKS;
         if self.ticks == 0 {
             self.clock.recalibrate();
+            self.lane.counters().clock_steps.set(self.clock.steps());
             let trouble = self.lane.read_statistics().err().or(self.trouble.take());
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = trouble.map(|error| error.to_string());
         }

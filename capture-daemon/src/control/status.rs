@@ -135,6 +135,18 @@ pub struct Lane {
     pub frames: u64,
     /// Bytes of those frames on the wire.
     pub bytes: u64,
+    /// Frames among them that came in several buffers.
+    #[serde(default)]
+    pub multi_buffer: u64,
+    /// Frames among them that the kernel program could not stamp: their time is that of reading, and so is the jitter.
+    #[serde(default)]
+    pub no_timestamp: u64,
+    /// Times the wall clock was found set.
+    #[serde(default)]
+    pub clock_steps: u64,
+    /// Times the kernel was woken to look at the fill ring.
+    #[serde(default)]
+    pub wakeups: u64,
     /// The socket's own statistics.
     pub socket: SocketCounts,
     /// Frames by outcome in the engine.

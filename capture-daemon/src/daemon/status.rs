@@ -116,6 +116,10 @@ fn lane(post: &Post, obtained: Option<&ObtainedQueue>, outcomes: Tally, spool: O
             .unwrap_or_default(),
         frames: post.socket.frames.get(),
         bytes: post.socket.bytes.get(),
+        multi_buffer: post.socket.multi_buffer.get(),
+        no_timestamp: post.socket.no_timestamp.get(),
+        clock_steps: post.socket.clock_steps.get(),
+        wakeups: post.socket.wakeups.get(),
         socket: SocketCounts {
             rx_dropped: post.socket.rx_dropped.get(),
             rx_invalid_descs: post.socket.rx_invalid_descs.get(),

@@ -112,6 +112,10 @@ glossary! {
 
     LANE_FRAMES: Counter "siphon_lane_frames_total" ["queue"] "Frames a worker took from its ring.";
     LANE_BYTES: Counter "siphon_lane_bytes_total" ["queue"] "Bytes on the wire of the frames a worker took from its ring.";
+    LANE_MULTI_BUFFER: Counter "siphon_lane_multi_buffer_frames_total" ["queue"] "Frames a worker took from its ring that came in several buffers.";
+    LANE_UNSTAMPED: Counter "siphon_lane_unstamped_frames_total" ["queue"] "Frames a worker took from its ring that the kernel program could not stamp: their time is that of reading, and so is the jitter.";
+    LANE_CLOCK_STEPS: Counter "siphon_lane_clock_steps_total" ["queue"] "Times a worker found the wall clock set: packet times jump as it did.";
+    LANE_WAKEUPS: Counter "siphon_lane_wakeups_total" ["queue"] "Times a worker woke the kernel to look at the fill ring.";
     OUTCOMES: Counter "siphon_engine_outcomes_total" ["queue", "outcome"] "Frames by outcome in the engine: each frame has one.";
     LOSSES: Counter "siphon_engine_losses_total" ["queue", "loss"] "What the engine could not follow, by reason.";
     STREAMS: Gauge "siphon_rtp_streams" ["queue"] "RTP streams a worker remembers.";

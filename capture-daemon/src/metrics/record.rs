@@ -90,6 +90,10 @@ fn lane(lane: &Lane) {
     m::LANE_INFO.set(&[queue, &lane.bind.got, &lane.pages.got], 1);
     m::LANE_FRAMES.set(&[queue], lane.frames);
     m::LANE_BYTES.set(&[queue], lane.bytes);
+    m::LANE_MULTI_BUFFER.set(&[queue], lane.multi_buffer);
+    m::LANE_UNSTAMPED.set(&[queue], lane.no_timestamp);
+    m::LANE_CLOCK_STEPS.set(&[queue], lane.clock_steps);
+    m::LANE_WAKEUPS.set(&[queue], lane.wakeups);
     m::STREAMS.set(&[queue], lane.streams);
     m::TCP_STREAMS.set(&[queue], lane.tcp_streams);
     let SocketCounts {

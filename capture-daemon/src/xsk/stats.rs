@@ -24,6 +24,8 @@ pub struct LaneCounters {
     pub bad_descriptors: Counter,
     /// Packets lost because they came in more buffers or bytes than an IP packet can have.
     pub oversize: Counter,
+    /// Times the wall clock was found set: packet times jump as it did.
+    pub clock_steps: Counter,
     /// Times the kernel was woken to look at the fill ring.
     pub wakeups: Counter,
     /// See [`Statistics::rx_dropped`].

@@ -143,6 +143,10 @@ pub fn status() -> Status {
         pages: obtained("huge pages", None),
         frames: 450_000,
         bytes: 96_300_000,
+        multi_buffer: 5,
+        no_timestamp: 6,
+        clock_steps: 1,
+        wakeups: 9,
         socket: SocketCounts {
             rx_dropped: 3,
             rx_ring_full: 7,
