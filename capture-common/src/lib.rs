@@ -5,6 +5,7 @@
 
 pub mod classify;
 pub mod headers;
+pub mod load;
 pub mod meta;
 pub mod ports;
 pub mod settings;

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 use tokio::sync::oneshot;
@@ -32,6 +32,13 @@ const NAP: Duration = Duration::from_micros(250);
 
 /// Empty looks at the ring before a busy worker counts as quiet.
 const NAPS_BEFORE_QUIET: u32 = 40;
+
+/// Empty looks at the ring, a nap apart, before a stopped worker believes it: the detach does not wait for the rounds in
+/// which other CPUs still run the program (generic_xdp_install, net/core/dev.c).
+const LOOKS_BEFORE_DRAINED: u32 = 8;
+
+/// How long a stopped worker waits for the spool's writer, in all: the daemon is to end within two seconds.
+const DRAIN_PATIENCE: Duration = Duration::from_millis(1_000);
 
 /// Time between ticks of engine and spool.
 const TICK: Duration = Duration::from_millis(100);
@@ -104,25 +111,41 @@ impl Worker {
     /// Works until told to stop, and then until the ring is empty. The kernel program is detached before `stop` is set,
     /// so that an empty ring stays empty.
     pub fn run(mut self) {
-        loop {
-            let stopping = self.stop.load(Ordering::Acquire);
-            let taken = self.take();
-            if taken == 0 && stopping {
-                break;
-            }
+        while !self.stop.load(Ordering::Acquire) {
+            let taken = self.take(BATCH);
             self.lane.refill();
             self.rest(taken);
             self.answer();
             self.tick();
         }
+        self.drain();
         self.finish();
     }
 
-    /// One batch: every frame through the engine and into the spool, and back.
+    /// Takes what is left in the ring, at the pace of the spool's writer. No frame is given back to the kernel, so this
+    /// ends with the umem's last one even where the program could not be detached.
+    #[cold]
+    fn drain(&mut self) {
+        let until = Instant::now() + DRAIN_PATIENCE;
+        let mut empty_looks = 0;
+        while empty_looks < LOOKS_BEFORE_DRAINED {
+            while self.spool.as_ref().is_some_and(|spool| !spool.has_room()) && Instant::now() < until {
+                thread::sleep(NAP);
+            }
+            if self.take(1) == 0 {
+                empty_looks += 1;
+                thread::sleep(NAP);
+            } else {
+                empty_looks = 0;
+            }
+        }
+    }
+
+    /// One batch of at most `max` frames: each through the engine and into the spool, and back.
     #[inline]
-    fn take(&mut self) -> u32 {
+    fn take(&mut self, max: u32) -> u32 {
         let mut taken = 0;
-        let mut batch = self.lane.peek(BATCH);
+        let mut batch = self.lane.peek(max);
         while let Some(packet) = batch.next_packet() {
             let frame = packet.frame(&self.clock);
             self.engine.frame(&frame);
@@ -156,8 +179,9 @@ impl Worker {
 
     #[cold]
     fn sleep(&mut self, woken: Result<(), LaneError>) {
-        self.trouble = woken.and_then(|()| self.lane.poll(QUIET)).err();
-        if self.trouble.is_some() {
+        if let Err(error) = woken.and_then(|()| self.lane.poll(QUIET)) {
+            // Kept until it is told: the kernel tells it once only (sock_error, include/net/sock.h).
+            self.trouble = Some(error);
             // The interface is down or gone, and poll(2) would return at once.
             thread::sleep(QUIET);
         }

@@ -1,5 +1,7 @@
 //! Opening: what is refused, with the reason an operator needs, and what is asked of the interface.
 
+#![expect(clippy::unwrap_used, reason = "all of this is tests")]
+
 mod kernel_lab;
 
 use std::fs;
@@ -58,6 +60,10 @@ fn a_second_capture_is_refused_and_leaves_the_first_alone() {
         let (program, mut lanes) = program::open(&config()).unwrap();
         let error = program::open(&config()).unwrap_err().to_string();
         assert!(error.contains("native") && error.contains("generic"), "{error}");
+        assert!(
+            error.contains("another siphon") && error.contains("ip link show"),
+            "{error}"
+        );
         let capture = Capture {
             attach: Attach::Native,
             ..config()
@@ -161,10 +167,53 @@ fn an_interface_that_goes_away_is_an_error_with_its_name() {
     });
 }
 
-/// What a service unit has to grant; a larger umem needs CAP_IPC_LOCK or a higher RLIMIT_MEMLOCK beside them.
 #[test]
-fn four_capabilities_are_enough() {
-    const TEST: &str = "four_capabilities_are_enough";
+fn without_capabilities_the_error_names_them() {
+    const TEST: &str = "without_capabilities_the_error_names_them";
+    const NONE: &str = "SIPHON_TEST_NONE";
+    Wire::new(1, 1500).run(TEST, || {
+        if std::env::var_os(NONE).is_some() {
+            let error = program::open(&config()).unwrap_err().to_string();
+            assert!(error.contains("CAP_BPF") && error.contains("os error 1"), "{error}");
+            return;
+        }
+        as_if_granted("-all", TEST, NONE);
+    });
+}
+
+/// Runs a test again with these capabilities only, in setpriv's notation, and the variable `told` set.
+fn as_if_granted(capabilities: &str, test: &str, told: &str) {
+    let output = std::process::Command::new("setpriv")
+        .args([&format!("--bounding-set={capabilities}"), "--inh-caps=-all"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(told, "1")
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The capabilities the service unit grants, as setpriv(1) takes them.
+fn granted() -> String {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/siphon.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let set = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.to_lowercase().replace("cap_", "+").replace(' ', ",")
+    };
+    let ambient = set("AmbientCapabilities=");
+    assert_eq!(ambient, set("CapabilityBoundingSet="));
+    ambient
+}
+
+#[test]
+fn what_the_service_unit_grants_is_enough() {
+    const TEST: &str = "what_the_service_unit_grants_is_enough";
     const LEAST: &str = "SIPHON_TEST_LEAST";
     Wire::new(1, 1500).run(TEST, || {
         if std::env::var_os(LEAST).is_some() {
@@ -175,21 +224,6 @@ fn four_capabilities_are_enough() {
             assert_eq!(received.len(), 1);
             return;
         }
-        let output = std::process::Command::new("setpriv")
-            .args([
-                "--bounding-set=-all,+net_admin,+net_raw,+bpf,+perfmon",
-                "--inh-caps=-all",
-            ])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", TEST, "--nocapture"])
-            .env(LEAST, "1")
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        as_if_granted(&format!("-all,{}", granted()), TEST, LEAST);
     });
 }

@@ -10,7 +10,7 @@ use crate::{build, setup};
 /// # Errors
 /// When something does not build, or a benchmark fails.
 pub fn run(arguments: &[String]) -> Result<()> {
-    setup::run()?;
+    setup::run(setup::Purpose::Build)?;
     build::siphon()?;
     tell(cargo("run --release --locked --package bench --")?.args(arguments))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask build-ebpf` and `cargo xtask build`: the kernel program, and siphon with it inside.
+//! `cargo xtask build-ebpf` and `cargo xtask build`: the kernel programs, and siphon with it inside.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use anyhow::Result;
 
 use crate::step::{cargo, target, tell};
 
-/// Builds the kernel program.
+/// Builds the kernel programs.
 ///
 /// # Errors
 /// Without a toolchain for it, with what to install; or when the compiler fails.
 pub fn ebpf() -> Result<()> {
-    xtask::ebpf::build().map(drop)
+    xtask::ebpf::build()
 }
 
 /// Builds siphon in release, the kernel program first, and returns the binary.

@@ -36,17 +36,18 @@ const PLACED: &[(Kind, Transport, u32)] = &[
 /// Calls begun in a second, of each kind.
 const RATE: u32 = 5;
 
-/// Metrics shown, by the beginning of their names.
+/// Metrics shown, by the beginning of their lines.
 const EXCERPT: &[&str] = &[
-    "siphon_frames",
-    "siphon_sip_",
-    "siphon_calls",
-    "siphon_socket",
-    "siphon_spool",
+    "siphon_health{",
+    "siphon_stage_identity_holds",
+    "siphon_program_verdicts_total{verdict=\"media\"}",
+    "siphon_program_verdicts_total{verdict=\"sip\"}",
+    "siphon_lane_frames_total",
+    "siphon_call_results_total",
+    "siphon_sip_requests_total{method=\"INVITE\"}",
+    "siphon_sip_responses_total{code=\"200\"}",
+    "siphon_spool_written_frames_total",
 ];
-
-/// Lines of metrics shown at most.
-const EXCERPT_LINES: usize = 30;
 
 /// How long siphon may take to stop.
 const STOP: Duration = Duration::from_secs(10);
@@ -59,7 +60,7 @@ pub fn run() -> Result<()> {
     if let Some(reason) = Need::Root.missing() {
         bail!("the demo makes network namespaces: {reason}");
     }
-    step("setup", setup::run)?;
+    step("setup", || setup::run(setup::Purpose::Build))?;
     let program = step("build", build::siphon)?;
     interrupt::clean_up_on_signals()?;
 
@@ -73,7 +74,7 @@ pub fn run() -> Result<()> {
     let mut telephones = Telephones::start(&network, TALK)?;
     let mut callers = Vec::new();
     for (kind, transport, count) in PLACED.iter().copied() {
-        println!("{count:3} x {kind:?} over {transport:?}");
+        println!("{count:3} {}", placed(kind, transport));
         callers.push(telephones.call(Calls {
             kind,
             transport,
@@ -156,12 +157,29 @@ fn progress(status: &Value) -> String {
 }
 
 fn metrics(text: &str) {
-    let shown = text
+    let mut shown: Vec<&str> = text
         .lines()
-        .filter(|line| EXCERPT.iter().any(|prefix| line.starts_with(prefix)));
-    for line in shown.take(EXCERPT_LINES) {
+        .filter(|line| EXCERPT.iter().any(|prefix| line.starts_with(prefix)))
+        .collect();
+    shown.sort_unstable();
+    for line in shown {
         println!("{line}");
     }
+}
+
+fn placed(kind: Kind, transport: Transport) -> String {
+    let what = match kind {
+        Kind::Answered => "answered calls with RTP both ways",
+        Kind::Busy => "calls refused as busy",
+        Kind::Cancelled => "calls given up while ringing",
+        Kind::Forbidden => "calls challenged, then refused",
+        Kind::Registration => "registrations",
+    };
+    let over = match transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp => "TCP",
+    };
+    format!("{what}, over {over}")
 }
 
 /// siphon's figures against those of the switch and of tshark.

@@ -1,4 +1,4 @@
-//! Builds the kernel program. It needs a Rust compiler for `bpfel-unknown-none`, which has no tier: either rustup's
+//! Builds the kernel programs. It needs a Rust compiler for `bpfel-unknown-none`, which has no tier: either rustup's
 //! nightly with the sources of `core`, or a distribution that brings `core` ready-made.
 
 use std::ffi::OsString;
@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail};
 use crate::lab::{program, search_directories};
 
 const TARGET: &str = "bpfel-unknown-none";
+
+/// The objects capture-ebpf makes: the daemon's program, and the bench's generator and smallest receiver.
+const OBJECTS: [&str; 2] = ["siphon", "load"];
 
 /// Where Debian's packages rustc-web and cargo-web put their programs.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -141,24 +144,34 @@ pub fn lint() -> Result<()> {
     toolchain.run(toolchain.cargo("clippy")?.args(["--", "-D", "warnings"]), "checking")
 }
 
-/// Builds the kernel program and returns the object, `target/bpf/siphon` of the workspace. Quiet where nothing had to
-/// be done; otherwise says which toolchain it took.
+/// Builds the kernel programs into `target/bpf/` of the workspace. Quiet where nothing had to be done; otherwise says
+/// which toolchain it took.
 ///
 /// # Errors
 /// Without a toolchain or bpf-linker, with what to install; when the compiler fails, with what it printed.
-pub fn build() -> Result<PathBuf> {
+pub fn build() -> Result<()> {
     if program("bpf-linker").is_none() {
         bail!("bpf-linker is not installed: `cargo xtask setup`, or `cargo install bpf-linker`");
     }
     let toolchain = Toolchain::find()?;
     toolchain.run(&mut toolchain.cargo("build")?, "building")?;
-    let root = root()?;
-    let built = root.join(TARGET_DIRECTORY).join(TARGET).join("release/siphon");
-    let object = root.join("target/bpf/siphon");
-    if install(&built, &object)? {
+    let mut is_new = false;
+    for name in OBJECTS {
+        let built = root()?.join(TARGET_DIRECTORY).join(TARGET).join("release").join(name);
+        is_new |= install(&built, &object(name)?)?;
+    }
+    if is_new {
         eprintln!("capture-ebpf: built with {}", toolchain.name());
     }
-    Ok(object)
+    Ok(())
+}
+
+/// Where [`build`] puts the object `name`, one of `siphon` and `load`.
+///
+/// # Errors
+/// When xtask was built outside of a workspace.
+pub fn object(name: &str) -> Result<PathBuf> {
+    Ok(root()?.join("target/bpf").join(name))
 }
 
 fn root() -> Result<&'static Path> {

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod setup;
 mod step;
 mod test;
@@ -12,6 +13,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::lab::interrupt;
+
+use crate::setup::Purpose;
 
 /// Developer verbs of siphon.
 #[derive(Debug, Parser)]
@@ -23,7 +26,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Install what the other verbs need: Debian packages, bpf-linker, cargo-deny.
+    /// Install what the other verbs need: Debian packages, bpf-linker, cargo-deny, cargo-fuzz.
     Setup,
     /// Build the kernel program.
     BuildEbpf,
@@ -31,6 +34,14 @@ enum Verb {
     Build,
     /// Run every check and every test; nothing is skipped.
     Test,
+    /// Fuzz the parsers.
+    Fuzz {
+        /// Fuzz targets; all of them, unless named.
+        targets: Vec<String>,
+        /// Seconds for each.
+        #[arg(long, value_name = "N", default_value_t = 1200)]
+        seconds: u32,
+    },
     /// Capture real calls on a mirror port made of namespaces, and show the result.
     Demo,
     /// Measure packet rates and losses; arguments go to the benchmark.
@@ -55,10 +66,11 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Result<()> {
     match verb {
-        Verb::Setup => setup::run(),
+        Verb::Setup => setup::run(Purpose::Test),
         Verb::BuildEbpf => build::ebpf(),
         Verb::Build => build::siphon().map(|binary| println!("{}", binary.display())),
         Verb::Test => test::run(),
+        Verb::Fuzz { targets, seconds } => setup::run(Purpose::Test).and_then(|()| fuzz::run(&targets, seconds)),
         Verb::Demo => demo::run(),
         Verb::Bench { arguments } => bench::run(&arguments),
     }

@@ -43,6 +43,15 @@ const BPF_LINKER: &[&str] = &[
 /// Where Debian puts LLVM 22.
 const LLVM: &str = "/usr/lib/llvm-22";
 
+/// What is to be done with what is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Build siphon and capture with it.
+    Build,
+    /// Run every check and every test too.
+    Test,
+}
+
 /// What is not there.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Missing {
@@ -50,15 +59,17 @@ struct Missing {
     bpf_compiler: bool,
     bpf_linker: bool,
     cargo_deny: bool,
+    cargo_fuzz: bool,
     /// Components of the Rust toolchain.
     components: Vec<&'static str>,
 }
 
 impl Missing {
-    fn look() -> Result<Self> {
+    fn look(purpose: Purpose) -> Result<Self> {
         let mut components = Vec::new();
+        let tests = purpose == Purpose::Test;
         for (command, component) in [("fmt --version", "rustfmt"), ("clippy --version", "clippy")] {
-            if quietly(&mut cargo(command)?).is_err() {
+            if tests && quietly(&mut cargo(command)?).is_err() {
                 components.push(component);
             }
         }
@@ -70,7 +81,8 @@ impl Missing {
                 .collect(),
             bpf_compiler: ebpf::toolchain().is_err(),
             bpf_linker: program("bpf-linker").is_none(),
-            cargo_deny: program("cargo-deny").is_none(),
+            cargo_deny: tests && program("cargo-deny").is_none(),
+            cargo_fuzz: tests && program("cargo-fuzz").is_none(),
             components,
         })
     }
@@ -109,8 +121,8 @@ impl Missing {
 /// # Errors
 /// Without root where packages have to be installed, on another system than Debian 12, with what to do by hand, and when
 /// an installation fails.
-pub fn run() -> Result<()> {
-    let missing = Missing::look()?;
+pub fn run(purpose: Purpose) -> Result<()> {
+    let missing = Missing::look(purpose)?;
     if missing == Missing::default() {
         return Ok(());
     }
@@ -135,7 +147,10 @@ pub fn run() -> Result<()> {
     if missing.cargo_deny {
         tell(&mut cargo("install cargo-deny --locked")?)?;
     }
-    let still = Missing::look()?;
+    if missing.cargo_fuzz {
+        tell(&mut cargo("install cargo-fuzz --locked")?)?;
+    }
+    let still = Missing::look(purpose)?;
     if still != Missing::default() {
         bail!("still missing after the installation: {still:?}");
     }

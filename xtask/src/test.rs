@@ -5,13 +5,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use xtask::lab::program;
 
-use crate::step::{cargo, root, step, tell};
-use crate::{build, setup};
+use crate::setup::Purpose;
+use xtask::ebpf;
 
-/// Seconds each fuzz target runs.
-const FUZZ_SECONDS: u32 = 5;
+use crate::step::{cargo, step, tell};
+use crate::{build, fuzz, setup};
+
+/// Seconds each fuzz target runs: a short form, which finds what is broken at once. `cargo xtask fuzz` runs them longer.
+const FUZZ_SECONDS: u32 = 3;
 
 /// Integration tests whose name begins so need the machine for themselves: they run after all others, one by one.
 const ALONE: &str = "live";
@@ -21,13 +23,13 @@ const ALONE: &str = "live";
 /// # Errors
 /// The first failure, with the name of its step.
 pub fn run() -> Result<()> {
-    step("setup", setup::run)?;
+    step("setup", || setup::run(Purpose::Test))?;
     step("build-ebpf", build::ebpf)?;
     step("format", format)?;
     step("clippy", clippy)?;
     step("licences, bans and sources", deny)?;
     step("documentation", documentation)?;
-    step("fuzz", fuzz)?;
+    step("fuzz", || fuzz::run(&[], FUZZ_SECONDS))?;
     let (alone, together): (Vec<_>, Vec<_>) = test_targets()?.into_iter().partition(|name| name.starts_with(ALONE));
     let mut results = Results::default();
     let tested = step("tests", || tests(&mut results, &together))
@@ -46,7 +48,7 @@ fn clippy() -> Result<()> {
     tell(&mut cargo(
         "clippy --quiet --workspace --all-targets --locked -- -D warnings",
     )?)?;
-    Ok(())
+    ebpf::lint()
 }
 
 /// Without the database of advisories: it changes by itself, and what passes today must pass tomorrow.
@@ -61,36 +63,6 @@ fn deny() -> Result<()> {
 
 fn documentation() -> Result<()> {
     tell(cargo("doc --quiet --workspace --no-deps --locked")?.env("RUSTDOCFLAGS", "-D warnings"))
-}
-
-/// A short run of every fuzz target, where cargo-fuzz and the nightly compiler it needs are there.
-fn fuzz() -> Result<()> {
-    let nightly = Command::new("cargo")
-        .args(["+nightly", "--version"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if program("cargo-fuzz").is_none() || !nightly {
-        println!("not run: cargo-fuzz and rustup's nightly are not both installed");
-        return Ok(());
-    }
-    let directory = root()?.join("capture-daemon");
-    let fuzz = |words: &str| {
-        let mut command = Command::new("cargo");
-        command
-            .current_dir(&directory)
-            // Set by the cargo that runs us, and stronger than `+nightly`.
-            .env_remove("RUSTUP_TOOLCHAIN")
-            .env_remove("CARGO")
-            .args(["+nightly", "fuzz"])
-            .args(words.split_whitespace());
-        command
-    };
-    let targets = xtask::lab::process::run(&mut fuzz("list"))?;
-    for target in targets.split_whitespace() {
-        println!("fuzz {target}");
-        tell(fuzz(&format!("run {target} -- -max_total_time={FUZZ_SECONDS} -verbosity=0")).stderr(Stdio::inherit()))?;
-    }
-    Ok(())
 }
 
 /// Names of the workspace's integration tests.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Config, Problem};
+use crate::spool::Names;
 
 /// Longest interface name: IFNAMSIZ less the terminating zero (include/uapi/linux/if.h).
 const INTERFACE_NAME: usize = 15;
@@ -113,6 +114,14 @@ impl Check {
     fn spool(&mut self, config: &Config) {
         let spool = &config.spool;
         self.template(&spool.template);
+        if !self
+            .0
+            .iter()
+            .any(|problem| problem.key.as_deref() == Some("spool.template"))
+            && let Err(error) = Names::new(&spool.template, "eth0")
+        {
+            self.wrong("spool.template", error.to_string());
+        }
         self.holds(
             "spool.rotate_size",
             spool.rotate_size >= spool.chunk_size as u64,

@@ -24,6 +24,20 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_template_that_the_spool_refuses_is_wrong() {
+    for template in ["{time}{lane}", "{lane}-{time}-{time}", "{lane}-{time}.part"] {
+        let problems = parse(&format!("[spool]\ntemplate = \"{template}\"")).unwrap_err();
+        let [problem] = problems.as_slice() else {
+            panic!("{template}: {problems:?}");
+        };
+        assert_eq!(
+            (problem.line, problem.key.as_deref()),
+            (Some(2), Some("spool.template"))
+        );
+    }
+}
+
+#[test]
 fn the_default_file_is_the_default_configuration() {
     assert_eq!(parse(&default_file()), Ok(Config::default()));
     assert_eq!(parse(""), Ok(Config::default()));

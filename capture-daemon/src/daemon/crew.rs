@@ -95,7 +95,7 @@ impl Crew {
     /// Starts a worker for each lane, pinned to `cpus` in turn.
     ///
     /// # Errors
-    /// A thread could not be started; the others end with their stop flag.
+    /// A thread could not be started; the others have ended then.
     pub fn start(
         lanes: Vec<Lane>,
         spool_lanes: Vec<Option<SpoolLane>>,
@@ -144,8 +144,15 @@ impl Crew {
         &self.posts
     }
 
-    /// Has the workers empty their rings and end, and waits for them. The kernel program must be detached before.
-    pub fn finish(mut self) {
+    /// Has the workers empty their rings and end, and waits for them, as dropping the crew does. The kernel program must
+    /// be detached before, or frames that come meanwhile find no room.
+    pub fn finish(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         for (thread, post) in self.threads.drain(..).zip(&self.posts) {
             if thread.join().is_err() {
@@ -155,13 +162,6 @@ impl Crew {
                 );
             }
         }
-    }
-}
-
-impl Drop for Crew {
-    /// A crew that never came to work: its workers must not wait for a stop that nobody gives.
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::control::{Health, Light, Reason, Status};
+use crate::program::Presence;
 use crate::spool::SpoolHealth;
 use crate::time::Timestamp;
 
@@ -27,6 +28,8 @@ pub struct Vitals {
     pub evicted: u64,
     /// Stages whose identity does not hold.
     pub violated: Vec<&'static str>,
+    /// Whether frames can come in on the interface.
+    pub presence: Presence,
     /// What keeps lanes from capturing.
     pub faults: Vec<String>,
     /// Queues whose worker has ended though nobody told it to.
@@ -37,19 +40,25 @@ pub struct Vitals {
     pub disk: Option<(u64, u64)>,
 }
 
+/// Time between two samples that are kept; what is asked more often is compared with the same ones.
+const PERIOD: Duration = Duration::from_secs(1);
+
 /// Watches the vitals over time.
 #[derive(Debug, Default)]
 pub struct Watch {
-    samples: VecDeque<(Timestamp, Vitals)>,
+    /// At most one for each period of the window, and the one before: by time since the start, which no step of the wall
+    /// clock shakes.
+    samples: VecDeque<(Duration, Vitals)>,
     /// Reasons as of the last look.
     reasons: Vec<Reason>,
 }
 
 impl Watch {
-    /// Takes the figures at `now`.
-    pub fn observe(&mut self, now: Timestamp, vitals: Vitals) {
+    /// Takes the figures at `now` of the wall clock, `uptime` after the start.
+    pub fn observe(&mut self, now: Timestamp, uptime: Duration, vitals: Vitals) {
+        let is_old = |(taken, _): &(Duration, Vitals)| uptime.saturating_sub(*taken) >= WINDOW;
         // The one before the window stays, as what it is compared with.
-        while self.samples.get(1).is_some_and(|(ts, _)| now.since(*ts) >= WINDOW) {
+        while self.samples.get(1).is_some_and(is_old) {
             self.samples.pop_front();
         }
         let before = self
@@ -66,7 +75,10 @@ impl Watch {
             };
         }
         self.reasons = reasons;
-        self.samples.push_back((now, vitals));
+        let latest = self.samples.back().map(|(taken, _)| *taken);
+        if latest.is_none_or(|latest| uptime.saturating_sub(latest) >= PERIOD) {
+            self.samples.push_back((uptime, vitals));
+        }
     }
 
     /// The answer to `health`.
@@ -110,12 +122,26 @@ fn found(before: &Vitals, now: &Vitals) -> Vec<Reason> {
             detail,
         });
     };
-    for fault in &now.faults {
-        add(
-            "interface_fault",
+    match now.presence {
+        Presence::Up => {}
+        Presence::NoCarrier => add(
+            "interface_no_carrier",
             Light::Red,
-            format!("{fault}; nothing is captured there until it is back"),
-        );
+            "there is no signal on the line; nothing comes in".to_owned(),
+        ),
+        Presence::Down => add(
+            "interface_down",
+            Light::Red,
+            "the interface is down; nothing comes in until it is set up".to_owned(),
+        ),
+        Presence::Gone => add(
+            "interface_gone",
+            Light::Red,
+            "the interface was removed or has another name; restart siphon when it is back".to_owned(),
+        ),
+    }
+    for fault in &now.faults {
+        add("interface_fault", Light::Red, fault.clone());
     }
     for queue in &now.gone {
         add(
@@ -213,18 +239,39 @@ mod tests {
         watch.health(&Status::default()).status
     }
 
+    fn observe(watch: &mut Watch, second: u64, vitals: Vitals) {
+        watch.observe(at(second), Duration::from_secs(second), vitals);
+    }
+
+    #[test]
+    fn questions_and_steps_of_the_clock_keep_no_samples() {
+        let mut watch = Watch::default();
+        for millisecond in 0..100_000 {
+            // The wall clock is set back by a day in the middle.
+            let wall = at(if millisecond < 50_000 { 200_000 } else { 100_000 });
+            let lost = lost(millisecond * 1_000, u64::from(millisecond >= 30_000));
+            watch.observe(wall, Duration::from_millis(millisecond), lost);
+            assert!(watch.samples.len() <= 62, "{}", watch.samples.len());
+            let expected = match millisecond {
+                30_000..90_000 => Light::Yellow,
+                _ => Light::Green,
+            };
+            assert_eq!(light(&watch), expected, "{millisecond}");
+        }
+    }
+
     #[test]
     fn loss_is_yellow_red_beyond_one_percent_and_over_after_a_minute() {
         let mut watch = Watch::default();
-        watch.observe(at(0), lost(0, 0));
+        observe(&mut watch, 0, lost(0, 0));
         assert_eq!(light(&watch), Light::Green);
-        watch.observe(at(1), lost(1000, 10));
+        observe(&mut watch, 1, lost(1000, 10));
         assert_eq!(light(&watch), Light::Yellow);
-        watch.observe(at(2), lost(1000, 11));
+        observe(&mut watch, 2, lost(1000, 11));
         assert_eq!(light(&watch), Light::Red);
         assert_eq!(watch.reasons[0].since, at(1));
         for second in 3..=63 {
-            watch.observe(at(second), lost(1000, 11));
+            observe(&mut watch, second, lost(1000, 11));
         }
         assert_eq!(light(&watch), Light::Green, "{:?}", watch.reasons);
     }
@@ -237,8 +284,9 @@ mod tests {
             reason: "disk_full",
             error: "write x: no space".to_owned(),
         };
-        watch.observe(
-            at(6),
+        observe(
+            &mut watch,
+            6,
             Vitals {
                 spool: Some(red),
                 ..Vitals::default()
@@ -246,8 +294,9 @@ mod tests {
         );
         assert_eq!(light(&watch), Light::Red);
         assert_eq!(watch.reasons[0].since, at(5));
-        watch.observe(
-            at(7),
+        observe(
+            &mut watch,
+            7,
             Vitals {
                 spool: Some(SpoolHealth::Green { since: at(7) }),
                 ..Vitals::default()
@@ -262,6 +311,27 @@ mod tests {
             (
                 Vitals {
                     faults: vec!["eth0 queue 0: poll: Network is down".to_owned()],
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    presence: Presence::NoCarrier,
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    presence: Presence::Down,
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    presence: Presence::Gone,
                     ..Vitals::default()
                 },
                 Light::Red,
@@ -304,8 +374,8 @@ mod tests {
         ];
         for (vitals, expected) in cases {
             let mut watch = Watch::default();
-            watch.observe(at(0), Vitals::default());
-            watch.observe(at(1), vitals.clone());
+            observe(&mut watch, 0, Vitals::default());
+            observe(&mut watch, 1, vitals.clone());
             assert_eq!(light(&watch), expected, "{vitals:?}");
         }
     }

@@ -71,7 +71,8 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
 }
 
 async fn capture(config: Config) -> Result<(), DaemonError> {
-    let (stop, stopped) = watch::channel(false);
+    let (stop, asked) = watch::channel(false);
+    let (end, over) = watch::channel(false);
     let mut signals = signals::Signals::new().map_err(DaemonError::Signals)?;
     let counts = Arc::new(control::Counts::default());
     let socket = control::Server::bind(&config.control, Arc::clone(&counts))?;
@@ -88,18 +89,28 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         false => (None, lanes.iter().map(|_| None).collect()),
     };
     let shared = Arc::new(Shared::new(&config.follow));
-    let crew = Crew::start(lanes, spool_lanes, &cpus, &config, &shared)?;
+    let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {
+        Ok(crew) => crew,
+        Err(error) => {
+            // The lanes have ended with the crew, and the writer ends with its lanes.
+            drop(program);
+            if let Some(spool) = spool {
+                spool.stop()?;
+            }
+            return Err(error.into());
+        }
+    };
     let live = Arc::new(Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop));
 
     let until = |stopped: &watch::Receiver<bool>| {
         let mut stopped = stopped.clone();
         async move {
-            // The sender lives in `live`, which the servers hold.
+            // Both senders outlive their receivers.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         }
     };
-    let control = tokio::spawn(socket.serve(live.clone(), until(&stopped)));
-    let scrape = scrape.map(|scrape| tokio::spawn(scrape.serve(live.clone(), until(&stopped))));
+    let control = tokio::spawn(socket.serve(live.clone(), until(&over)));
+    let scrape = scrape.map(|scrape| tokio::spawn(scrape.serve(live.clone(), until(&over))));
     let watching = tokio::spawn(watch_over(Arc::clone(&live)));
     let logging = kernel_log.map(|log| tokio::spawn(forward(log)));
     notify(&[NotifyState::Ready]);
@@ -107,7 +118,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
 
     tokio::select! {
         name = signals.next() => tracing::info!("{name}: stopping"),
-        () = until(&stopped) => tracing::info!("asked to stop"),
+        () = until(&asked) => tracing::info!("asked to stop"),
     }
     notify(&[NotifyState::Stopping]);
     live.detach();
@@ -116,7 +127,8 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         spool.stop()?;
     }
     live.conclude();
-    live.end();
+    // Only now: a client that waits for the socket to go finds closed files.
+    end.send_replace(true);
     watching.abort();
     if let Some(logging) = logging {
         logging.abort();

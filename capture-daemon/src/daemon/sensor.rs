@@ -12,7 +12,7 @@ use super::status;
 use crate::config::Config;
 use crate::control::{Counts, Filter, Health, Page, Pending, Sensor, Status};
 use crate::engine::{self, Shared};
-use crate::program::{Obtained, Program, Verdicts};
+use crate::program::{Obtained, Presence, Program, Verdicts};
 use crate::report::{Call, Registration, Stream};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
@@ -36,6 +36,7 @@ pub struct Live {
     pub(super) mended: u64,
     pub(super) control: Arc<Counts>,
     watch: Mutex<Watch>,
+    /// Asks the daemon to stop.
     stop: watch::Sender<bool>,
     attached: AtomicBool,
 }
@@ -92,7 +93,7 @@ impl Live {
 
     /// Looks at how things stand, about once a second.
     pub fn observe(&self) {
-        lock(&self.watch).observe(now(), status::vitals(self));
+        lock(&self.watch).observe(now(), self.uptime(), status::vitals(self));
     }
 
     /// Takes the kernel program off the interface.
@@ -115,11 +116,6 @@ impl Live {
         }
     }
 
-    /// Ends the servers.
-    pub fn end(&self) {
-        self.stop.send_replace(true);
-    }
-
     /// Time since the start.
     pub fn uptime(&self) -> Duration {
         self.since.elapsed()
@@ -133,6 +129,11 @@ impl Live {
             Verdicts::default()
         });
         (verdicts, program.interface_counters().unwrap_or_default())
+    }
+
+    /// Whether frames can come in.
+    pub(super) fn presence(&self) -> Presence {
+        lock(&self.program).presence()
     }
 
     /// The streams of all lanes. A lane that does not answer in time is left out, and said so.
@@ -188,7 +189,7 @@ impl Sensor for Live {
     }
 
     fn stop(&self) {
-        self.end();
+        self.stop.send_replace(true);
     }
 }
 

@@ -247,6 +247,7 @@ pub fn vitals(live: &Live) -> Vitals {
     }
     Vitals {
         captured,
+        presence: live.presence(),
         lost: BTreeMap::from([
             ("program_drops", verdicts.frames(Fate::Dropped)),
             ("ring_drops", in_rings),

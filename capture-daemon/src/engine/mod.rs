@@ -99,7 +99,8 @@ impl Engine {
 
     /// Lets what is over by `now` go. Cheap when called often.
     pub fn tick(&mut self, now: Timestamp) {
-        if now.since(self.ticked) < TICK {
+        // Time that goes back by more than frames of two queues do is a clock that was set.
+        if now.since(self.ticked) < TICK && self.ticked.since(now) < TICK {
             return;
         }
         self.ticked = now;

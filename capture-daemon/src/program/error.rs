@@ -49,8 +49,8 @@ pub enum OpenError {
         /// The address.
         address: IpAddr,
     },
-    /// The object or its maps were refused.
-    #[error("load the kernel program's maps: {}", with_causes(.0))]
+    /// The object or its maps were refused, or the process may not make them.
+    #[error("load the kernel program's maps (needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): {}", with_causes(.0))]
     Object(Box<EbpfError>),
     /// The program was refused by the verifier, or the process may not load it.
     #[error("load the kernel program (needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN): {}", with_causes(.0))]
@@ -70,7 +70,10 @@ pub enum OpenError {
         source: Box<MapError>,
     },
     /// Neither way of attaching was accepted.
-    #[error("attach the kernel program to {interface}: {refused}")]
+    #[error(
+        "attach the kernel program to {interface}: {refused}; busy or existing means that an XDP program is attached \
+         already, perhaps another siphon's: `ip link show {interface}`"
+    )]
     Attach {
         /// The interface.
         interface: String,

@@ -15,6 +15,20 @@ const CLASS_NET: &str = "/sys/class/net";
 /// Interfaces on top of each other that are looked at: bridge, bond, VLAN, macvlan and their stacks.
 const MAX_UPPER: usize = 64;
 
+/// Whether frames can come in on an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// They can.
+    #[default]
+    Up,
+    /// It is up, and there is no signal on the line.
+    NoCarrier,
+    /// It was set down.
+    Down,
+    /// It is not there under its name any more, or another one has taken the name.
+    Gone,
+}
+
 /// An interface of this network namespace.
 #[derive(Clone, Debug)]
 pub struct Interface {
@@ -66,6 +80,11 @@ impl Interface {
         Ok(addresses
             .into_iter()
             .find(|found| carriers.contains(&found.interface) && counts(found)))
+    }
+
+    /// Whether frames can come in on it now.
+    pub fn presence(&self) -> Presence {
+        presence(&Path::new(CLASS_NET).join(&self.port.name), self.port.ifindex)
     }
 
     /// What the interface counts.
@@ -138,6 +157,21 @@ fn counts(found: &InterfaceAddress) -> bool {
     match found.address {
         std::net::IpAddr::V4(_) => true,
         std::net::IpAddr::V6(address) => !address.is_unicast_link_local(),
+    }
+}
+
+fn presence(directory: &Path, ifindex: u32) -> Presence {
+    if number(&directory.join("ifindex")).ok() != Some(ifindex.into()) {
+        return Presence::Gone;
+    }
+    let flags = fs::read_to_string(directory.join("flags")).unwrap_or_default();
+    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or_default();
+    if flags & libc::IFF_UP.unsigned_abs() == 0 {
+        return Presence::Down;
+    }
+    match number(&directory.join("carrier")) {
+        Ok(0) => Presence::NoCarrier,
+        _ => Presence::Up,
     }
 }
 
@@ -224,6 +258,22 @@ mod tests {
         };
         assert!(counts(&at("10.0.0.1")) && counts(&at("2001:db8::1")) && counts(&at("fd00::1")));
         assert!(!counts(&at("fe80::1")));
+    }
+
+    #[test]
+    fn presence_follows_the_files() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(root.path().join(name), text).unwrap();
+        assert_eq!(presence(root.path(), 7), Presence::Gone);
+        write("ifindex", "7\n");
+        write("flags", "0x1003\n");
+        write("carrier", "1\n");
+        assert_eq!(presence(root.path(), 7), Presence::Up);
+        assert_eq!(presence(root.path(), 8), Presence::Gone, "another of that name");
+        write("carrier", "0\n");
+        assert_eq!(presence(root.path(), 7), Presence::NoCarrier);
+        write("flags", "0x1002\n");
+        assert_eq!(presence(root.path(), 7), Presence::Down);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::xsk::socket::Bound;
 use crate::xsk::{Lane, Membership};
 
 pub use error::{DetachError, OpenError, ReadError};
-pub use interface::{Interface, InterfaceCounters};
+pub use interface::{Interface, InterfaceCounters, Presence};
 pub use kernel_log::KernelLog;
 pub use object::EMBEDDED;
 pub use verdicts::Verdicts;
@@ -145,6 +145,11 @@ impl Program {
             }
         }
         Ok(verdicts)
+    }
+
+    /// Whether frames can come in on the interface now.
+    pub fn presence(&self) -> Presence {
+        self.interface.presence()
     }
 
     /// What the interface itself counts, frames among it that never reached the program.

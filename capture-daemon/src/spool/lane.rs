@@ -134,6 +134,13 @@ impl SpoolLane {
         self.counters.worker.kept_bytes.add(len as u64);
     }
 
+    /// Whether the next frame finds room, however long it is. Where not, it will once the writer gives a chunk back.
+    pub fn has_room(&self) -> bool {
+        let longest = record::length(self.format, MAX_FRAME as usize).min(self.chunk_size);
+        let fits = |chunk: &Chunk| chunk.bytes.len() + longest <= self.chunk_size;
+        self.chunk.as_ref().is_some_and(fits) || !self.exchange.empty.is_empty()
+    }
+
     /// Hands over a chunk whose first frame is older than half the flush interval. `now` is the wall clock, as frames
     /// carry it; called between batches, also when no frames come.
     #[inline]

@@ -1,6 +1,6 @@
 //! The files of one lane, one after another: when a file begins, how records get into it, when and how it ends.
 
-use std::fs::{self, File, FileTimes, OpenOptions};
+use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -57,6 +57,8 @@ struct OpenFile {
     /// Bytes up to the end of the last whole record.
     len: u64,
     frames: u64,
+    /// Frames of earlier times are none of this file's: the clock was set back.
+    earliest: Timestamp,
     interval_end: Timestamp,
     /// Latest time of a frame in the file.
     latest: Timestamp,
@@ -162,6 +164,19 @@ impl Series {
         dated.and(synced)
     }
 
+    /// Lets go of an open file that somebody has removed: nobody would ever read what is still written to it.
+    pub fn let_go_if_removed(&mut self) -> Result<(), SpoolError> {
+        match self.file.take_if(|open| !is_linked(&open.file)) {
+            None => Ok(()),
+            Some(open) => {
+                self.counters.set_file(self.lane, None);
+                let lost = format!("it was removed while it was open, with {} frames", open.frames);
+                let removed = io::Error::new(io::ErrorKind::NotFound, lost);
+                Err(SpoolError::io("go on with", &open.part, removed))
+            }
+        }
+    }
+
     /// Begins the file that has the record at the start of `records` as its first.
     fn open(&mut self, records: &[u8], now: Timestamp) -> Result<&mut OpenFile, SpoolError> {
         let first = record::head(self.rules.format, records).map_or(Timestamp::ZERO, |head| head.ts);
@@ -175,6 +190,10 @@ impl Series {
             path,
             len: self.rules.header.len() as u64,
             frames: 0,
+            earliest: match self.rules.rotate_interval {
+                Duration::ZERO => Timestamp::ZERO,
+                interval => first.minus(interval),
+            },
             interval_end: name::interval_end(first, self.rules.rotate_interval),
             latest: first,
             touched: now,
@@ -211,10 +230,15 @@ impl Series {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(SpoolError::io("create", &part, error)),
             };
-            // Between these two lines a starting siphon may have taken the file for a leftover and removed it.
-            let ours = file.try_lock().is_ok() && file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
-            if !ours {
-                continue;
+            match file.try_lock() {
+                Ok(()) if is_linked(&file) => {}
+                // Between these lines a starting siphon may have taken the file for a leftover and removed it.
+                Ok(()) | Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) => {
+                    // The next number would fare no better. What stays, the next start removes.
+                    let _ = fs::remove_file(&part);
+                    return Err(SpoolError::io("lock", &part, error));
+                }
             }
             if !path.exists() {
                 return Ok((file, number));
@@ -235,6 +259,11 @@ impl Series {
     }
 }
 
+/// Whether the file has a name.
+fn is_linked(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+}
+
 fn part_of(path: &Path) -> PathBuf {
     let mut part = path.as_os_str().to_owned();
     part.push(PART);
@@ -249,14 +278,19 @@ impl OpenFile {
         } else {
             rules.rotate_size
         };
-        if left.latest < self.interval_end && self.len + left.len as u64 <= limit {
+        if self.is_for(left.latest) && self.len + left.len as u64 <= limit {
             return left;
         }
         record::run(rules.format, records, |head, before| {
             let first = self.frames == 0 && before == 0;
             let grown = self.len + (before + head.len) as u64;
-            first || head.ts < self.interval_end && grown <= limit
+            first || self.is_for(head.ts) && grown <= limit
         })
+    }
+
+    /// Whether a frame of this time belongs into this file.
+    fn is_for(&self, ts: Timestamp) -> bool {
+        (self.earliest..self.interval_end).contains(&ts)
     }
 
     /// Appends whole records. On an error the file is cut back to the last record that got in whole.

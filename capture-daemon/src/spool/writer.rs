@@ -108,6 +108,10 @@ impl Writer {
         }
         if passed(self.measured, now, RETRY) {
             self.measured = now;
+            for lane in 0..self.lanes.len() {
+                let kept = self.lanes[lane].1.let_go_if_removed();
+                self.note(kept, now);
+            }
             if let Ok(space) = rustix::fs::statvfs(&self.rules.directory) {
                 self.counters
                     .disk_free

@@ -1,4 +1,4 @@
-//! The frames' memory. A frame is at any moment in exactly one place: with the kernel, or in one [`Token`] of ours.
+//! The frames' memory. A frame is at any moment in exactly one place: with the kernel, or in one `Token` of ours.
 //! A token cannot be copied; lending the frame consumes it, and only the kernel's handing the frame back makes
 //! one again. So a reference to a frame's bytes, which borrows its token, never meets a kernel that writes there.
 

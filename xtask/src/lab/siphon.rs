@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -43,6 +43,21 @@ impl Siphon {
             "[capture]\ninterface = \"{TAP}\"\n\n[control]\nsocket = \"{shown}/siphon.sock\"\n\n\
              [metrics]\nlisten = \"{METRICS}\"\n\n[spool]\ndirectory = \"{shown}/spool\"\n{more}\n"
         );
+        Self::start_with(sensor, program, directory, &text, &[])
+    }
+
+    /// The same with a configuration of the caller's, whose control socket must be `siphon.sock` in `directory`, and with
+    /// `environment` added.
+    ///
+    /// # Errors
+    /// As [`Siphon::start`].
+    pub fn start_with(
+        sensor: &Netns,
+        program: &Path,
+        directory: &Path,
+        text: &str,
+        environment: &[(&str, &Path)],
+    ) -> Result<Self> {
         let config = directory.join("siphon.toml");
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
         let log = directory.join("siphon.log");
@@ -51,6 +66,7 @@ impl Siphon {
         command
             .args(["run", "--config"])
             .arg(&config)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(stderr.try_clone()?)
             .stderr(stderr);
@@ -76,6 +92,14 @@ impl Siphon {
     /// When the client fails; the error carries its stderr.
     pub fn ask<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Result<String> {
         run(&mut self.client(words))
+    }
+
+    /// The same with exit status and both outputs, for a verb whose exit status is its answer.
+    ///
+    /// # Errors
+    /// When the client cannot be started.
+    pub fn output<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Result<Output> {
+        self.client(words).output().context("start the client")
     }
 
     /// The client, told where the socket is.
@@ -119,7 +143,6 @@ impl Siphon {
         Answers::new(&status["sip"], &calls["calls"], &streams["streams"])
     }
 
-    /// What `siphon VERB --json
     /// Lets `siphon VERB …` print on our own terminal. Its exit status may be its answer, as that of `health`, and is
     /// none of ours.
     ///
@@ -140,6 +163,11 @@ impl Siphon {
         let words = words.into_iter().map(|word| word.as_ref().to_owned());
         let text = self.ask(words.chain([OsStr::new("--json").to_owned()]))?;
         serde_json::from_str(&text).with_context(|| format!("siphon printed no JSON: {text}"))
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Sends a signal.

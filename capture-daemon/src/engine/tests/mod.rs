@@ -200,6 +200,19 @@ fn ports_used_again_belong_to_the_later_call() {
     assert!(document.streams.iter().all(|stream| stream.packets <= 50));
 }
 
+#[test]
+fn a_clock_that_was_set_back_stops_no_tick() {
+    let follow = Follow::default();
+    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let second = |n: u64| n * 1_000 * MILLISECOND;
+    engine.tick(Timestamp::from_nanos(second(10_000)));
+    for frame in call(second(5_000), "one", (20_000, 30_000), 0xaaaa, 50) {
+        take(&mut engine, &frame);
+    }
+    engine.tick(Timestamp::from_nanos(second(5_010)));
+    assert_eq!(engine.counters().streams.get(), 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -209,6 +209,52 @@ impl<T> MapEach<T> for Vec<T> {
     }
 }
 
+#[test]
+fn a_file_that_was_removed_while_open_is_told_and_left_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
+    bench.write(NINE, &[1; 60]);
+    bench.writer.tick(NINE);
+    assert!(bench.counters.status().health.is_green());
+    fs::remove_file(folder.path().join(&listed(folder.path())[0])).unwrap();
+    let later = NINE.plus(seconds(1));
+    bench.writer.tick(later);
+    let status = bench.counters.status();
+    let SpoolHealth::Red { error, .. } = &status.health else {
+        panic!("{status:?}");
+    };
+    assert!(error.contains("removed") && error.contains("1 frames"), "{error}");
+    assert_eq!(status.lanes[0].file, None);
+    bench.write(later, &[2; 60]);
+    assert!(bench.counters.status().health.is_green());
+    bench.stop();
+    let files = listed(folder.path());
+    assert_eq!(files.len(), 1);
+    assert_eq!(frames(&folder.path().join(&files[0])), [(later, vec![2; 60])]);
+}
+
+#[test]
+fn a_clock_that_was_set_back_begins_a_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
+    // A year ahead, as a receiver of satellite time may be for a moment.
+    let ahead = NINE.plus(seconds(365 * 86_400));
+    bench.write(ahead, &[1; 60]);
+    // Two queues are not in order: this one belongs to the same file.
+    bench.write(ahead.minus(seconds(1)), &[2; 60]);
+    bench.write(NINE, &[3; 60]);
+    bench.write(NINE.plus(seconds(3_600)), &[4; 60]);
+    bench.stop();
+    assert_eq!(
+        listed(folder.path()),
+        [
+            "siphon-eth0-q0-20261121T090000Z.pcap",
+            "siphon-eth0-q0-20261121T100000Z.pcap",
+            "siphon-eth0-q0-20271121T090000Z.pcap",
+        ]
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

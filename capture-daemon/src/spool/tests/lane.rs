@@ -34,6 +34,25 @@ fn frames_without_a_free_chunk_are_dropped_and_counted() {
 }
 
 #[test]
+fn a_lane_says_when_it_has_to_wait_for_the_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
+    // Four chunks of 2,048 bytes, a record of the longest frame that fits in each.
+    let longest = [7; 2_048 - 16];
+    for _ in 0..4 {
+        assert!(bench.lane.has_room());
+        bench.lane.keep(&frame(NINE, &longest));
+    }
+    assert!(!bench.lane.has_room());
+    bench.lane.keep(&frame(NINE, &longest));
+    assert_eq!(bench.counters.lanes[0].dropped(SpoolDrop::QueueFull), 1);
+    bench.writer.drain(NINE);
+    assert!(bench.lane.has_room());
+    bench.lane.keep(&frame(NINE, &longest));
+    assert_eq!(bench.counters.lanes[0].dropped(SpoolDrop::QueueFull), 1);
+}
+
+#[test]
 fn frames_that_fit_no_chunk_or_no_file_are_dropped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::new(&config(folder.path(), Format::Pcap));

@@ -1,0 +1,77 @@
+//! CPU time of a process, all its threads together.
+
+use std::fs;
+use std::ops::Sub;
+
+use anyhow::{Context, Result};
+
+/// Clock ticks of /proc per second: USER_HZ, 100 on every architecture siphon runs on (include/asm-generic/param.h).
+const USER_HZ: f64 = 100.0;
+
+/// CPU time used so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CpuTime {
+    /// Seconds in user mode.
+    pub user: f64,
+    /// Seconds in the kernel on the process's behalf; softirqs are nobody's.
+    pub system: f64,
+}
+
+impl CpuTime {
+    /// CPU time of the process `pid`.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn of(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/stat");
+        let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        parse(&text).with_context(|| format!("{path}: {text:?}"))
+    }
+}
+
+impl Sub for CpuTime {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            user: self.user - before.user,
+            system: self.system - before.system,
+        }
+    }
+}
+
+/// Fields 14 and 15 of proc_pid_stat(5). The second, the name, stands in parentheses and may contain anything.
+fn parse(text: &str) -> Option<CpuTime> {
+    let (_, behind_name) = text.rsplit_once(')')?;
+    let mut fields = behind_name.split_whitespace().skip(11);
+    let mut seconds = || fields.next()?.parse::<u64>().ok().map(|ticks| ticks as f64 / USER_HZ);
+    Some(CpuTime {
+        user: seconds()?,
+        system: seconds()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_does_not_shift_the_fields() {
+        let text = "7 (a) b (c) S 1 7 7 0 -1 4194304 100 0 0 0 250 75 0 0 20 0 2 0 100 0 0";
+        let time = parse(text).unwrap();
+        assert_eq!(
+            time,
+            CpuTime {
+                user: 2.5,
+                system: 0.75
+            }
+        );
+        assert_eq!(time - time, CpuTime { user: 0.0, system: 0.0 });
+        assert_eq!(parse("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn our_own_time_can_be_read() {
+        assert!(CpuTime::of(std::process::id()).is_ok());
+    }
+}

@@ -1,0 +1,32 @@
+//! Benchmarks of siphon: a load the kernel itself makes, the receivers that are compared under it, and tables of figures
+//! that are only printed once every frame is accounted for.
+
+/// The frames of the load, byte for byte.
+pub mod frame;
+
+/// The load: frames made inside the kernel, paced, sent into a veth pair.
+pub mod generator;
+
+/// The veth pair between generator and receiver, and what it counts.
+pub mod wire;
+
+/// What is compared: siphon, a bare AF_XDP loop, tcpdump.
+pub mod receiver;
+
+/// Where every frame of a run went; without that no figure.
+pub mod account;
+
+/// CPU time of a receiver.
+pub mod cpu;
+
+/// One measured run.
+pub mod run;
+
+/// Figures over rounds, for people and as JSON.
+pub mod table;
+
+/// The tables there are.
+pub mod tables;
+
+/// What the figures were measured on.
+pub mod machine;

@@ -1,0 +1,84 @@
+//! One measured run: a fresh wire, one receiver, one load.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use xtask::lab::Scratch;
+
+use crate::account::Conserved;
+use crate::cpu::CpuTime;
+use crate::generator::{Generator, Load, Made};
+use crate::receiver::{self, Kind, Programs};
+use crate::wire::{LOAD, Wire};
+
+/// The CPU that makes the frames and does the receiving veth's softirq work.
+pub const GENERATOR_CPU: usize = 0;
+
+/// The CPU the receiver has for all its threads.
+pub const RECEIVER_CPU: usize = 1;
+
+/// A run in which every frame is accounted for.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Where the frames went.
+    pub account: Conserved,
+    /// Seconds from the first frame made to the last.
+    pub seconds: f64,
+    /// What the receiver used, from before the first frame until its counters stood still.
+    pub cpu: CpuTime,
+}
+
+impl Run {
+    /// Frames made per second.
+    pub fn offered(&self) -> f64 {
+        self.account.made() as f64 / self.seconds
+    }
+
+    /// Frames captured, per second of the load.
+    pub fn captured(&self) -> f64 {
+        self.account.captured() as f64 / self.seconds
+    }
+
+    /// Nanoseconds of user time per captured frame; `None` where nothing was captured.
+    pub fn user_ns(&self) -> Option<f64> {
+        self.per_frame(self.cpu.user)
+    }
+
+    /// Nanoseconds of the receiver's own system time per captured frame.
+    pub fn system_ns(&self) -> Option<f64> {
+        self.per_frame(self.cpu.system)
+    }
+
+    fn per_frame(&self, seconds: f64) -> Option<f64> {
+        let captured = self.account.captured();
+        (captured > 0).then(|| seconds * 1e9 / captured as f64)
+    }
+}
+
+/// Measures `kind` under `load`.
+///
+/// # Errors
+/// When something cannot be started, or a frame is not accounted for: then there is no figure.
+pub fn measure(generator: &mut Generator, kind: Kind, programs: &Programs<'_>, load: Load) -> Result<Run> {
+    let wire = Wire::new()?;
+    let scratch = Scratch::new("bench")?;
+    let mut receiver = kind.start(&wire, programs, &scratch, RECEIVER_CPU)?;
+    let before = CpuTime::of(receiver.pid())?;
+    let Made { frames, seconds } = generator.send(&wire.source, LOAD, GENERATOR_CPU, load)?;
+    let account = receiver::settle(&wire, receiver.as_mut(), frames)?;
+    let cpu = CpuTime::of(receiver.pid())? - before;
+    let account = account.check()?;
+    receiver.stop()?;
+    ensure!(seconds > 0.0, "a load of no duration has no rate: {load:?}");
+    // What was written is not to be written back during the next run.
+    clear(scratch)?;
+    Ok(Run { account, seconds, cpu })
+}
+
+/// Removes the files, and waits until the disk is at rest.
+fn clear(scratch: Scratch) -> Result<()> {
+    let disk = scratch.path().parent().unwrap_or(Path::new("/")).to_owned();
+    drop(scratch);
+    let directory = std::fs::File::open(&disk).with_context(|| format!("open {}", disk.display()))?;
+    rustix::fs::syncfs(directory).with_context(|| format!("syncfs {}", disk.display()))
+}

@@ -1,0 +1,142 @@
+//! The table `mirror`: what is captured of paced G.711 on a mirror port, and where the rest is lost.
+
+use anyhow::{Context, Result};
+
+use super::{Bench, Effort, Measurement};
+use crate::account::Stage;
+use crate::frame;
+use crate::generator::Load;
+use crate::receiver::Kind;
+use crate::run::{GENERATOR_CPU, RECEIVER_CPU, Run, measure};
+use crate::table::{Figure, Row, Style, Table};
+
+pub(super) const MEASUREMENT: Measurement = Measurement {
+    name: "mirror",
+    about: "frames captured and lost by stage on a mirror port: siphon, a bare AF_XDP loop, tcpdump",
+    measure: measure_table,
+};
+
+/// RTP streams of the load.
+const STREAMS: u32 = 1_000;
+
+/// Frames a second; `None`: as fast as it goes.
+const RATES: [Option<u32>; 4] = [Some(500_000), Some(1_000_000), Some(2_000_000), None];
+
+/// How many frames of a second the load without pace is to have, a little less than the generator reaches.
+const UNPACED: u32 = 3_000_000;
+
+fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
+    let Effort { rounds, seconds } = bench.effort;
+    let mut rows: Vec<Row> = Vec::new();
+    let cases: Vec<_> = RATES
+        .iter()
+        .flat_map(|rate| Kind::ALL.map(|kind| (kind, *rate)))
+        .collect();
+    for (kind, rate) in &cases {
+        rows.push(Row {
+            keys: vec![kind.label().to_owned(), asked(*rate)],
+            command: kind.command().to_owned(),
+            rounds: Vec::new(),
+        });
+    }
+    for round in 0..rounds {
+        // Interleaved, so that what else the machine does falls on all alike; each round backwards from the one before.
+        let mut order: Vec<_> = cases.iter().zip(&mut rows).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for ((kind, rate), row) in order {
+            let what = format!("round {} of {rounds}: {} at {}", round + 1, kind.label(), asked(*rate));
+            eprintln!("{what}");
+            let load = Load {
+                streams: STREAMS,
+                rate: *rate,
+                frames: rate.unwrap_or(UNPACED) * seconds,
+            };
+            let run = measure(&mut bench.generator, *kind, &bench.programs, load).context(what)?;
+            row.rounds.push(figures_of(&run));
+        }
+    }
+    Ok(Table {
+        name: MEASUREMENT.name,
+        title: MEASUREMENT.about.to_owned(),
+        conditions: format!(
+            "{}-byte G.711 frames of {STREAMS} streams into a veth pair, made and delivered on CPU {GENERATOR_CPU}; each receiver \
+             has CPU {RECEIVER_CPU} for all its threads. {rounds} interleaved rounds of some {seconds} s: medians, (least - most). \
+             Lost frames are counts of a round; CPU time is the receiver's own, per captured frame, without softirqs.",
+            frame::LENGTH
+        ),
+        keys: vec!["receiver", "asked"],
+        figures: FIGURES.to_vec(),
+        rows,
+    })
+}
+
+fn asked(rate: Option<u32>) -> String {
+    match rate {
+        Some(rate) => format!("{} kpps", rate / 1_000),
+        None => "unpaced".to_owned(),
+    }
+}
+
+const FIGURES: [Figure; 10] = [
+    figure("offered_pps", "OFFERED", Style::Median),
+    figure("captured_pps", "CAPTURED", Style::Spread),
+    figure("lost_veth_frames", "LOST: VETH", Style::Worst),
+    figure("lost_interface_frames", "INTERFACE", Style::Worst),
+    figure("lost_program_frames", "PROGRAM", Style::Worst),
+    figure("lost_socket_frames", "SOCKET", Style::Worst),
+    figure("lost_worker_frames", "WORKER", Style::Worst),
+    figure("lost_spool_frames", "SPOOL", Style::Worst),
+    figure("user_ns_per_frame", "USER NS", Style::Median),
+    figure("system_ns_per_frame", "SYSTEM NS", Style::Median),
+];
+
+const fn figure(name: &'static str, head: &'static str, style: Style) -> Figure {
+    Figure { name, head, style }
+}
+
+/// In the order of [`FIGURES`].
+fn figures_of(run: &Run) -> Vec<Option<f64>> {
+    let mut figures = vec![Some(run.offered()), Some(run.captured())];
+    figures.extend(Stage::ALL.map(|stage| run.account.lost(stage).map(|frames| frames as f64)));
+    figures.extend([run.user_ns(), run.system_ns()]);
+    figures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{Account, Passage};
+    use crate::cpu::CpuTime;
+
+    #[test]
+    fn figures_stand_under_their_heads() {
+        let account = Account {
+            passages: vec![
+                Passage::new(Stage::Veth, 1_000, 0),
+                Passage::new(Stage::Socket, 1_000, 100),
+            ],
+            captured: 900,
+        };
+        let run = Run {
+            account: account.check().unwrap(),
+            seconds: 0.5,
+            cpu: CpuTime {
+                user: 9e-6,
+                system: 18e-6,
+            },
+        };
+        let figures = figures_of(&run);
+        assert_eq!(figures.len(), FIGURES.len());
+        let of = |name: &str| figures[FIGURES.iter().position(|figure| figure.name == name).unwrap()];
+        assert_eq!(of("offered_pps"), Some(2_000.0));
+        assert_eq!(of("captured_pps"), Some(1_800.0));
+        for stage in Stage::ALL {
+            let lost = of(&format!("lost_{stage}_frames"));
+            assert_eq!(lost, run.account.lost(stage).map(|frames| frames as f64), "{stage}");
+        }
+        assert_eq!(of("user_ns_per_frame").map(f64::round), Some(10.0));
+        assert_eq!(of("system_ns_per_frame").map(f64::round), Some(20.0));
+    }
+}

@@ -1,0 +1,145 @@
+//! The bench's programs: `generate` makes frames where BPF_PROG_TEST_RUN runs it with live frames, and `receive` is the
+//! least that an AF_XDP receiver can do in the kernel.
+
+#![no_std]
+#![no_main]
+
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP};
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_loop, bpf_redirect};
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::{Array, PerCpuArray, XskMap};
+use aya_ebpf::programs::XdpContext;
+use capture_common::load::{Fields, Load, Made, offset};
+
+/// What to send; the bench writes it.
+#[map]
+static LOAD: Array<Load> = Array::with_max_entries(1, 0);
+
+/// What has been sent, on the CPU the bench runs the program on.
+#[map]
+static MADE: PerCpuArray<Made> = PerCpuArray::with_max_entries(1, 0);
+
+/// The bare receiver's socket on each rx queue.
+#[map]
+static SOCKETS: XskMap = XskMap::with_max_entries(64, 0);
+
+/// Frames `receive` has seen.
+#[map]
+static SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Frames among them that went to a socket.
+#[map]
+static REDIRECTED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Looks at the clock while waiting for a frame's time, some 20 ns each: a gap of more than some 100 ms is cut short.
+const LOOKS: u32 = 4_000_000;
+
+/// Makes the next frame out of the template it is given, at the time it is due, and sends it off. Paced in here, as a call of
+/// BPF_PROG_TEST_RUN takes milliseconds to set up.
+#[xdp]
+pub fn generate(ctx: XdpContext) -> u32 {
+    next_frame(&ctx).unwrap_or(XDP_ABORTED)
+}
+
+#[inline(always)]
+fn next_frame(ctx: &XdpContext) -> Option<u32> {
+    let load = LOAD.get(0)?;
+    let made = MADE.get_ptr_mut(0)?;
+    // SAFETY: the entry is this CPU's own, and only this program, run by one caller, writes it.
+    let made = unsafe { &mut *made };
+    if made.frames >= load.frames {
+        return Some(XDP_DROP);
+    }
+    if made.frames == 0 {
+        made.begun = now();
+        made.due = made.begun;
+    }
+    if load.gap > 0 {
+        wait(made.due);
+        made.due += load.gap;
+    }
+    write(ctx, Fields::of(made.frames, load.streams))?;
+    made.frames += 1;
+    if made.frames == load.frames {
+        made.ended = now();
+    }
+    // SAFETY: the helper takes two numbers and notes the interface for the kernel to look up.
+    Some(unsafe { bpf_redirect(load.ifindex as u32, 0) } as u32)
+}
+
+/// Writes the frame's fields into the template, or whatever frame was made of the memory last.
+#[inline(always)]
+fn write(ctx: &XdpContext, fields: Fields) -> Option<()> {
+    let start = ctx.data();
+    if start + offset::END > ctx.data_end() {
+        return None;
+    }
+    let [p, q] = fields.port.to_be_bytes();
+    put(start, offset::PORTS, [p, q, p, q]);
+    put(start, offset::SEQUENCE, fields.sequence.to_be_bytes());
+    put(start, offset::SEQUENCE + 2, fields.timestamp.to_be_bytes());
+    put(start, offset::SEQUENCE + 6, fields.ssrc.to_be_bytes());
+    Some(())
+}
+
+/// Puts bytes at `at` of the frame that begins at `start`; they end before [`offset::END`].
+#[inline(always)]
+fn put<const N: usize>(start: usize, at: usize, bytes: [u8; N]) {
+    // SAFETY: the caller has checked the frame to reach to END, as the verifier checks too, and bytes have no alignment.
+    unsafe { *((start + at) as *mut [u8; N]) = bytes };
+}
+
+/// Returns when the clock shows `due`.
+#[inline(always)]
+fn wait(due: u64) {
+    let mut due = due;
+    // SAFETY: the callback takes what is passed here, which lives until the helper returns.
+    unsafe { bpf_loop(LOOKS, is_due as *mut c_void, (&raw mut due).cast(), 0) };
+}
+
+/// One look at the clock; 1 ends the loop. Not `no_mangle`: the verifier takes static functions only for callbacks.
+unsafe extern "C" fn is_due(_look: u32, due: *mut c_void) -> i64 {
+    // SAFETY: `wait` passes a pointer to a u64 that lives.
+    let due = unsafe { *due.cast::<u64>() };
+    i64::from(now() >= due)
+}
+
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: the helper takes nothing and reads a clock.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Sends every frame to the socket of its queue, and counts.
+#[xdp(frags)]
+pub fn receive(ctx: XdpContext) -> u32 {
+    count(&SEEN);
+    match SOCKETS.redirect(ctx.rx_queue_index(), XDP_DROP.into()) {
+        Ok(action) => {
+            count(&REDIRECTED);
+            action
+        }
+        Err(action) => action,
+    }
+}
+
+#[inline(always)]
+fn count(counter: &PerCpuArray<u64>) {
+    if let Some(count) = counter.get_ptr_mut(0) {
+        // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+        unsafe { *count += 1 };
+    }
+}
+
+/// Nothing here panics; the compiler wants to know what would happen.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// What the kernel is told of the licence; no helper in use asks for the GPL.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 15] = *b"MIT/Apache-2.0\0";
