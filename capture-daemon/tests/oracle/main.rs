@@ -8,5 +8,6 @@
 
 mod captures;
 mod differences;
+mod order;
 mod second_opinion;
 mod torture;
