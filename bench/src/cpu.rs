@@ -1,4 +1,4 @@
-//! CPU time of a process, all its threads together.
+//! CPU time of a process or a thread, and of the whole machine.
 
 use std::fs;
 use std::ops::Sub;
@@ -23,10 +23,34 @@ impl CpuTime {
     /// # Errors
     /// When it is gone.
     pub fn of(pid: u32) -> Result<Self> {
-        let path = format!("/proc/{pid}/stat");
-        let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        parse(&text).with_context(|| format!("{path}: {text:?}"))
+        read(&format!("/proc/{pid}/stat"), parse)
     }
+
+    /// CPU time of the calling thread.
+    ///
+    /// # Errors
+    /// When /proc does not say.
+    pub fn of_this_thread() -> Result<Self> {
+        read("/proc/thread-self/stat", parse)
+    }
+
+    /// Seconds in either mode.
+    pub fn total(self) -> f64 {
+        self.user + self.system
+    }
+}
+
+/// Seconds that all CPUs together have been busy since the machine started, with whatever.
+///
+/// # Errors
+/// When /proc does not say.
+pub fn busy() -> Result<f64> {
+    read("/proc/stat", parse_busy)
+}
+
+fn read<T>(path: &str, parse: fn(&str) -> Option<T>) -> Result<T> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    parse(&text).with_context(|| format!("{path}: {text:?}"))
 }
 
 impl Sub for CpuTime {
@@ -51,6 +75,15 @@ fn parse(text: &str) -> Option<CpuTime> {
     })
 }
 
+/// The first line of proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
+fn parse_busy(text: &str) -> Option<f64> {
+    let mut fields = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    let (user, nice, system, _idle, _iowait) = (ticks()?, ticks()?, ticks()?, ticks()?, ticks()?);
+    let (irq, softirq, steal) = (ticks()?, ticks()?, ticks()?);
+    Some((user + nice + system + irq + softirq + steal) as f64 / USER_HZ)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,7 +104,16 @@ mod tests {
     }
 
     #[test]
+    fn idle_time_is_not_busy() {
+        let text = "cpu  100 20 30 4000 500 6 7 37 80 9\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
+        assert_eq!(parse_busy(text), Some(2.0));
+        assert_eq!(parse_busy("cpu0 1 2 3"), None);
+    }
+
+    #[test]
     fn our_own_time_can_be_read() {
-        assert!(CpuTime::of(std::process::id()).is_ok());
+        let process = CpuTime::of(std::process::id()).unwrap();
+        assert!(CpuTime::of_this_thread().unwrap().total() <= process.total() + 1.0 / USER_HZ);
+        assert!(busy().unwrap() > 0.0);
     }
 }

@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketType};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use xtask::lab::Netns;
 
+use crate::cpu::CpuTime;
 use crate::frame;
 
 /// Frames the kernel makes before it gives them to the device: one NAPI round.
@@ -36,6 +37,8 @@ pub struct Made {
     pub frames: u64,
     /// Seconds from the first to the last.
     pub seconds: f64,
+    /// Seconds of CPU time that making and delivering them took, with the call's own preparations.
+    pub cpu: f64,
 }
 
 /// The loaded generator program.
@@ -75,6 +78,7 @@ impl Generator {
         let mut cpus = CpuSet::new();
         cpus.set(cpu);
         sched_setaffinity(None, &cpus).with_context(|| format!("pin the generator to CPU {cpu}"))?;
+        let before = CpuTime::of_this_thread()?;
         let template = frame::template();
         program(&mut self.ebpf)?
             .test_run(TestRunOptions {
@@ -84,7 +88,13 @@ impl Generator {
                 ..TestRunOptions::new()
             })
             .context("BPF_PROG_TEST_RUN with live frames")?;
-        self.made(cpu, load)
+        let used = CpuTime::of_this_thread()? - before;
+        let made = self.made(cpu, load)?;
+        Ok(Made {
+            frames: made.frames,
+            seconds: (made.ended - made.begun) as f64 / 1e9,
+            cpu: used.total(),
+        })
     }
 
     /// Writes what to send, and that nothing is sent yet.
@@ -108,7 +118,8 @@ impl Generator {
         Ok(())
     }
 
-    fn made(&self, cpu: usize, load: Load) -> Result<Made> {
+    /// What the program says it has done, which must be what it was told.
+    fn made(&self, cpu: usize, load: Load) -> Result<load::Made> {
         let map = self.ebpf.map("MADE").context("no map MADE")?;
         let map: PerCpuArray<_, [u64; 4]> = map.try_into()?;
         let of_cpus = map.get(&0, 0)?;
@@ -118,10 +129,7 @@ impl Generator {
             "the generator was to make {} frames: {made:?}",
             load.frames
         );
-        Ok(Made {
-            frames: made.frames,
-            seconds: (made.ended - made.begun) as f64 / 1e9,
-        })
+        Ok(made)
     }
 }
 

@@ -1,12 +1,13 @@
 //! One measured run: a fresh wire, one receiver, one load.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use xtask::lab::Scratch;
 
 use crate::account::Conserved;
-use crate::cpu::CpuTime;
+use crate::cpu::{self, CpuTime};
 use crate::generator::{Generator, Load, Made};
 use crate::receiver::{self, Kind, Programs};
 use crate::wire::{LOAD, Wire};
@@ -26,6 +27,9 @@ pub struct Run {
     pub seconds: f64,
     /// What the receiver used, from before the first frame until its counters stood still.
     pub cpu: CpuTime,
+    /// The part of the machine, 0 to 1, that neither generator nor receiver used while the load ran: other processes, and
+    /// the kernel's own threads, which write files back.
+    pub others: f64,
 }
 
 impl Run {
@@ -64,7 +68,10 @@ pub fn measure(generator: &mut Generator, kind: Kind, programs: &Programs<'_>, l
     let scratch = Scratch::new("bench")?;
     let mut receiver = kind.start(&wire, programs, &scratch, RECEIVER_CPU)?;
     let before = CpuTime::of(receiver.pid())?;
-    let Made { frames, seconds } = generator.send(&wire.source, LOAD, GENERATOR_CPU, load)?;
+    let watch = Watch::start(receiver.pid())?;
+    let made = generator.send(&wire.source, LOAD, GENERATOR_CPU, load)?;
+    let others = watch.others(made.cpu)?;
+    let Made { frames, seconds, .. } = made;
     let account = receiver::settle(&wire, receiver.as_mut(), frames)?;
     let cpu = CpuTime::of(receiver.pid())? - before;
     let account = account.check()?;
@@ -72,7 +79,41 @@ pub fn measure(generator: &mut Generator, kind: Kind, programs: &Programs<'_>, l
     ensure!(seconds > 0.0, "a load of no duration has no rate: {load:?}");
     // What was written is not to be written back during the next run.
     clear(scratch)?;
-    Ok(Run { account, seconds, cpu })
+    Ok(Run {
+        account,
+        seconds,
+        cpu,
+        others,
+    })
+}
+
+/// Watches what the machine does beside generator and receiver.
+#[derive(Debug)]
+struct Watch {
+    receiver: u32,
+    begun: Instant,
+    busy: f64,
+    cpu: CpuTime,
+}
+
+impl Watch {
+    fn start(receiver: u32) -> Result<Self> {
+        Ok(Self {
+            receiver,
+            begun: Instant::now(),
+            busy: cpu::busy()?,
+            cpu: CpuTime::of(receiver)?,
+        })
+    }
+
+    /// The part of all CPUs' time since the start that went to others than the receiver and the generator, which used
+    /// `generator` seconds. The kernel counts in ticks, so that it may come out a little below nothing.
+    fn others(self, generator: f64) -> Result<f64> {
+        let receiver = CpuTime::of(self.receiver)? - self.cpu;
+        let others = cpu::busy()? - self.busy - receiver.total() - generator;
+        let all = self.begun.elapsed().as_secs_f64() * std::thread::available_parallelism()?.get() as f64;
+        Ok((others / all).max(0.0))
+    }
 }
 
 /// Removes the files, and waits until the disk is at rest.

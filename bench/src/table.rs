@@ -12,8 +12,8 @@ pub struct Table {
     pub name: &'static str,
     /// What it shows.
     pub title: String,
-    /// How it was measured.
-    pub conditions: String,
+    /// How it was measured, in a few lines.
+    pub conditions: Vec<String>,
     /// What tells rows apart: names of their keys.
     pub keys: Vec<&'static str>,
     /// What is measured.
@@ -143,7 +143,9 @@ impl fmt::Display for Table {
             }
         }
         writeln!(f, "{}: {}", self.name, self.title)?;
-        writeln!(f, "{}", self.conditions)?;
+        for line in &self.conditions {
+            writeln!(f, "{line}")?;
+        }
         writeln!(f)?;
         writeln!(f, "{}", lines.trim_fmt())?;
         let mut told = Vec::new();
@@ -167,6 +169,7 @@ impl Style {
         let middle = whole(median);
         match self {
             Self::Median => middle,
+            Self::Spread if whole(min) == whole(max) => middle,
             Self::Spread => format!("{middle} ({} - {})", whole(min), whole(max)),
             Self::Worst if whole(max) == middle => middle,
             Self::Worst => format!("{middle} (max {})", whole(max)),
@@ -197,7 +200,7 @@ mod tests {
         Table {
             name: "example",
             title: "an example".to_owned(),
-            conditions: "on paper".to_owned(),
+            conditions: vec!["on paper".to_owned()],
             keys: vec!["receiver"],
             figures: vec![
                 Figure {

@@ -60,12 +60,19 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     Ok(Table {
         name: MEASUREMENT.name,
         title: MEASUREMENT.about.to_owned(),
-        conditions: format!(
-            "{}-byte G.711 frames of {STREAMS} streams into a veth pair, made and delivered on CPU {GENERATOR_CPU}; each receiver \
-             has CPU {RECEIVER_CPU} for all its threads. {rounds} interleaved rounds of some {seconds} s: medians, (least - most). \
-             Lost frames are counts of a round; CPU time is the receiver's own, per captured frame, without softirqs.",
-            frame::LENGTH
-        ),
+        conditions: vec![
+            format!(
+                "{}-byte G.711 frames of {STREAMS} streams into a veth pair, made and delivered on CPU {GENERATOR_CPU}; each \
+                 receiver has CPU {RECEIVER_CPU} for all its threads.",
+                frame::LENGTH
+            ),
+            format!(
+                "{rounds} interleaved rounds of some {seconds} s: medians, (least - most), (max) of lost frames per round."
+            ),
+            "CPU time is the receiver's own, per captured frame, softirqs left out; others: the part of both CPUs that went to \
+             neither generator nor receiver."
+                .to_owned(),
+        ],
         keys: vec!["receiver", "asked"],
         figures: FIGURES.to_vec(),
         rows,
@@ -79,7 +86,7 @@ fn asked(rate: Option<u32>) -> String {
     }
 }
 
-const FIGURES: [Figure; 10] = [
+const FIGURES: [Figure; 11] = [
     figure("offered_pps", "OFFERED", Style::Median),
     figure("captured_pps", "CAPTURED", Style::Spread),
     figure("lost_veth_frames", "LOST: VETH", Style::Worst),
@@ -90,6 +97,7 @@ const FIGURES: [Figure; 10] = [
     figure("lost_spool_frames", "SPOOL", Style::Worst),
     figure("user_ns_per_frame", "USER NS", Style::Median),
     figure("system_ns_per_frame", "SYSTEM NS", Style::Median),
+    figure("others_percent", "OTHERS %", Style::Worst),
 ];
 
 const fn figure(name: &'static str, head: &'static str, style: Style) -> Figure {
@@ -100,7 +108,7 @@ const fn figure(name: &'static str, head: &'static str, style: Style) -> Figure 
 fn figures_of(run: &Run) -> Vec<Option<f64>> {
     let mut figures = vec![Some(run.offered()), Some(run.captured())];
     figures.extend(Stage::ALL.map(|stage| run.account.lost(stage).map(|frames| frames as f64)));
-    figures.extend([run.user_ns(), run.system_ns()]);
+    figures.extend([run.user_ns(), run.system_ns(), Some(run.others * 100.0)]);
     figures
 }
 
@@ -126,6 +134,7 @@ mod tests {
                 user: 9e-6,
                 system: 18e-6,
             },
+            others: 0.25,
         };
         let figures = figures_of(&run);
         assert_eq!(figures.len(), FIGURES.len());
@@ -138,5 +147,6 @@ mod tests {
         }
         assert_eq!(of("user_ns_per_frame").map(f64::round), Some(10.0));
         assert_eq!(of("system_ns_per_frame").map(f64::round), Some(20.0));
+        assert_eq!(of("others_percent"), Some(25.0));
     }
 }
