@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{Config, Problem};
 use crate::spool::Names;
 
+/// Bytes that all chunks of a lane may have: they are allocated at the start.
+const MAX_CHUNK_BYTES: u64 = 16 << 30;
+
 /// Longest interface name: IFNAMSIZ less the terminating zero (include/uapi/linux/if.h).
 const INTERFACE_NAME: usize = 15;
 /// Longest path of a Unix socket: sun_path less the terminating zero (unix(7)).
@@ -140,6 +143,10 @@ impl Check {
         self.positive("spool.flush_interval", spool.flush_interval);
         self.within("spool.chunk_size", spool.chunk_size as u64, 64 << 10, 1 << 30);
         self.within("spool.chunks", spool.chunks as u64, 2, 65_536);
+        let bytes = (spool.chunks as u64).saturating_mul(spool.chunk_size as u64);
+        self.holds("spool.chunks", bytes <= MAX_CHUNK_BYTES, || {
+            format!("{bytes} bytes of chunks for each lane are more than {MAX_CHUNK_BYTES}")
+        });
     }
 
     fn template(&mut self, template: &str) {

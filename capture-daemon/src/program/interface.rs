@@ -128,18 +128,6 @@ interface_counters! {
     rx_dropped,
     /// Frames the NIC dropped because the host did not take them in time.
     rx_missed_errors,
-    /// Frames lost in the NIC's FIFO.
-    rx_fifo_errors,
-    /// Frames longer than a receive buffer.
-    rx_over_errors,
-    /// Frames with a wrong length.
-    rx_length_errors,
-    /// Frames with a wrong checksum.
-    rx_crc_errors,
-    /// Frames not aligned to bytes.
-    rx_frame_errors,
-    /// Frames nobody asked for.
-    rx_nohandler,
 }
 
 fn index(name: &str) -> io::Result<u32> {
