@@ -149,6 +149,15 @@ fn unknown_keys_name_the_line_and_the_nearest() {
 }
 
 #[test]
+fn all_chunks_together_are_bounded() {
+    assert_eq!(
+        problems("[spool]\nchunks = 65536\nchunk_size = \"1MiB\"\n"),
+        ["2: spool.chunks: 68719476736 bytes of chunks for each lane are more than 17179869184"]
+    );
+    assert!(parse("[spool]\nchunks = 16384\nchunk_size = \"1MiB\"\n").is_ok());
+}
+
+#[test]
 fn wrong_values_say_what_would_be_right() {
     assert_eq!(
         problems(
