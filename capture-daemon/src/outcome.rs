@@ -42,7 +42,7 @@ labelled! {
         OtherTcp = "other_tcp",
         /// An IP protocol other than UDP and TCP.
         OtherTransport = "other_transport",
-        /// A frame with no IP in it.
+        /// A frame with no IP in it, or a tunnel with none.
         NotIp = "not_ip",
         /// A piece of a fragmented IP packet.
         Fragment = "fragment",
@@ -50,6 +50,8 @@ labelled! {
         LinkShort = "link_short",
         /// IP header shorter than it says, or of an unknown version.
         IpMalformed = "ip_malformed",
+        /// Header of GRE or ERSPAN shorter than it says, or of an unknown version.
+        TunnelMalformed = "tunnel_malformed",
         /// UDP header missing or its length field wrong.
         UdpMalformed = "udp_malformed",
         /// TCP header missing or its data offset wrong.

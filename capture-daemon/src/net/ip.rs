@@ -121,3 +121,29 @@ pub(super) fn v6(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
     }
     Err(Outcome::IpMalformed)
 }
+
+/// Whether bytes that are guessed to be an IP packet say so themselves: IPv4 by its checksum (RFC 791 section 3.1), IPv6,
+/// which has none, by a length that is the one there is.
+pub(super) fn is_consistent(bytes: &[u8]) -> bool {
+    match bytes.first() {
+        Some(first @ 0x45..=0x4f) => {
+            let header = bytes
+                .get(..usize::from(first & 0x0f).saturating_mul(4))
+                .unwrap_or_default();
+            let (words, _) = header.as_chunks::<2>();
+            let sum = words
+                .iter()
+                .map(|word| u32::from(u16::from_be_bytes(*word)))
+                .sum::<u32>();
+            // At most 30 words: the carries of one addition are added once (RFC 1071).
+            !words.is_empty() && (sum & 0xffff).saturating_add(sum >> 16) == 0xffff
+        }
+        Some(0x60..=0x6f) => match *bytes {
+            [_, _, _, _, hi, lo, ref rest @ ..] => {
+                rest.len() == usize::from(u16::from_be_bytes([hi, lo])).saturating_add(34)
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}

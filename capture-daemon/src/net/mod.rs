@@ -1,13 +1,18 @@
 //! From a frame to the payload of UDP or TCP, and from TCP segments to contiguous bytes.
 //!
 //! A frame is a stack of layers. Each opens to the next one inside it, until the transport is reached: a tunnel is one
-//! more layer that opens to `Layer::Typed` or `Layer::Ipv4` again.
+//! more layer that opens to `Layer::Link`, `Layer::Typed` or `Layer::Ipv4` again.
 
 mod endpoint;
+mod gre;
 mod ip;
+mod l2tp;
 mod link;
+mod mpls;
+mod ppp;
 pub mod tcp;
 mod transport;
+mod tunnel;
 
 pub use endpoint::Endpoint;
 pub use tcp::{Flags, Segment, Taken, TcpStreams};
@@ -35,15 +40,20 @@ pub enum Transport<'a> {
     Tcp(Segment<'a>),
 }
 
-/// A frame opens at most this often: link, eight tags or tunnels, IP, transport, with room to spare. More is an attack.
-const MAX_LAYERS: usize = 16;
+/// A frame opens at most this often. The longest way into a tunnel, Ethernet over GENEVE, has six steps: five of those
+/// one in the other have room. More is an attack.
+const MAX_LAYERS: usize = 40;
 
 /// What is left of a frame after its outer layers are taken off.
 enum Layer<'a> {
-    /// The frame as captured.
+    /// The frame as captured, or one inside a tunnel.
     Link(LinkType, &'a [u8]),
     /// What an EtherType announces.
     Typed(u16, &'a [u8]),
+    /// A stack of MPLS labels.
+    Mpls(&'a [u8]),
+    /// A PPP frame.
+    Ppp(&'a [u8]),
     /// An IPv4 packet.
     Ipv4(&'a [u8]),
     /// An IPv6 packet.
@@ -52,23 +62,57 @@ enum Layer<'a> {
     Transport(ip::Payload<'a>),
 }
 
-/// Takes a frame apart down to its transport.
+/// Takes a frame apart down to its innermost transport.
 ///
 /// # Errors
 /// The outcome of a frame that holds no UDP and no TCP, or none that can be read: `NotIp`, `LinkShort`, `IpMalformed`,
-/// `Fragment`, `OtherTransport`, `UdpMalformed`, `TcpMalformed`.
+/// `TunnelMalformed`, `Fragment`, `OtherTransport`, `UdpMalformed`, `TcpMalformed`.
 pub fn decode<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Packet<'a>, Outcome> {
-    let mut layer = Layer::Link(link, bytes);
-    for _ in 0..MAX_LAYERS {
+    descend(Layer::Link(link, bytes), MAX_LAYERS)
+}
+
+/// Opens at most `layers` layers.
+fn descend<'a>(mut layer: Layer<'a>, layers: usize) -> Result<Packet<'a>, Outcome> {
+    for left in (0..layers).rev() {
         layer = match layer {
             Layer::Link(link, bytes) => link::open(link, bytes)?,
             Layer::Typed(ethertype, bytes) => link::typed(ethertype, bytes)?,
             Layer::Ipv4(bytes) => ip::v4(bytes)?,
             Layer::Ipv6(bytes) => ip::v6(bytes)?,
-            Layer::Transport(payload) => return transport::open(&payload),
+            Layer::Transport(payload) => match transport::open(&payload)? {
+                Some(packet) if tunnel::has_port(&packet) => return inside(packet, left),
+                Some(packet) => return Ok(packet),
+                None => tunnel::in_ip(&payload)?,
+            },
+            Layer::Mpls(_) | Layer::Ppp(_) => rare(layer)?,
         };
     }
     Err(Outcome::NotIp)
+}
+
+/// Out of line, so that the way of most frames stays short.
+#[cold]
+#[inline(never)]
+fn rare(layer: Layer<'_>) -> Result<Layer<'_>, Outcome> {
+    match layer {
+        Layer::Mpls(bytes) => mpls::open(bytes),
+        Layer::Ppp(bytes) => ppp::open(bytes),
+        common => Ok(common),
+    }
+}
+
+/// Goes on inside a datagram on a tunnel's port. A port does not make a tunnel: what leads to no IP packet is the payload
+/// of the datagram.
+#[cold]
+#[inline(never)]
+fn inside(packet: Packet<'_>, layers: usize) -> Result<Packet<'_>, Outcome> {
+    let Some(layer) = tunnel::in_udp(&packet) else {
+        return Ok(packet);
+    };
+    match descend(layer, layers) {
+        Err(Outcome::NotIp | Outcome::LinkShort | Outcome::IpMalformed | Outcome::TunnelMalformed) => Ok(packet),
+        inner => inner,
+    }
 }
 
 #[cfg(test)]

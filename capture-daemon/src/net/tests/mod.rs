@@ -1,5 +1,7 @@
 //! Frames made by hand from the RFCs' drawings, and any bytes at all.
 
+mod tunnels;
+
 use proptest::prelude::*;
 
 use super::*;
