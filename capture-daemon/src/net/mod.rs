@@ -1,24 +1,37 @@
-//! From a frame to the payload of UDP or TCP, and from TCP segments to contiguous bytes.
+//! From a frame to the payload of UDP or TCP, from IP fragments to datagrams, and from TCP segments to contiguous bytes.
 //!
 //! A frame is a stack of layers. Each opens to the next one inside it, until the transport is reached: a tunnel is one
 //! more layer that opens to `Layer::Link`, `Layer::Typed` or `Layer::Ipv4` again.
 
 mod endpoint;
+pub mod fragments;
 mod gre;
 mod ip;
 mod l2tp;
 mod link;
 mod mpls;
+mod pieces;
 mod ppp;
 pub mod tcp;
 mod transport;
 mod tunnel;
 
 pub use endpoint::Endpoint;
+pub use fragments::{Fragment, Fragments};
 pub use tcp::{Flags, Segment, Taken, TcpStreams};
 
+use self::fragments::Datagram;
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
+
+/// What a frame comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded<'a> {
+    /// A whole packet.
+    Packet(Packet<'a>),
+    /// A piece of one, to be put together with the others.
+    Fragment(Fragment<'a>),
+}
 
 /// The innermost addresses of a frame and what travels between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,32 +75,43 @@ enum Layer<'a> {
     Transport(ip::Payload<'a>),
 }
 
-/// Takes a frame apart down to its innermost transport.
+/// Takes a frame apart down to its innermost transport, or to the innermost fragment on the way there.
 ///
 /// # Errors
 /// The outcome of a frame that holds no UDP and no TCP, or none that can be read: `NotIp`, `LinkShort`, `IpMalformed`,
-/// `TunnelMalformed`, `Fragment`, `OtherTransport`, `UdpMalformed`, `TcpMalformed`.
-pub fn decode<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Packet<'a>, Outcome> {
+/// `TunnelMalformed`, `OtherTransport`, `UdpMalformed`, `TcpMalformed`.
+pub fn decode<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Decoded<'a>, Outcome> {
     descend(Layer::Link(link, bytes), MAX_LAYERS)
 }
 
 /// Opens at most `layers` layers.
-fn descend<'a>(mut layer: Layer<'a>, layers: usize) -> Result<Packet<'a>, Outcome> {
+fn descend<'a>(mut layer: Layer<'a>, layers: usize) -> Result<Decoded<'a>, Outcome> {
     for left in (0..layers).rev() {
         layer = match layer {
             Layer::Link(link, bytes) => link::open(link, bytes)?,
             Layer::Typed(ethertype, bytes) => link::typed(ethertype, bytes)?,
-            Layer::Ipv4(bytes) => ip::v4(bytes)?,
-            Layer::Ipv6(bytes) => ip::v6(bytes)?,
+            Layer::Ipv4(bytes) => match ip::v4(bytes) {
+                Err(Outcome::Fragment) => return ip::v4_fragment(bytes).map(Decoded::Fragment),
+                opened => opened?,
+            },
+            Layer::Ipv6(bytes) => match ip::v6(bytes) {
+                Err(Outcome::Fragment) => return ip::v6_fragment(bytes).map(Decoded::Fragment),
+                opened => opened?,
+            },
             Layer::Transport(payload) => match transport::open(&payload)? {
                 Some(packet) if tunnel::has_port(&packet) => return inside(packet, left),
-                Some(packet) => return Ok(packet),
+                Some(packet) => return Ok(Decoded::Packet(packet)),
                 None => tunnel::in_ip(&payload)?,
             },
             Layer::Mpls(_) | Layer::Ppp(_) => rare(layer)?,
         };
     }
     Err(Outcome::NotIp)
+}
+
+/// Takes a datagram apart that was put together from fragments.
+fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> Result<Decoded<'a>, Outcome> {
+    descend(ip::whole(datagram, protocol, bytes)?, MAX_LAYERS)
 }
 
 /// Out of line, so that the way of most frames stays short.
@@ -105,12 +129,14 @@ fn rare(layer: Layer<'_>) -> Result<Layer<'_>, Outcome> {
 /// of the datagram.
 #[cold]
 #[inline(never)]
-fn inside(packet: Packet<'_>, layers: usize) -> Result<Packet<'_>, Outcome> {
+fn inside(packet: Packet<'_>, layers: usize) -> Result<Decoded<'_>, Outcome> {
     let Some(layer) = tunnel::in_udp(&packet) else {
-        return Ok(packet);
+        return Ok(Decoded::Packet(packet));
     };
     match descend(layer, layers) {
-        Err(Outcome::NotIp | Outcome::LinkShort | Outcome::IpMalformed | Outcome::TunnelMalformed) => Ok(packet),
+        Err(Outcome::NotIp | Outcome::LinkShort | Outcome::IpMalformed | Outcome::TunnelMalformed) => {
+            Ok(Decoded::Packet(packet))
+        }
         inner => inner,
     }
 }

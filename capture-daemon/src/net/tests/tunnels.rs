@@ -78,23 +78,23 @@ fn gre_and_erspan() {
             "{header:02x?}"
         );
         let cut = gre(header, &[]);
-        assert!(decode(LinkType::Raw, &cut).is_err());
+        assert!(opened(LinkType::Raw, &cut).is_err());
         assert_eq!(
-            decode(LinkType::Raw, &outer(47, &header[..header.len() - 1])),
+            opened(LinkType::Raw, &outer(47, &header[..header.len() - 1])),
             Err(Outcome::TunnelMalformed),
             "{header:02x?}"
         );
     }
     for header in [[0x40u8, 0, 8, 0], [0, 1, 8, 0]] {
         assert_eq!(
-            decode(LinkType::Raw, &gre(&header, &four)),
+            opened(LinkType::Raw, &gre(&header, &four)),
             Err(Outcome::OtherTransport),
             "source route, PPTP"
         );
     }
     let wrong_version = [0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x20, 42, 0, 7, 0, 0, 0, 0];
     assert_eq!(
-        decode(LinkType::Raw, &gre(&wrong_version, &frame)),
+        opened(LinkType::Raw, &gre(&wrong_version, &frame)),
         Err(Outcome::TunnelMalformed)
     );
 }
@@ -110,7 +110,7 @@ fn ip_in_ip() {
     // RFC 2473 section 4.1.1: a tunnel encapsulation limit in destination options.
     let limited = [&[41, 0, 4, 1, 4, 1, 1, 0][..], &six].concat();
     assert_eq!(read(LinkType::Raw, &ipv6(60, &limited)), expected(V6));
-    assert_eq!(decode(LinkType::Raw, &ipv4(41, &[], &four)), Err(Outcome::IpMalformed));
+    assert_eq!(opened(LinkType::Raw, &ipv4(41, &[], &four)), Err(Outcome::IpMalformed));
 }
 
 #[test]
@@ -155,13 +155,13 @@ fn label_stacks_and_what_they_carry() {
         expected("8.0.69.1:5060 > 192.0.2.2:5061")
     );
     let endless = ethernet(&[], 0x8847, &label(1, 0).repeat(300));
-    assert_eq!(decode(LinkType::Ethernet, &endless), Err(Outcome::NotIp));
+    assert_eq!(opened(LinkType::Ethernet, &endless), Err(Outcome::NotIp));
     assert_eq!(
-        decode(LinkType::Ethernet, &stacked(&[b"\x90other"])),
+        opened(LinkType::Ethernet, &stacked(&[b"\x90other"])),
         Err(Outcome::NotIp)
     );
     let cut = ethernet(&[], 0x8847, &[0, 1, 0]);
-    assert_eq!(decode(LinkType::Ethernet, &cut), Err(Outcome::LinkShort));
+    assert_eq!(opened(LinkType::Ethernet, &cut), Err(Outcome::LinkShort));
 }
 
 #[test]
@@ -178,12 +178,12 @@ fn pppoe_sessions() {
     let labelled = [&[0, 1, 1, 64][..], &four].concat();
     assert_eq!(read(LinkType::Ethernet, &session(&[2, 0x81], &labelled)), expected(V4));
     assert_eq!(
-        decode(LinkType::Ethernet, &session(&[0xc0, 0x21], &[1, 1, 0, 4])),
+        opened(LinkType::Ethernet, &session(&[0xc0, 0x21], &[1, 1, 0, 4])),
         Err(Outcome::NotIp),
         "LCP"
     );
     let discovery = ethernet(&[], 0x8864, &[0x11, 9, 0, 0, 0, 0]);
-    assert_eq!(decode(LinkType::Ethernet, &discovery), Err(Outcome::NotIp));
+    assert_eq!(opened(LinkType::Ethernet, &discovery), Err(Outcome::NotIp));
 }
 
 /// Header and inner bytes of every tunnel over UDP, by port.
@@ -260,7 +260,7 @@ fn a_port_alone_makes_no_tunnel() {
     ]
     .concat();
     assert_eq!(
-        decode(LinkType::Raw, &around(4789, &ping)),
+        opened(LinkType::Raw, &around(4789, &ping)),
         Err(Outcome::OtherTransport)
     );
 }
@@ -273,7 +273,7 @@ fn l2tpv3_over_ip() {
         assert_eq!(read(LinkType::Raw, &packet), expected(V4), "{before:?}");
     }
     let control = outer(115, &[&[0, 0, 0, 0][..], &frame].concat());
-    assert_eq!(decode(LinkType::Raw, &control), Err(Outcome::OtherTransport));
+    assert_eq!(opened(LinkType::Raw, &control), Err(Outcome::OtherTransport));
 }
 
 /// A layer of a nest: what it wants inside, and how it goes around that.
@@ -393,7 +393,7 @@ proptest! {
             *byte = value;
         }
         frame.truncate(len);
-        if let Ok(packet) = decode(LinkType::Ethernet, &frame) {
+        if let Ok(packet) = opened(LinkType::Ethernet, &frame) {
             let (Transport::Udp(payload) | Transport::Tcp(Segment { payload, .. })) = packet.transport;
             prop_assert!(payload.len() <= frame.len());
         }
