@@ -42,14 +42,17 @@ labelled! {
         OtherTcp = "other_tcp",
         /// An IP protocol other than UDP and TCP.
         OtherTransport = "other_transport",
-        /// A frame with no IP in it.
+        /// A frame with no IP in it, or a tunnel with none.
         NotIp = "not_ip",
-        /// A piece of a fragmented IP packet.
+        /// A piece of a fragmented IP packet: others are missing, or it came before. The one that makes the packet whole
+        /// ends where the packet does.
         Fragment = "fragment",
         /// Shorter than its link or VLAN header.
         LinkShort = "link_short",
         /// IP header shorter than it says, or of an unknown version.
         IpMalformed = "ip_malformed",
+        /// Header of GRE or ERSPAN shorter than it says, or of an unknown version.
+        TunnelMalformed = "tunnel_malformed",
         /// UDP header missing or its length field wrong.
         UdpMalformed = "udp_malformed",
         /// TCP header missing or its data offset wrong.
@@ -64,7 +67,7 @@ impl Outcome {
     pub const fn is_drop(self) -> bool {
         !matches!(
             self,
-            Self::SipUdp | Self::SipTcp | Self::Keepalive | Self::Rtp | Self::Rtcp
+            Self::SipUdp | Self::SipTcp | Self::Keepalive | Self::Rtp | Self::Rtcp | Self::Fragment
         )
     }
 }
@@ -81,6 +84,12 @@ labelled! {
         StreamEvicted = "stream_evicted",
         /// A media endpoint left the table before its time.
         EndpointEvicted = "endpoint_evicted",
+        /// An incomplete datagram left the table of fragments before its time.
+        FragmentEvicted = "fragment_evicted",
+        /// A datagram of which some fragments did not come.
+        FragmentTimeout = "fragment_timeout",
+        /// A fragment that contradicts others of its datagram: IPv4 keeps what came first, IPv6 discards the datagram.
+        FragmentOverlap = "fragment_overlap",
         /// A TCP direction left the table before its time.
         TcpEvicted = "tcp_evicted",
         /// Bytes of a TCP direction were missing; the reader went on at the next message.

@@ -43,6 +43,7 @@ pub fn replay(files: &[PathBuf], config: &Config) -> Replayed {
         engine.frame(&frame);
         engine.tick(frame.ts);
     }
+    engine.finish();
     let counters = engine.counters();
     let end = counters.span().map(|(_, last)| last).unwrap_or_default();
     let mut document = engine::document(&shared, &[counters], engine.streams(), end);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use capture_daemon::frame::LinkType;
-use capture_daemon::net::{Segment, Transport, decode};
+use capture_daemon::net::{Decoded, Segment, Transport, decode};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -16,9 +16,17 @@ fuzz_target!(|data: &[u8]| {
         3 => LinkType::LinuxSll,
         _ => LinkType::LinuxSll2,
     };
-    if let Ok(packet) = decode(link, frame) {
-        let (Transport::Udp(payload) | Transport::Tcp(Segment { payload, .. })) = packet.transport;
-        assert!(payload.is_empty() || frame.as_ptr_range().contains(&payload.as_ptr()));
-        assert!(payload.len() <= frame.len());
-    }
+    let part = match decode(link, frame) {
+        Ok(Decoded::Packet(packet)) => {
+            let (Transport::Udp(payload) | Transport::Tcp(Segment { payload, .. })) = packet.transport;
+            payload
+        }
+        Ok(Decoded::Fragment(fragment)) => {
+            assert!(usize::from(fragment.offset) + fragment.bytes.len() <= usize::from(u16::MAX));
+            fragment.bytes
+        }
+        Err(_) => return,
+    };
+    assert!(part.is_empty() || frame.as_ptr_range().contains(&part.as_ptr()));
+    assert!(part.len() <= frame.len());
 });

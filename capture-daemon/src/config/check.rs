@@ -105,10 +105,18 @@ impl Check {
             ("follow.max_registrations", follow.max_registrations),
             ("follow.max_streams", follow.max_streams),
             ("follow.max_endpoints", follow.max_endpoints),
+            ("follow.max_fragments", follow.max_fragments),
             ("follow.max_tcp_streams", follow.max_tcp_streams),
         ] {
             self.within(key, value as u64, 1, 1 << 28);
         }
+        // A datagram has at most 64 KiB, in pieces that each cost some more; the table is in up to 16 parts.
+        self.within(
+            "follow.fragment_buffer",
+            follow.fragment_buffer as u64,
+            4 << 20,
+            1 << 34,
+        );
         self.within("follow.tcp_buffer", follow.tcp_buffer as u64, 2_048, 1 << 24);
         self.positive("follow.invite_timeout", follow.invite_timeout);
         self.positive("follow.request_timeout", follow.request_timeout);

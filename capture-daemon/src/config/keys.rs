@@ -70,6 +70,8 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.max_registrations: Count, "Registrations remembered at once.";
     follow.max_streams: Count, "RTP streams remembered at once, per lane.";
     follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
+    follow.max_fragments: Count, "Incomplete datagrams, of IP fragments, remembered at once, over all lanes.";
+    follow.fragment_buffer: Size, "Bytes they may take up together.";
     follow.max_tcp_streams: Count, "TCP directions followed at once, per lane.";
     follow.tcp_buffer: Size, "Bytes one TCP direction may hold back while a message is incomplete.";
     follow.linger: Span, "How long an ended call or an idle stream stays in the answers.";

@@ -153,6 +153,10 @@ pub struct Follow {
     pub max_streams: usize,
     /// Media endpoints learned from SDP.
     pub max_endpoints: usize,
+    /// Datagrams put together from fragments at once, over all lanes.
+    pub max_fragments: usize,
+    /// Bytes that all of them may take up.
+    pub fragment_buffer: usize,
     /// TCP directions followed per lane.
     pub max_tcp_streams: usize,
     /// Bytes one TCP direction may hold back while a message is incomplete.
@@ -172,6 +176,8 @@ impl Default for Follow {
             max_registrations: 131_072,
             max_streams: 262_144,
             max_endpoints: 524_288,
+            max_fragments: 16_384,
+            fragment_buffer: 64 << 20,
             max_tcp_streams: 16_384,
             tcp_buffer: 65_536,
             linger: Duration::from_secs(300),

@@ -80,6 +80,8 @@ fn every_key_changes_what_it_names() {
         max_registrations = 11
         max_streams = 12
         max_endpoints = 13
+        max_fragments = 15
+        fragment_buffer = "8MiB"
         max_tcp_streams = 14
         tcp_buffer = "128KiB"
         linger = "1m"

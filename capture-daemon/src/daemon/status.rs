@@ -27,11 +27,12 @@ use crate::time::Timestamp;
 const TRIES: usize = 64;
 
 /// Losses that a larger table would have prevented.
-const EVICTIONS: [Loss; 5] = [
+const EVICTIONS: [Loss; 6] = [
     Loss::CallEvicted,
     Loss::RegistrationEvicted,
     Loss::StreamEvicted,
     Loss::EndpointEvicted,
+    Loss::FragmentEvicted,
     Loss::TcpEvicted,
 ];
 
@@ -325,6 +326,12 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             live.shared.endpoints.len() as u64,
             follow.max_endpoints,
             Loss::EndpointEvicted,
+        ),
+        table(
+            "fragments",
+            live.shared.fragments.len() as u64,
+            follow.max_fragments,
+            Loss::FragmentEvicted,
         ),
         table(
             "streams",

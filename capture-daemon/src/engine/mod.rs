@@ -21,7 +21,7 @@ use self::signaling::Signaling;
 use crate::config::Follow;
 use crate::frame::Frame;
 use crate::media::{Slice, Streams};
-use crate::net::{self, Endpoint, Segment, TcpStreams, Transport};
+use crate::net::{self, Decoded, Endpoint, Fragment, Packet, Segment, TcpStreams, Transport};
 use crate::outcome::Outcome;
 use crate::report;
 use crate::sip;
@@ -29,6 +29,9 @@ use crate::time::Timestamp;
 
 /// Packet time between two looks at what has grown old. Each look is at a small part of the tables.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Datagrams that one fragment may complete, one inside the other. More is an attack.
+const MAX_REASSEMBLIES: usize = 4;
 
 /// What one lane makes of its frames.
 #[derive(Debug)]
@@ -61,13 +64,39 @@ impl Engine {
     /// Takes in one frame. It ends in exactly one [`Outcome`].
     pub fn frame(&mut self, frame: &Frame<'_>) {
         let outcome = match net::decode(frame.link, frame.bytes) {
+            Ok(Decoded::Packet(packet)) => self.packet(frame.ts, &packet),
+            Ok(Decoded::Fragment(fragment)) => self.fragment(frame.ts, &fragment),
             Err(outcome) => outcome,
-            Ok(packet) => match packet.transport {
-                Transport::Udp(payload) => self.datagram(frame.ts, packet.src, packet.dst, payload),
-                Transport::Tcp(segment) => self.segment(frame.ts, packet.src, packet.dst, &segment),
-            },
         };
         self.counters.count(frame, outcome);
+    }
+
+    #[inline]
+    fn packet(&mut self, ts: Timestamp, packet: &Packet<'_>) -> Outcome {
+        match packet.transport {
+            Transport::Udp(payload) => self.datagram(ts, packet.src, packet.dst, payload),
+            Transport::Tcp(segment) => self.segment(ts, packet.src, packet.dst, &segment),
+        }
+    }
+
+    /// Takes a fragment, and goes on with the datagram it completes. That may carry a fragment in turn, of a datagram
+    /// inside a tunnel.
+    #[cold]
+    #[inline(never)]
+    fn fragment(&mut self, ts: Timestamp, fragment: &Fragment<'_>) -> Outcome {
+        let losses = &self.counters.losses;
+        let mut whole = self.shared.fragments.take(ts, fragment, losses);
+        for _ in 0..MAX_REASSEMBLIES {
+            let Some(datagram) = &whole else {
+                return Outcome::Fragment;
+            };
+            whole = match datagram.decode() {
+                Ok(Decoded::Packet(packet)) => return self.packet(datagram.ts, &packet),
+                Ok(Decoded::Fragment(fragment)) => self.shared.fragments.take(datagram.ts, &fragment, losses),
+                Err(outcome) => return outcome,
+            };
+        }
+        Outcome::IpMalformed
     }
 
     fn datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
@@ -109,6 +138,11 @@ impl Engine {
         self.shared.tick(now, &self.counters.losses);
         self.counters.streams.set(self.streams.len() as u64);
         self.counters.tcp_streams.set(self.tcp.len() as u64);
+    }
+
+    /// Gives up what waits for more: no more frames will come, of any lane.
+    pub fn finish(&mut self) {
+        self.shared.fragments.finish(&self.counters.losses);
     }
 
     /// The counters, for other threads to read.

@@ -3,12 +3,13 @@
 use crate::calls::{Calls, Registrations};
 use crate::config::Follow;
 use crate::media::Endpoints;
+use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::time::Timestamp;
 
 use std::time::Duration;
 
-/// Calls, registrations and media endpoints: one of each in the process. SIP is rare, so locks are; RTP only reads.
+/// Calls, registrations, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
 #[derive(Debug)]
 pub struct Shared {
     /// INVITE dialogs by Call-ID.
@@ -17,6 +18,8 @@ pub struct Shared {
     pub registrations: Registrations,
     /// Where SDP says that media goes.
     pub endpoints: Endpoints,
+    /// Datagrams of which fragments are missing.
+    pub fragments: Fragments,
     linger: Duration,
 }
 
@@ -27,6 +30,7 @@ impl Shared {
             calls: Calls::new(follow),
             registrations: Registrations::new(follow),
             endpoints: Endpoints::new(follow.max_endpoints),
+            fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
             linger: follow.linger,
         }
     }
@@ -39,5 +43,6 @@ impl Shared {
         }
         self.registrations.sweep(now);
         self.endpoints.tick(now, self.linger);
+        self.fragments.tick(now, losses);
     }
 }

@@ -5,6 +5,7 @@
     reason = "reads what anyone may send: a slice is asked for, never assumed"
 )]
 
+use super::fragments::{Datagram, Fragment};
 use super::{Endpoint, Layer};
 use crate::outcome::Outcome;
 
@@ -70,22 +71,61 @@ pub(super) fn v4(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
 
 /// Extension headers passed before a packet is given up. RFC 8200 section 4.1 knows seven, once each.
 const MAX_EXTENSIONS: usize = 8;
+/// Header of a fragment (RFC 8200 section 4.5).
+const FRAGMENT: u8 = 44;
 
 /// Opens an IPv6 packet and its chain of extension headers.
 pub(super) fn v6(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
-    let (header, rest) = bytes.split_first_chunk::<40>().ok_or(Outcome::IpMalformed)?;
-    let [first, _, _, _, len_hi, len_lo, mut next, _, addresses @ ..] = *header;
-    if first >> 4 != 6 {
-        return Err(Outcome::IpMalformed);
+    let fixed = Fixed::read(bytes)?;
+    let (protocol, bytes) = chain(fixed.next, fixed.rest)?;
+    if protocol == FRAGMENT {
+        return Err(Outcome::Fragment);
     }
-    let (Some(src), Some(dst)) = (addresses.first_chunk::<16>(), addresses.last_chunk::<16>()) else {
-        return Err(Outcome::IpMalformed);
-    };
-    let len = usize::from(u16::from_be_bytes([len_hi, len_lo]));
-    // Zero: a jumbogram (RFC 2675) or, as above, a packet of the kernel's own making.
-    let len = if len == 0 { rest.len() } else { len };
-    let cut = len > rest.len();
-    let mut rest = rest.get(..len).unwrap_or(rest);
+    Ok(Layer::Transport(Payload {
+        src: fixed.src,
+        dst: fixed.dst,
+        protocol,
+        bytes,
+        cut: fixed.cut,
+    }))
+}
+
+/// The fixed header of an IPv6 packet (RFC 8200 section 3), and what follows it.
+struct Fixed<'a> {
+    src: Endpoint,
+    dst: Endpoint,
+    next: u8,
+    rest: &'a [u8],
+    cut: bool,
+}
+
+impl<'a> Fixed<'a> {
+    #[inline]
+    fn read(bytes: &'a [u8]) -> Result<Self, Outcome> {
+        let (header, rest) = bytes.split_first_chunk::<40>().ok_or(Outcome::IpMalformed)?;
+        let [first, _, _, _, len_hi, len_lo, next, _, addresses @ ..] = *header;
+        if first >> 4 != 6 {
+            return Err(Outcome::IpMalformed);
+        }
+        let (Some(src), Some(dst)) = (addresses.first_chunk::<16>(), addresses.last_chunk::<16>()) else {
+            return Err(Outcome::IpMalformed);
+        };
+        let len = usize::from(u16::from_be_bytes([len_hi, len_lo]));
+        // Zero: a jumbogram (RFC 2675) or, as above, a packet of the kernel's own making.
+        let len = if len == 0 { rest.len() } else { len };
+        Ok(Self {
+            src: Endpoint::v6(*src, 0),
+            dst: Endpoint::v6(*dst, 0),
+            next,
+            cut: len > rest.len(),
+            rest: rest.get(..len).unwrap_or(rest),
+        })
+    }
+}
+
+/// Passes extension headers: to the transport, or to the header of a fragment.
+#[inline]
+fn chain(mut next: u8, mut rest: &[u8]) -> Result<(u8, &[u8]), Outcome> {
     for _ in 0..MAX_EXTENSIONS {
         let size = match next {
             // Hop-by-hop, routing, destination options, mobility, HIP, shim6: length in 8-byte units beyond the first.
@@ -98,26 +138,157 @@ pub(super) fn v6(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
                 let len = *rest.get(1).ok_or(Outcome::IpMalformed)?;
                 usize::from(len).saturating_add(2).saturating_mul(4)
             }
-            // Fragment header. With no offset and nothing to follow the packet is whole (RFC 6946).
-            44 => {
+            // With no offset and nothing to follow the packet is whole (RFC 6946).
+            FRAGMENT => {
                 let [_, _, hi, lo, ..] = *rest.first_chunk::<8>().ok_or(Outcome::IpMalformed)?;
                 if u16::from_be_bytes([hi, lo]) & 0xfff9 != 0 {
-                    return Err(Outcome::Fragment);
+                    return Ok((FRAGMENT, rest));
                 }
                 8
             }
-            protocol => {
-                return Ok(Layer::Transport(Payload {
-                    src: Endpoint::v6(*src, 0),
-                    dst: Endpoint::v6(*dst, 0),
-                    protocol,
-                    bytes: rest,
-                    cut,
-                }));
-            }
+            protocol => return Ok((protocol, rest)),
         };
         next = *rest.first().ok_or(Outcome::IpMalformed)?;
         rest = rest.get(size..).ok_or(Outcome::IpMalformed)?;
     }
     Err(Outcome::IpMalformed)
+}
+
+/// Reads the fragment that [`v4`] found a packet to be.
+#[cold]
+pub(super) fn v4_fragment(bytes: &[u8]) -> Result<Fragment<'_>, Outcome> {
+    let header = bytes.first_chunk::<20>().ok_or(Outcome::IpMalformed)?;
+    let [
+        first,
+        _,
+        len_hi,
+        len_lo,
+        id_hi,
+        id_lo,
+        frag_hi,
+        frag_lo,
+        _,
+        protocol,
+        _,
+        _,
+        addresses @ ..,
+    ] = *header;
+    let [s0, s1, s2, s3, dst @ ..] = addresses;
+    let header_len = usize::from(first & 0x0f).saturating_mul(4);
+    let total = usize::from(u16::from_be_bytes([len_hi, len_lo]));
+    let total = if total == 0 { bytes.len() } else { total };
+    let field = u16::from_be_bytes([frag_hi, frag_lo]);
+    let more = field & 0x2000 != 0;
+    let len = total.checked_sub(header_len).ok_or(Outcome::IpMalformed)?;
+    // All but the last are multiples of eight bytes; Linux too cuts off what is not (ip_frag_queue in
+    // net/ipv4/ip_fragment.c).
+    let len = if more { len & !7 } else { len };
+    let rest = bytes.get(header_len..).ok_or(Outcome::IpMalformed)?;
+    fragment(
+        Datagram {
+            src: Endpoint::v4([s0, s1, s2, s3], 0),
+            dst: Endpoint::v4(dst, 0),
+            id: u16::from_be_bytes([id_hi, id_lo]).into(),
+            protocol: Some(protocol),
+        },
+        protocol,
+        (field & 0x1fff).checked_mul(8).ok_or(Outcome::IpMalformed)?,
+        more,
+        (rest, len),
+    )
+}
+
+/// Reads the fragment that [`v6`] found a packet to be (RFC 8200 section 4.5).
+#[cold]
+pub(super) fn v6_fragment(bytes: &[u8]) -> Result<Fragment<'_>, Outcome> {
+    let fixed = Fixed::read(bytes)?;
+    let (_, header) = chain(fixed.next, fixed.rest)?;
+    let (header, rest) = header.split_first_chunk::<8>().ok_or(Outcome::IpMalformed)?;
+    let [protocol, _, hi, lo, id @ ..] = *header;
+    let field = u16::from_be_bytes([hi, lo]);
+    let more = field & 1 != 0;
+    // Where the capture cut the packet, its own length is not needed: whatever is more than there is.
+    let len = rest.len().saturating_add(usize::from(fixed.cut));
+    if more && !fixed.cut && len & 7 != 0 {
+        return Err(Outcome::IpMalformed);
+    }
+    fragment(
+        Datagram {
+            src: fixed.src,
+            dst: fixed.dst,
+            id: u32::from_be_bytes(id),
+            protocol: None,
+        },
+        protocol,
+        field & 0xfff8,
+        more,
+        (rest, len),
+    )
+}
+
+/// A fragment of `len` bytes that begins `rest`.
+fn fragment(
+    datagram: Datagram,
+    protocol: u8,
+    offset: u16,
+    more: bool,
+    (rest, len): (&[u8], usize),
+) -> Result<Fragment<'_>, Outcome> {
+    // Of nothing, or beyond the longest packet: the "ping of death".
+    if len == 0 || usize::from(offset).saturating_add(len) > usize::from(u16::MAX) {
+        return Err(Outcome::IpMalformed);
+    }
+    Ok(Fragment {
+        datagram,
+        protocol,
+        offset,
+        last: !more,
+        bytes: rest.get(..len).unwrap_or(rest),
+        cut: len > rest.len(),
+    })
+}
+
+/// Opens what was put together from fragments.
+pub(super) fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> Result<Layer<'a>, Outcome> {
+    let (protocol, bytes) = match datagram.protocol {
+        Some(protocol) => (protocol, bytes),
+        // What was cut may begin with more extension headers, but none of a fragment.
+        None => match chain(protocol, bytes)? {
+            (FRAGMENT, _) => return Err(Outcome::IpMalformed),
+            found => found,
+        },
+    };
+    Ok(Layer::Transport(Payload {
+        src: datagram.src,
+        dst: datagram.dst,
+        protocol,
+        bytes,
+        cut: false,
+    }))
+}
+
+/// Whether bytes that are guessed to be an IP packet say so themselves: IPv4 by its checksum (RFC 791 section 3.1), IPv6,
+/// which has none, by a length that is the one there is.
+pub(super) fn is_consistent(bytes: &[u8]) -> bool {
+    match bytes.first() {
+        Some(first @ 0x45..=0x4f) => {
+            let header = bytes
+                .get(..usize::from(first & 0x0f).saturating_mul(4))
+                .unwrap_or_default();
+            let (words, _) = header.as_chunks::<2>();
+            let sum = words
+                .iter()
+                .map(|word| u32::from(u16::from_be_bytes(*word)))
+                .sum::<u32>();
+            // At most 30 words: the carries of one addition are added once (RFC 1071).
+            !words.is_empty() && (sum & 0xffff).saturating_add(sum >> 16) == 0xffff
+        }
+        Some(0x60..=0x6f) => match *bytes {
+            [_, _, _, _, hi, lo, ref rest @ ..] => {
+                rest.len() == usize::from(u16::from_be_bytes([hi, lo])).saturating_add(34)
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }

@@ -1,11 +1,11 @@
-//! Link headers and 802.1Q tags.
+//! Link headers, 802.1Q tags and what EtherTypes stand for.
 #![deny(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "reads what anyone may send: a slice is asked for, never assumed"
 )]
 
-use super::Layer;
+use super::{Layer, ppp};
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
 
@@ -17,6 +17,13 @@ const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 /// Service tag of switches older than 802.1ad.
 const ETHERTYPE_QINQ_OLD: u16 = 0x9100;
+/// MPLS, unicast and multicast (RFC 5332 section 3).
+const ETHERTYPE_MPLS: u16 = 0x8847;
+const ETHERTYPE_MPLS_MULTICAST: u16 = 0x8848;
+/// PPPoE session (RFC 2516 section 4).
+const ETHERTYPE_PPPOE: u16 = 0x8864;
+/// Transparent Ethernet bridging: a frame inside GRE (RFC 7637 section 3.2) or GENEVE (RFC 8926 section 3.4).
+const ETHERTYPE_BRIDGED: u16 = 0x6558;
 
 /// Opens the outermost header.
 pub(super) fn open<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Layer<'a>, Outcome> {
@@ -70,6 +77,39 @@ pub(super) fn typed(ethertype: u16, bytes: &[u8]) -> Result<Layer<'_>, Outcome> 
             let [.., hi, lo] = *tag;
             Ok(Layer::Typed(u16::from_be_bytes([hi, lo]), rest))
         }
+        _ => rarely_typed(ethertype, bytes),
+    }
+}
+
+#[cold]
+fn rarely_typed(ethertype: u16, bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
+    match ethertype {
+        ETHERTYPE_MPLS | ETHERTYPE_MPLS_MULTICAST => Ok(Layer::Mpls(bytes)),
+        ETHERTYPE_PPPOE => ppp::over_ethernet(bytes),
+        ETHERTYPE_BRIDGED => Ok(Layer::Link(LinkType::Ethernet, bytes)),
         _ => Err(Outcome::NotIp),
     }
+}
+
+/// Tags looked behind where bytes are guessed to be an Ethernet frame.
+const GUESSED_TAGS: usize = 2;
+
+/// Whether these bytes, which nothing says are an Ethernet frame, are one with IP in it: the EtherType and the version
+/// behind it agree.
+pub(super) fn leads_to_ip(bytes: &[u8]) -> bool {
+    let Some(mut rest) = bytes.get(12..) else {
+        return false;
+    };
+    for _ in 0..=GUESSED_TAGS {
+        let [hi, lo, ref behind @ ..] = *rest else {
+            return false;
+        };
+        match u16::from_be_bytes([hi, lo]) {
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_QINQ_OLD => rest = behind.get(2..).unwrap_or_default(),
+            ETHERTYPE_IPV4 => return matches!(behind.first(), Some(0x45..=0x4f)),
+            ETHERTYPE_IPV6 => return matches!(behind.first(), Some(0x60..=0x6f)),
+            _ => return false,
+        }
+    }
+    false
 }

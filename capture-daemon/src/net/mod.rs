@@ -1,19 +1,37 @@
-//! From a frame to the payload of UDP or TCP, and from TCP segments to contiguous bytes.
+//! From a frame to the payload of UDP or TCP, from IP fragments to datagrams, and from TCP segments to contiguous bytes.
 //!
 //! A frame is a stack of layers. Each opens to the next one inside it, until the transport is reached: a tunnel is one
-//! more layer that opens to `Layer::Typed` or `Layer::Ipv4` again.
+//! more layer that opens to `Layer::Link`, `Layer::Typed` or `Layer::Ipv4` again.
 
 mod endpoint;
+pub mod fragments;
+mod gre;
 mod ip;
+mod l2tp;
 mod link;
+mod mpls;
+mod pieces;
+mod ppp;
 pub mod tcp;
 mod transport;
+mod tunnel;
 
 pub use endpoint::Endpoint;
+pub use fragments::{Fragment, Fragments};
 pub use tcp::{Flags, Segment, Taken, TcpStreams};
 
+use self::fragments::Datagram;
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
+
+/// What a frame comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded<'a> {
+    /// A whole packet.
+    Packet(Packet<'a>),
+    /// A piece of one, to be put together with the others.
+    Fragment(Fragment<'a>),
+}
 
 /// The innermost addresses of a frame and what travels between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +53,20 @@ pub enum Transport<'a> {
     Tcp(Segment<'a>),
 }
 
-/// A frame opens at most this often: link, eight tags or tunnels, IP, transport, with room to spare. More is an attack.
-const MAX_LAYERS: usize = 16;
+/// A frame opens at most this often. The longest way into a tunnel, Ethernet over GENEVE, has six steps: five of those
+/// one in the other have room. More is an attack.
+const MAX_LAYERS: usize = 40;
 
 /// What is left of a frame after its outer layers are taken off.
 enum Layer<'a> {
-    /// The frame as captured.
+    /// The frame as captured, or one inside a tunnel.
     Link(LinkType, &'a [u8]),
     /// What an EtherType announces.
     Typed(u16, &'a [u8]),
+    /// A stack of MPLS labels.
+    Mpls(&'a [u8]),
+    /// A PPP frame.
+    Ppp(&'a [u8]),
     /// An IPv4 packet.
     Ipv4(&'a [u8]),
     /// An IPv6 packet.
@@ -52,23 +75,70 @@ enum Layer<'a> {
     Transport(ip::Payload<'a>),
 }
 
-/// Takes a frame apart down to its transport.
+/// Takes a frame apart down to its innermost transport, or to the innermost fragment on the way there.
 ///
 /// # Errors
 /// The outcome of a frame that holds no UDP and no TCP, or none that can be read: `NotIp`, `LinkShort`, `IpMalformed`,
-/// `Fragment`, `OtherTransport`, `UdpMalformed`, `TcpMalformed`.
-pub fn decode<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Packet<'a>, Outcome> {
-    let mut layer = Layer::Link(link, bytes);
-    for _ in 0..MAX_LAYERS {
+/// `TunnelMalformed`, `OtherTransport`, `UdpMalformed`, `TcpMalformed`.
+pub fn decode<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Decoded<'a>, Outcome> {
+    descend(Layer::Link(link, bytes), MAX_LAYERS)
+}
+
+/// Opens at most `layers` layers.
+fn descend<'a>(mut layer: Layer<'a>, layers: usize) -> Result<Decoded<'a>, Outcome> {
+    for left in (0..layers).rev() {
         layer = match layer {
             Layer::Link(link, bytes) => link::open(link, bytes)?,
             Layer::Typed(ethertype, bytes) => link::typed(ethertype, bytes)?,
-            Layer::Ipv4(bytes) => ip::v4(bytes)?,
-            Layer::Ipv6(bytes) => ip::v6(bytes)?,
-            Layer::Transport(payload) => return transport::open(&payload),
+            Layer::Ipv4(bytes) => match ip::v4(bytes) {
+                Err(Outcome::Fragment) => return ip::v4_fragment(bytes).map(Decoded::Fragment),
+                opened => opened?,
+            },
+            Layer::Ipv6(bytes) => match ip::v6(bytes) {
+                Err(Outcome::Fragment) => return ip::v6_fragment(bytes).map(Decoded::Fragment),
+                opened => opened?,
+            },
+            Layer::Transport(payload) => match transport::open(&payload)? {
+                Some(packet) if tunnel::has_port(&packet) => return inside(packet, left),
+                Some(packet) => return Ok(Decoded::Packet(packet)),
+                None => tunnel::in_ip(&payload)?,
+            },
+            Layer::Mpls(_) | Layer::Ppp(_) => rare(layer)?,
         };
     }
     Err(Outcome::NotIp)
+}
+
+/// Takes a datagram apart that was put together from fragments.
+fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> Result<Decoded<'a>, Outcome> {
+    descend(ip::whole(datagram, protocol, bytes)?, MAX_LAYERS)
+}
+
+/// Out of line, so that the way of most frames stays short.
+#[cold]
+#[inline(never)]
+fn rare(layer: Layer<'_>) -> Result<Layer<'_>, Outcome> {
+    match layer {
+        Layer::Mpls(bytes) => mpls::open(bytes),
+        Layer::Ppp(bytes) => ppp::open(bytes),
+        common => Ok(common),
+    }
+}
+
+/// Goes on inside a datagram on a tunnel's port. A port does not make a tunnel: what leads to no IP packet is the payload
+/// of the datagram.
+#[cold]
+#[inline(never)]
+fn inside(packet: Packet<'_>, layers: usize) -> Result<Decoded<'_>, Outcome> {
+    let Some(layer) = tunnel::in_udp(&packet) else {
+        return Ok(Decoded::Packet(packet));
+    };
+    match descend(layer, layers) {
+        Err(Outcome::NotIp | Outcome::LinkShort | Outcome::IpMalformed | Outcome::TunnelMalformed) => {
+            Ok(Decoded::Packet(packet))
+        }
+        inner => inner,
+    }
 }
 
 #[cfg(test)]

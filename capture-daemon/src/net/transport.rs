@@ -13,18 +13,18 @@ use crate::outcome::Outcome;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// Reads the transport of an IP packet.
-pub(super) fn open<'a>(ip: &Payload<'a>) -> Result<Packet<'a>, Outcome> {
+/// Reads UDP or TCP out of an IP packet; `None` where it carries something else.
+pub(super) fn open<'a>(ip: &Payload<'a>) -> Result<Option<Packet<'a>>, Outcome> {
     let (src, dst, transport) = match ip.protocol {
         UDP => udp(ip)?,
         TCP => tcp(ip)?,
-        _ => return Err(Outcome::OtherTransport),
+        _ => return Ok(None),
     };
-    Ok(Packet {
+    Ok(Some(Packet {
         src: ip.src.with_port(src),
         dst: ip.dst.with_port(dst),
         transport,
-    })
+    }))
 }
 
 fn udp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {

@@ -1,6 +1,7 @@
 //! Whole calls through the engine, from Ethernet frames to the report.
 
 mod cases;
+mod fragments;
 
 use proptest::prelude::*;
 
@@ -134,6 +135,9 @@ fn play(frames: &[Timed], lanes: usize, lane: impl Fn(&Timed) -> usize) -> Docum
         .map(|(ts, _)| *ts)
         .max()
         .map_or(Timestamp::ZERO, Timestamp::from_nanos);
+    for engine in &mut engines {
+        engine.finish();
+    }
     let mut streams = Vec::new();
     let mut counters = Vec::new();
     for engine in &mut engines {
