@@ -27,6 +27,7 @@ pub(super) struct Payload<'a> {
 const V4_FRAGMENT: u16 = 0x3fff;
 
 /// Opens an IPv4 packet.
+#[inline]
 pub(super) fn v4(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
     let header = bytes.first_chunk::<20>().ok_or(Outcome::IpMalformed)?;
     let [
@@ -57,7 +58,7 @@ pub(super) fn v4(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
         return Err(Outcome::IpMalformed);
     }
     if u16::from_be_bytes([frag_hi, frag_lo]) & V4_FRAGMENT != 0 {
-        return Err(Outcome::Fragment);
+        return Ok(Layer::Ipv4Fragment(bytes));
     }
     let whole = bytes.get(..total).unwrap_or(bytes);
     Ok(Layer::Transport(Payload {
@@ -77,15 +78,15 @@ const FRAGMENT: u8 = 44;
 /// Opens an IPv6 packet and its chain of extension headers.
 pub(super) fn v6(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
     let fixed = Fixed::read(bytes)?;
-    let (protocol, bytes) = chain(fixed.next, fixed.rest)?;
+    let (protocol, rest) = chain(fixed.next, fixed.rest)?;
     if protocol == FRAGMENT {
-        return Err(Outcome::Fragment);
+        return Ok(Layer::Ipv6Fragment(bytes));
     }
     Ok(Layer::Transport(Payload {
         src: fixed.src,
         dst: fixed.dst,
         protocol,
-        bytes,
+        bytes: rest,
         cut: fixed.cut,
     }))
 }
@@ -155,7 +156,6 @@ fn chain(mut next: u8, mut rest: &[u8]) -> Result<(u8, &[u8]), Outcome> {
 }
 
 /// Reads the fragment that [`v4`] found a packet to be.
-#[cold]
 pub(super) fn v4_fragment(bytes: &[u8]) -> Result<Fragment<'_>, Outcome> {
     let header = bytes.first_chunk::<20>().ok_or(Outcome::IpMalformed)?;
     let [
@@ -199,7 +199,6 @@ pub(super) fn v4_fragment(bytes: &[u8]) -> Result<Fragment<'_>, Outcome> {
 }
 
 /// Reads the fragment that [`v6`] found a packet to be (RFC 8200 section 4.5).
-#[cold]
 pub(super) fn v6_fragment(bytes: &[u8]) -> Result<Fragment<'_>, Outcome> {
     let fixed = Fixed::read(bytes)?;
     let (_, header) = chain(fixed.next, fixed.rest)?;

@@ -5,7 +5,7 @@
     reason = "reads what anyone may send: a slice is asked for, never assumed"
 )]
 
-use super::{Layer, ppp};
+use super::{Layer, ip, ppp};
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
 
@@ -67,6 +67,16 @@ pub(super) fn open<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Layer<'a>, Out
     }
 }
 
+/// Opens an IP packet; `None` where the EtherType is another.
+#[inline]
+pub(super) fn ip(ethertype: u16, bytes: &[u8]) -> Option<Result<Layer<'_>, Outcome>> {
+    match ethertype {
+        ETHERTYPE_IPV4 => Some(ip::v4(bytes)),
+        ETHERTYPE_IPV6 => Some(ip::v6(bytes)),
+        _ => None,
+    }
+}
+
 /// Opens what stands behind an EtherType.
 pub(super) fn typed(ethertype: u16, bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
     match ethertype {
@@ -77,13 +87,6 @@ pub(super) fn typed(ethertype: u16, bytes: &[u8]) -> Result<Layer<'_>, Outcome> 
             let [.., hi, lo] = *tag;
             Ok(Layer::Typed(u16::from_be_bytes([hi, lo]), rest))
         }
-        _ => rarely_typed(ethertype, bytes),
-    }
-}
-
-#[cold]
-fn rarely_typed(ethertype: u16, bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
-    match ethertype {
         ETHERTYPE_MPLS | ETHERTYPE_MPLS_MULTICAST => Ok(Layer::Mpls(bytes)),
         ETHERTYPE_PPPOE => ppp::over_ethernet(bytes),
         ETHERTYPE_BRIDGED => Ok(Layer::Link(LinkType::Ethernet, bytes)),

@@ -71,6 +71,10 @@ enum Layer<'a> {
     Ipv4(&'a [u8]),
     /// An IPv6 packet.
     Ipv6(&'a [u8]),
+    /// An IPv4 packet that is a fragment.
+    Ipv4Fragment(&'a [u8]),
+    /// An IPv6 packet that is a fragment.
+    Ipv6Fragment(&'a [u8]),
     /// What an IP header announces.
     Transport(ip::Payload<'a>),
 }
@@ -81,29 +85,44 @@ enum Layer<'a> {
 /// The outcome of a frame that holds no UDP and no TCP, or none that can be read: `NotIp`, `LinkShort`, `IpMalformed`,
 /// `TunnelMalformed`, `OtherTransport`, `UdpMalformed`, `TcpMalformed`.
 pub fn decode<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Decoded<'a>, Outcome> {
-    descend(Layer::Link(link, bytes), MAX_LAYERS)
+    match plain(link, bytes) {
+        Some(packet) => Ok(Decoded::Packet(packet)),
+        None => descend(Layer::Link(link, bytes), MAX_LAYERS),
+    }
+}
+
+/// The way of nearly all frames, UDP or TCP in IP in Ethernet, without a detour. `None` where there is more or less to a
+/// frame.
+#[inline]
+fn plain<'a>(link: LinkType, bytes: &'a [u8]) -> Option<Packet<'a>> {
+    let Ok(Layer::Typed(ethertype, rest)) = link::open(link, bytes) else {
+        return None;
+    };
+    let Ok(Layer::Transport(payload)) = link::ip(ethertype, rest)? else {
+        return None;
+    };
+    let packet = transport::open(&payload).ok()??;
+    (!tunnel::has_port(&packet)).then_some(packet)
 }
 
 /// Opens at most `layers` layers.
+#[inline(never)]
 fn descend<'a>(mut layer: Layer<'a>, layers: usize) -> Result<Decoded<'a>, Outcome> {
     for left in (0..layers).rev() {
         layer = match layer {
             Layer::Link(link, bytes) => link::open(link, bytes)?,
             Layer::Typed(ethertype, bytes) => link::typed(ethertype, bytes)?,
-            Layer::Ipv4(bytes) => match ip::v4(bytes) {
-                Err(Outcome::Fragment) => return ip::v4_fragment(bytes).map(Decoded::Fragment),
-                opened => opened?,
-            },
-            Layer::Ipv6(bytes) => match ip::v6(bytes) {
-                Err(Outcome::Fragment) => return ip::v6_fragment(bytes).map(Decoded::Fragment),
-                opened => opened?,
-            },
+            Layer::Ipv4(bytes) => ip::v4(bytes)?,
+            Layer::Ipv6(bytes) => ip::v6(bytes)?,
             Layer::Transport(payload) => match transport::open(&payload)? {
                 Some(packet) if tunnel::has_port(&packet) => return inside(packet, left),
                 Some(packet) => return Ok(Decoded::Packet(packet)),
                 None => tunnel::in_ip(&payload)?,
             },
-            Layer::Mpls(_) | Layer::Ppp(_) => rare(layer)?,
+            Layer::Mpls(bytes) => mpls::open(bytes)?,
+            Layer::Ppp(bytes) => ppp::open(bytes)?,
+            Layer::Ipv4Fragment(bytes) => return ip::v4_fragment(bytes).map(Decoded::Fragment),
+            Layer::Ipv6Fragment(bytes) => return ip::v6_fragment(bytes).map(Decoded::Fragment),
         };
     }
     Err(Outcome::NotIp)
@@ -114,21 +133,8 @@ fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> Result<Decod
     descend(ip::whole(datagram, protocol, bytes)?, MAX_LAYERS)
 }
 
-/// Out of line, so that the way of most frames stays short.
-#[cold]
-#[inline(never)]
-fn rare(layer: Layer<'_>) -> Result<Layer<'_>, Outcome> {
-    match layer {
-        Layer::Mpls(bytes) => mpls::open(bytes),
-        Layer::Ppp(bytes) => ppp::open(bytes),
-        common => Ok(common),
-    }
-}
-
 /// Goes on inside a datagram on a tunnel's port. A port does not make a tunnel: what leads to no IP packet is the payload
 /// of the datagram.
-#[cold]
-#[inline(never)]
 fn inside(packet: Packet<'_>, layers: usize) -> Result<Decoded<'_>, Outcome> {
     let Some(layer) = tunnel::in_udp(&packet) else {
         return Ok(Decoded::Packet(packet));

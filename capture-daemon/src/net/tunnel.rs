@@ -16,8 +16,6 @@ const GRE: u8 = 47;
 const L2TPV3: u8 = 115;
 
 /// Opens what an IP packet carries that is neither UDP nor TCP.
-#[cold]
-#[inline(never)]
 pub(super) fn in_ip<'a>(ip: &Payload<'a>) -> Result<Layer<'a>, Outcome> {
     match ip.protocol {
         // RFC 2003 and RFC 2473.

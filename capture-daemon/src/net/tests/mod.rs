@@ -260,6 +260,9 @@ proptest! {
             *byte = value;
         }
         frame.truncate(len);
+        // The short way of plain frames is the long one.
+        let long = descend(Layer::Link(LinkType::Ethernet, &frame), MAX_LAYERS);
+        prop_assert_eq!(decode(LinkType::Ethernet, &frame), long);
         if let Ok(packet) = opened(LinkType::Ethernet, &frame) {
             let (Transport::Udp(payload) | Transport::Tcp(Segment { payload, .. })) = packet.transport;
             prop_assert!(payload.len() <= frame.len());
