@@ -61,7 +61,7 @@ fn checksum(header: &[u8]) -> u16 {
 mod tests {
     use capture_daemon::frame::LinkType;
     use capture_daemon::media::rtp;
-    use capture_daemon::net::{Endpoint, Packet, Transport, decode};
+    use capture_daemon::net::{Decoded, Endpoint, Packet, Transport, decode};
 
     use super::*;
 
@@ -80,7 +80,9 @@ mod tests {
     fn siphon_reads_a_frame_as_the_packet_it_is_meant_to_be() {
         // The fourth frame of three streams: the second packet of the first.
         let frame = expected(3, 3);
-        let Packet { src, dst, transport } = decode(LinkType::Ethernet, &frame).unwrap();
+        let Decoded::Packet(Packet { src, dst, transport }) = decode(LinkType::Ethernet, &frame).unwrap() else {
+            panic!("the frame is a whole packet");
+        };
         assert_eq!(src, Endpoint::v4([192, 0, 2, 1], 10_000));
         assert_eq!(dst, Endpoint::v4([192, 0, 2, 2], 10_000));
         let Transport::Udp(datagram) = transport else {

@@ -23,23 +23,6 @@ use Why::{Pending, SiphonIsRight};
 /// The whole list.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        file: "DTMFsipinfo.pcap",
-        why: Pending("PPPoE"),
-        rows: &[
-            ("ACK", "0", "5"),
-            ("CANCEL", "0", "2"),
-            ("INFO", "0", "4"),
-            ("INVITE", "0", "5"),
-            ("responses 100", "0", "5"),
-            ("responses 200", "0", "11"),
-            (
-                "call 2091060b-146f-e011-809a-0019cb53db77@admind-desktop",
-                "not there",
-                "answered 200",
-            ),
-        ],
-    },
-    Difference {
         file: "SIP_DTMF2.cap",
         why: SiphonIsRight(
             "The stream has telephone events (RFC 4733), whose timestamp stands still while a key is down. tshark measures \
@@ -62,84 +45,6 @@ pub const DIFFERENCES: &[Difference] = &[
             "48 packets, 2 lost, jitter 2.235/6.066 ms",
             "48 packets, 1 lost, jitter 2.235/6.066 ms",
         )],
-    },
-    Difference {
-        file: "erspan_sip_ipv4_udp.pcapng",
-        why: Pending("ERSPAN"),
-        rows: &[
-            ("ACK", "0", "18"),
-            ("BYE", "0", "6"),
-            ("INVITE", "0", "16"),
-            ("NOTIFY", "0", "11"),
-            ("REFER", "0", "4"),
-            ("SUBSCRIBE", "0", "12"),
-            ("responses 100", "0", "14"),
-            ("responses 180", "0", "6"),
-            ("responses 200", "0", "30"),
-            ("responses 202", "0", "8"),
-            ("responses 401", "0", "1"),
-            ("responses 407", "0", "4"),
-            ("responses 481", "0", "8"),
-            ("responses 488", "0", "2"),
-            (
-                "call bf3880-0-16e4-5af571fa-38bc4ba4-5af571fa@101.231.48.19",
-                "not there",
-                "ended 200",
-            ),
-            (
-                "call cdfef7c7647e97e4ff66fbf504c524e4@192.168.1.191",
-                "not there",
-                "ended 200",
-            ),
-            (
-                "call ddd141f1d982d8989fb73db754a8fbb7@192.168.1.191",
-                "not there",
-                "ended 200",
-            ),
-        ],
-    },
-    Difference {
-        file: "gtp-iphone.pcap",
-        why: Pending("GTP-U"),
-        rows: &[
-            ("ACK", "0", "1"),
-            ("BYE", "0", "1"),
-            ("INVITE", "0", "1"),
-            ("MESSAGE", "0", "1"),
-            ("REGISTER", "0", "3"),
-            ("SUBSCRIBE", "0", "1"),
-            ("responses 100", "0", "1"),
-            ("responses 180", "0", "1"),
-            ("responses 200", "0", "4"),
-            ("responses 202", "0", "1"),
-            ("responses 401", "0", "1"),
-            ("responses 405", "0", "1"),
-            ("call zTHDK1uOm6wLihi3m15pRfSR", "not there", "ended 200"),
-            (
-                "stream 0xa2ff620f fd00:183:1:1:1886:9040:8605:32b8:49120 > fd01::183:19956",
-                "not there",
-                "13 packets, 402 lost, jitter 6.516/10.770 ms",
-            ),
-            (
-                "stream 0x6399bbc1 fd01::183:19956 > fd00:183:1:1:1886:9040:8605:32b8:49120",
-                "not there",
-                "14 packets, 509 lost, jitter 4.138/8.817 ms",
-            ),
-        ],
-    },
-    Difference {
-        file: "ipip.pcap",
-        why: Pending("IPIP"),
-        rows: &[
-            ("responses 183", "0", "1"),
-            ("responses 200", "0", "1"),
-            ("call 1RLuVzzBClYCf2", "unanswered", "ended 200"),
-        ],
-    },
-    Difference {
-        file: "ipv6frag.pcap",
-        why: Pending("IPv6 fragments"),
-        rows: &[("INVITE", "0", "2")],
     },
     Difference {
         file: "rtp-60late-500total.pcapng",

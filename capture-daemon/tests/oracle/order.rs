@@ -30,6 +30,7 @@ const CASES: u32 = 16;
 const EXCEPTIONS: &[(&str, &[How], &str)] = &[
     ("calls-tcp.pcap", &[Moved, MovedAndDealt], TCP),
     ("failures.pcap", &[Moved, MovedAndDealt], TCP),
+    ("gtp-iphone.pcap", &[Moved, MovedAndDealt], TCP),
     ("sip-over-tcp.pcap", &[Moved, MovedAndDealt], TCP),
     ("sip_ipv4_tcp_retrans.pcap", &[Moved, MovedAndDealt], TCP),
 ];

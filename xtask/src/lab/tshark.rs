@@ -192,13 +192,22 @@ fn streams(table: &str) -> Result<Vec<Stream>> {
     Ok(streams)
 }
 
+/// `address:port`, the address of IPv6 in brackets as URIs have it.
+fn endpoint(address: &str, port: &str) -> String {
+    if address.contains(':') {
+        format!("[{address}]:{port}")
+    } else {
+        format!("{address}:{port}")
+    }
+}
+
 fn stream(words: &[&str], percentage: usize) -> Result<Stream> {
     let word = |index: usize| words.get(index).copied().context("a column is missing");
     let before = |by: usize| word(percentage.checked_sub(by).context("a column is missing")?);
     let hexadecimal = word(6)?.trim_start_matches("0x");
     Ok(Stream {
-        src: format!("{}:{}", word(2)?, word(3)?),
-        dst: format!("{}:{}", word(4)?, word(5)?),
+        src: endpoint(word(2)?, word(3)?),
+        dst: endpoint(word(4)?, word(5)?),
         ssrc: u32::from_str_radix(hexadecimal, 16)?,
         packets: before(2)?.parse()?,
         lost: before(1)?.parse()?,
