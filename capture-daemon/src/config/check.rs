@@ -118,6 +118,8 @@ impl Check {
             1 << 34,
         );
         self.within("follow.tcp_buffer", follow.tcp_buffer as u64, 2_048, 1 << 24);
+        let least = follow.tcp_buffer as u64;
+        self.within("follow.tcp_memory", follow.tcp_memory as u64, least, 1 << 34);
         self.positive("follow.invite_timeout", follow.invite_timeout);
         self.positive("follow.request_timeout", follow.request_timeout);
     }

@@ -73,7 +73,8 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.max_fragments: Count, "Incomplete datagrams, of IP fragments, remembered at once, over all lanes.";
     follow.fragment_buffer: Size, "Bytes they may take up together.";
     follow.max_tcp_streams: Count, "TCP directions followed at once, per lane.";
-    follow.tcp_buffer: Size, "Bytes one TCP direction may hold back while a message is incomplete.";
+    follow.tcp_buffer: Size, "Bytes one TCP direction may hold back while a message is incomplete or segments are missing.";
+    follow.tcp_memory: Size, "Bytes all TCP directions of a lane may hold back together.";
     follow.linger: Span, "How long an ended call or an idle stream stays in the answers.";
     follow.invite_timeout: Span, "An INVITE without a final response for this long has timed out (timer C, RFC 3261 section 16.6).";
     follow.request_timeout: Span, "Any other request without a final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2).";

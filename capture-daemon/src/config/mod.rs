@@ -159,8 +159,10 @@ pub struct Follow {
     pub fragment_buffer: usize,
     /// TCP directions followed per lane.
     pub max_tcp_streams: usize,
-    /// Bytes one TCP direction may hold back while a message is incomplete.
+    /// Bytes one TCP direction may hold back while a message is incomplete or segments are missing.
     pub tcp_buffer: usize,
+    /// Bytes that all TCP directions of a lane may hold back.
+    pub tcp_memory: usize,
     /// How long an ended call or an idle stream stays in the answers.
     pub linger: Duration,
     /// An INVITE with no final response for this long has timed out (timer C, RFC 3261 section 16.6: over 3 minutes).
@@ -179,7 +181,8 @@ impl Default for Follow {
             max_fragments: 16_384,
             fragment_buffer: 64 << 20,
             max_tcp_streams: 16_384,
-            tcp_buffer: 65_536,
+            tcp_buffer: 128 << 10,
+            tcp_memory: 64 << 20,
             linger: Duration::from_secs(300),
             invite_timeout: Duration::from_secs(180),
             request_timeout: Duration::from_secs(32),

@@ -83,7 +83,8 @@ fn every_key_changes_what_it_names() {
         max_fragments = 15
         fragment_buffer = "8MiB"
         max_tcp_streams = 14
-        tcp_buffer = "128KiB"
+        tcp_buffer = "256KiB"
+        tcp_memory = "32MiB"
         linger = "1m"
         invite_timeout = "200s"
         request_timeout = "33s"

@@ -21,7 +21,7 @@ use self::signaling::Signaling;
 use crate::config::Follow;
 use crate::frame::Frame;
 use crate::media::{Slice, Streams};
-use crate::net::{self, Decoded, Endpoint, Fragment, Packet, Segment, TcpStreams, Transport};
+use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Packet, Segment, TcpStreams, Transport};
 use crate::outcome::Outcome;
 use crate::report;
 use crate::sip;
@@ -52,7 +52,11 @@ impl Engine {
         let counters = Arc::new(EngineCounters::default());
         Self {
             sip_ports: PortSet::new(sip_ports),
-            tcp: TcpStreams::new(follow.max_tcp_streams, follow.tcp_buffer),
+            tcp: TcpStreams::new(Limits {
+                directions: follow.max_tcp_streams,
+                buffer: follow.tcp_buffer,
+                total: follow.tcp_memory,
+            }),
             streams: Streams::new(follow.max_streams, follow.linger),
             signaling: Signaling::new(Arc::clone(&shared), Arc::clone(&counters)),
             shared,
@@ -115,10 +119,9 @@ impl Engine {
             return Outcome::OtherTcp;
         }
         let signaling = &self.signaling;
-        self.tcp
-            .push(ts, src, dst, segment, &self.counters.losses, |bytes, fresh| {
-                signaling.stream(ts, src, dst, bytes, fresh)
-            });
+        self.tcp.push(ts, src, dst, segment, &self.counters.losses, |offer| {
+            signaling.stream(offer)
+        });
         Outcome::SipTcp
     }
 
@@ -133,7 +136,9 @@ impl Engine {
             return;
         }
         self.ticked = now;
-        self.tcp.tick(now, &self.counters.losses);
+        let signaling = &self.signaling;
+        self.tcp
+            .tick(now, &self.counters.losses, |offer| signaling.stream(offer));
         self.streams.tick(now, &self.shared.endpoints);
         self.shared.tick(now, &self.counters.losses);
         self.counters.streams.set(self.streams.len() as u64);
@@ -143,6 +148,8 @@ impl Engine {
     /// Gives up what waits for more: no more frames will come, of any lane.
     pub fn finish(&mut self) {
         self.shared.fragments.finish(&self.counters.losses);
+        let signaling = &self.signaling;
+        self.tcp.finish(&self.counters.losses, |offer| signaling.stream(offer));
     }
 
     /// The counters, for other threads to read.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{EngineCounters, Shared};
 use crate::calls::Followed;
 use crate::media::Format;
-use crate::net::{Endpoint, Taken};
+use crate::net::{Endpoint, Offer, Taken};
 use crate::outcome::{Loss, Outcome};
 use crate::sip::sdp::{self, Media};
-use crate::sip::{Framing, Message, Method, StartLine, frame};
+use crate::sip::{self, Framing, Message, Method, StartLine, frame};
 use crate::time::Timestamp;
 
 /// Formats of one media line that are remembered: browsers offer some forty for video.
@@ -46,11 +46,31 @@ impl Signaling {
         }
     }
 
-    /// Takes what can be read at the beginning of a TCP direction's bytes. Where `fresh`, they may begin in the middle
-    /// of a message.
-    pub fn stream(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, bytes: &[u8], fresh: bool) -> Taken {
+    /// Takes what can be read at the beginning of a TCP direction's bytes.
+    pub fn stream(&self, offer: &Offer<'_>) -> Taken {
+        let Offer {
+            ts,
+            src,
+            dst,
+            bytes,
+            fresh,
+            searched,
+        } = *offer;
+        let next = bytes.len() + 1;
+        if sip::is_unchanged(bytes, searched) {
+            return Taken::More {
+                needed: next,
+                searched: bytes.len(),
+            };
+        }
         match frame(bytes) {
-            Framing::Incomplete => Taken::More,
+            Framing::Incomplete => match sip::announced_len(bytes) {
+                Some(needed) => Taken::More { needed, searched: 0 },
+                None => Taken::More {
+                    needed: next,
+                    searched: bytes.len(),
+                },
+            },
             Framing::Keepalive(len) if fresh => Taken::Skipped(len),
             Framing::Keepalive(len) => Taken::Unit(len),
             Framing::Garbage(len) => {

@@ -18,7 +18,7 @@ mod tunnel;
 
 pub use endpoint::Endpoint;
 pub use fragments::{Fragment, Fragments};
-pub use tcp::{Flags, Segment, Taken, TcpStreams};
+pub use tcp::{Flags, Limits, Offer, Segment, Taken, TcpStreams};
 
 use self::fragments::Datagram;
 use crate::frame::LinkType;

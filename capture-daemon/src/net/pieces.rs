@@ -81,6 +81,16 @@ impl Pieces {
         Some(piece)
     }
 
+    /// Position of the first piece.
+    pub fn start(&self) -> Option<u64> {
+        self.by_start.first_key_value().map(|(start, _)| *start)
+    }
+
+    /// Time of the first piece.
+    pub fn first_ts(&self) -> Option<Timestamp> {
+        self.by_start.first_key_value().map(|(_, piece)| piece.ts)
+    }
+
     /// Position behind the last piece.
     pub fn end(&self) -> Option<u64> {
         let (start, piece) = self.by_start.last_key_value()?;

@@ -32,6 +32,7 @@ proptest! {
             }
             let ts = Timestamp::from_nanos(n as u64);
             prop_assert_eq!(pieces.insert(*at as u64, ts, bytes), expected);
+            prop_assert_eq!(pieces.start(), reference.iter().position(Option::is_some).map(|at| at as u64));
             prop_assert_eq!(pieces.end(), reference.iter().rposition(Option::is_some).map(|at| at as u64 + 1));
         }
         let mut there = [None; 64];

@@ -1,11 +1,15 @@
 //! TCP directions: segments in, contiguous bytes out. What the bytes mean is the caller's.
 //!
-//! Each direction stands alone, for the two may arrive on different queues. Data that was seen already is skipped; where
-//! data is missing, what was held is given up and the reader goes on at the segment at hand (`Direction::place` is where
-//! a reordering buffer would hold it instead).
+//! Each direction stands alone, for the two may arrive on different queues. Segments are read in the order of their
+//! sequence numbers, in whatever order they come; of bytes that come twice, the first count. Missing data is waited for
+//! and then given up, and the reader finds the next beginning behind it.
 
-use std::collections::HashMap;
+mod direction;
+
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
+
+use self::direction::{Context, Direction};
 
 use super::Endpoint;
 use crate::outcome::{Loss, Losses};
@@ -52,6 +56,24 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
 }
 
+/// Contiguous bytes of a direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// Where they come from.
+    pub src: Endpoint,
+    /// Where they go.
+    pub dst: Endpoint,
+    /// When the receiver could read them: the time of the latest segment up to them.
+    pub ts: Timestamp,
+    /// The bytes, at least one. What comes behind a whole unit may have come later.
+    pub bytes: &'a [u8],
+    /// Whether they may begin anywhere, in the middle of a connection or behind a gap: the caller finds the next beginning
+    /// by itself. True until the first [`Taken::Unit`].
+    pub fresh: bool,
+    /// What the caller said in [`Taken::More`] of the same bytes when there were fewer; 0 at first.
+    pub searched: usize,
+}
+
 /// What the caller made of the bytes it was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -60,33 +82,33 @@ pub enum Taken {
     /// The first so many bytes belong to nothing that can be read.
     Skipped(usize),
     /// The bytes begin something that needs more of them.
-    More,
+    More {
+        /// Bytes there must be before the caller is asked again.
+        needed: usize,
+        /// Bytes the caller does not want to search again.
+        searched: usize,
+    },
 }
 
 /// A direction that was silent for this long is forgotten; should it speak again, it is joined in the middle. Twice the
 /// longest common keep-alive of SIP clients and far beyond any retransmission.
 const IDLE: Duration = Duration::from_secs(900);
 
-/// Data this far below the next expected byte is no retransmission but another connection between the same ports, whose
-/// SYN was not seen. No sender of SIP has this much in flight.
-const OLD_DATA: u32 = 1 << 24;
+/// The same for one that was read to its end: retransmissions of the last segments are still known.
+const ENDED: Duration = Duration::from_secs(30);
 
 /// Directions looked at to find one to give up.
 const SAMPLE: usize = 16;
 
-/// One direction of a connection.
-#[derive(Debug)]
-struct Direction {
-    /// Sequence number of the next byte not yet seen.
-    next: u32,
-    /// Where the data began; tells a repeated SYN from a new connection.
-    first: u32,
-    /// Nothing is known about what stands before the next byte.
-    fresh: bool,
-    /// Time of the latest segment.
-    last: Timestamp,
-    /// Bytes the caller has not consumed: the beginning of something.
-    pending: Vec<u8>,
+/// What the directions of a table may hold back.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Directions at once.
+    pub directions: usize,
+    /// Bytes of memory for one direction.
+    pub buffer: usize,
+    /// Bytes of memory for all of them.
+    pub total: usize,
 }
 
 /// TCP directions followed at once, each by source and destination.
@@ -94,25 +116,32 @@ struct Direction {
 pub struct TcpStreams {
     // SipHash: an attacker chooses addresses, ports and how often.
     directions: HashMap<(Endpoint, Endpoint), Direction>,
-    max: usize,
-    buffer: usize,
+    /// Those that hold something, in the order in which they began to.
+    holding: BTreeMap<u64, (Endpoint, Endpoint)>,
+    /// Bytes that all hold.
+    held: usize,
+    /// Number of the next that begins to hold something.
+    number: u64,
+    limits: Limits,
 }
 
 impl TcpStreams {
-    /// Follows at most `max` directions, each of which holds back at most `buffer` bytes.
-    pub fn new(max: usize, buffer: usize) -> Self {
+    /// Follows directions within `limits`.
+    pub fn new(limits: Limits) -> Self {
         Self {
             directions: HashMap::new(),
-            max: max.max(1),
-            buffer,
+            holding: BTreeMap::new(),
+            held: 0,
+            number: 0,
+            limits: Limits {
+                directions: limits.directions.max(1),
+                ..limits
+            },
         }
     }
 
-    /// Takes one segment, and offers the bytes that are now contiguous.
-    ///
-    /// `take(bytes, fresh)` says what it consumed and is asked again with the rest, until nothing is left or it wants
-    /// more than there is. `fresh` says that `bytes` may begin anywhere, in the middle of a connection or behind a gap:
-    /// the caller finds the next beginning by itself. It stays true until the first [`Taken::Unit`].
+    /// Takes one segment, and offers the bytes that are now contiguous: `take` says what it consumed and is asked again
+    /// with the rest, until nothing is left or it wants more than there is.
     pub fn push(
         &mut self,
         ts: Timestamp,
@@ -120,7 +149,7 @@ impl TcpStreams {
         dst: Endpoint,
         segment: &Segment<'_>,
         losses: &Losses,
-        mut take: impl FnMut(&[u8], bool) -> Taken,
+        mut take: impl FnMut(&Offer<'_>) -> Taken,
     ) {
         let key = (src, dst);
         if !self.directions.contains_key(&key) {
@@ -130,26 +159,50 @@ impl TcpStreams {
             }
             self.make_room(losses);
         }
-        let buffer = self.buffer;
-        let direction = self.directions.entry(key).or_insert_with(|| Direction::joined(segment));
-        direction.last = direction.last.max(ts);
-        if let Some(data) = direction.place(segment, losses) {
-            direction.offer(data, buffer, losses, &mut take);
-        }
-        if segment.flags.fin() || segment.flags.rst() {
-            direction.abandon(losses);
-        }
+        let context = context(key, &self.limits, losses);
+        let direction = self.directions.entry(key).or_insert_with(|| Direction::begin(segment));
+        let before = direction.held();
+        direction.take(ts, segment, &context, &mut take);
+        self.account(key, before);
+        self.release(losses);
     }
 
-    /// Forgets directions that were silent for a long time.
-    pub fn tick(&mut self, ts: Timestamp, losses: &Losses) {
-        self.directions.retain(|_, direction| {
-            let keep = ts.since(direction.last) < IDLE;
+    /// Gives up what was waited for too long, and forgets directions that were silent for a long time.
+    pub fn tick(&mut self, now: Timestamp, losses: &Losses, mut take: impl FnMut(&Offer<'_>) -> Taken) {
+        let Self {
+            directions,
+            holding,
+            held,
+            limits,
+            ..
+        } = self;
+        directions.retain(|key, direction| {
+            let before = direction.held();
+            let context = context(*key, limits, losses);
+            direction.look(now, &context, &mut take);
+            let keep = now.since(direction.last) < if direction.ended() { ENDED } else { IDLE };
             if !keep {
-                direction.abandon(losses);
+                direction.finish(&context, &mut take);
+            }
+            // What is held never grows here.
+            *held -= before - direction.held();
+            if direction.held() == 0
+                && let Some(number) = direction.holding.take()
+            {
+                holding.remove(&number);
             }
             keep
         });
+    }
+
+    /// Reads what can be read, and gives up the rest: no more segments will come.
+    pub fn finish(&mut self, losses: &Losses, mut take: impl FnMut(&Offer<'_>) -> Taken) {
+        for (key, direction) in &mut self.directions {
+            direction.finish(&context(*key, &self.limits, losses), &mut take);
+        }
+        self.directions.clear();
+        self.holding.clear();
+        self.held = 0;
     }
 
     /// Whether a direction is followed, so that its segments are wanted whatever they begin with.
@@ -169,126 +222,64 @@ impl TcpStreams {
 
     /// Gives up the longest silent of a sample where the table is full.
     fn make_room(&mut self, losses: &Losses) {
-        if self.directions.len() < self.max {
+        if self.directions.len() < self.limits.directions {
             return;
         }
         let oldest = self.directions.iter().take(SAMPLE).min_by_key(|(_, d)| d.last);
-        if let Some((&key, _)) = oldest {
-            self.directions.remove(&key);
+        if let Some((&key, _)) = oldest
+            && let Some(direction) = self.directions.remove(&key)
+        {
+            self.held -= direction.held();
+            if let Some(number) = direction.holding {
+                self.holding.remove(&number);
+            }
             losses.count(Loss::TcpEvicted);
         }
     }
-}
 
-impl Direction {
-    /// A direction whose first segment this is.
-    fn joined(segment: &Segment<'_>) -> Self {
-        let first = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
-        Self {
-            next: first,
-            first,
-            fresh: !segment.flags.syn(),
-            last: Timestamp::ZERO,
-            pending: Vec::new(),
-        }
-    }
-
-    /// Where a segment stands in the direction: the data in it that is new and comes next, or `None`.
-    fn place<'a>(&mut self, segment: &Segment<'a>, losses: &Losses) -> Option<&'a [u8]> {
-        let mut seq = segment.seq;
-        if segment.flags.syn() {
-            // SYN takes one sequence number; data may follow in the same segment (RFC 7413).
-            seq = seq.wrapping_add(1);
-            if seq != self.first {
-                self.abandon(losses);
-                let last = self.last;
-                *self = Self {
-                    last,
-                    ..Self::joined(segment)
-                };
-            }
-        }
-        let old = self.next.wrapping_sub(seq);
-        let data = if old < OLD_DATA {
-            usize::try_from(old).ok().and_then(|old| segment.payload.get(old..))?
-        } else {
-            segment.payload
+    /// Takes note of what a direction holds now, which was `before`.
+    fn account(&mut self, key: (Endpoint, Endpoint), before: usize) {
+        let Some(direction) = self.directions.get_mut(&key) else {
+            return;
         };
-        // A FIN without data still tells that something before it is missing.
-        if old >= OLD_DATA && (segment.flags.fin() || !data.is_empty()) {
-            losses.count(Loss::TcpGap);
-            self.pending = Vec::new();
-            self.fresh = true;
-            self.next = seq;
-        }
-        if data.is_empty() {
-            return None;
-        }
-        // The sequence space is 32 bits, and so is the length of a segment's data.
-        self.next = self.next.wrapping_add(data.len() as u32);
-        Some(data)
-    }
-
-    /// Offers held bytes and new ones as one; holds what is not consumed.
-    fn offer(&mut self, data: &[u8], buffer: usize, losses: &Losses, take: &mut impl FnMut(&[u8], bool) -> Taken) {
-        if self.pending.is_empty() {
-            let consumed = drain(data, &mut self.fresh, take);
-            self.hold(data.get(consumed..).unwrap_or_default(), buffer, losses);
-            return;
-        }
-        if !self.hold(data, buffer, losses) {
-            return;
-        }
-        let consumed = drain(&self.pending, &mut self.fresh, take);
-        if consumed == self.pending.len() {
-            // Most directions hold nothing most of the time.
-            self.pending = Vec::new();
-        } else {
-            self.pending.drain(..consumed);
+        let after = direction.held();
+        self.held = self.held - before + after;
+        if after == 0 {
+            if let Some(number) = direction.holding.take() {
+                self.holding.remove(&number);
+            }
+        } else if direction.holding.is_none() {
+            direction.holding = Some(self.number);
+            self.holding.insert(self.number, key);
+            self.number += 1;
         }
     }
 
-    /// Adds to the held bytes, or gives them up where they would be too many.
-    fn hold(&mut self, data: &[u8], buffer: usize, losses: &Losses) -> bool {
-        if data.len() > buffer.saturating_sub(self.pending.len()) {
+    /// Has those that began first to hold something give it up while all hold too much.
+    fn release(&mut self, losses: &Losses) {
+        while self.held > self.limits.total {
+            let Some((_, &key)) = self.holding.first_key_value() else {
+                break;
+            };
+            let Some(direction) = self.directions.get_mut(&key) else {
+                break;
+            };
+            let before = direction.held();
+            direction.give_up();
             losses.count(Loss::TcpOverflow);
-            self.pending = Vec::new();
-            self.fresh = true;
-            return false;
-        }
-        self.pending.extend_from_slice(data);
-        true
-    }
-
-    /// Gives up what is held: nothing will complete it. The sequence numbers stay, to know retransmissions by.
-    fn abandon(&mut self, losses: &Losses) {
-        if !self.pending.is_empty() {
-            losses.count(Loss::TcpGap);
-            self.pending = Vec::new();
+            self.account(key, before);
         }
     }
 }
 
-/// Offers `bytes` until no more are consumed; returns how many were.
-fn drain(bytes: &[u8], fresh: &mut bool, take: &mut impl FnMut(&[u8], bool) -> Taken) -> usize {
-    let mut consumed = 0;
-    while let Some(rest) = bytes.get(consumed..).filter(|rest| !rest.is_empty()) {
-        let taken = match take(rest, *fresh) {
-            Taken::Unit(taken) => {
-                *fresh = false;
-                taken
-            }
-            Taken::Skipped(taken) => taken,
-            Taken::More => break,
-        };
-        if taken == 0 {
-            break;
-        }
-        consumed += taken.min(rest.len());
+fn context<'a>((src, dst): (Endpoint, Endpoint), limits: &Limits, losses: &'a Losses) -> Context<'a> {
+    Context {
+        src,
+        dst,
+        buffer: limits.buffer,
+        losses,
     }
-    consumed
 }
 
 #[cfg(test)]
-#[path = "tcp_tests.rs"]
 mod tests;

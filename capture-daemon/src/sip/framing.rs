@@ -37,6 +37,14 @@ pub fn frame(bytes: &[u8]) -> Framing {
     if !plausible(first) {
         return Framing::Garbage(garbage_len(message));
     }
+    match rest_len(rest).and_then(|len| len.checked_add(bytes.len() - rest.len())) {
+        Some(len) if len <= bytes.len() => Framing::Message(len),
+        _ => Framing::Incomplete,
+    }
+}
+
+/// Octets of what follows a start line, once the header is whole.
+fn rest_len(rest: &[u8]) -> Option<usize> {
     let mut fields = Fields::new(rest);
     let mut length = None;
     for (name, value) in fields.by_ref() {
@@ -44,14 +52,27 @@ pub fn frame(bytes: &[u8]) -> Framing {
             length = Some(content_length(value).unwrap_or(0));
         }
     }
-    if !fields.ended() {
-        return Framing::Incomplete;
-    }
-    let header = bytes.len() - fields.rest().len();
-    match header.checked_add(length.unwrap_or(0)) {
-        Some(len) if len <= bytes.len() => Framing::Message(len),
-        _ => Framing::Incomplete,
-    }
+    let header = fields.ended().then(|| rest.len() - fields.rest().len())?;
+    header.checked_add(length.unwrap_or(0))
+}
+
+/// Octets of the message that begins `bytes`, which [`frame`] found incomplete: `None` while its header is not whole.
+pub fn announced_len(bytes: &[u8]) -> Option<usize> {
+    let (_, rest) = line(bytes)?;
+    rest_len(rest)?.checked_add(bytes.len() - rest.len())
+}
+
+/// Whether [`frame`], which found the first `searched` octets incomplete and their header not whole, would say the same of
+/// all of `bytes`. Looks at the first line and at what is new, so that a stream that comes in tiny segments is not read
+/// again with each of them.
+pub fn is_unchanged(bytes: &[u8], searched: usize) -> bool {
+    let old = bytes.get(..searched).unwrap_or(bytes);
+    // An empty line begins behind a line end, at most two octets before what is new.
+    let new = bytes.get(searched.saturating_sub(2)..).unwrap_or_default();
+    let mut lines = new.split(|byte| *byte == b'\n');
+    lines.next();
+    let mut ended = lines.clone().skip(1).zip(lines).map(|(_, line)| line);
+    line(old).is_some() && !ended.any(|line| matches!(line, b"" | b"\r"))
 }
 
 /// Octets up to the next line that is, or may become, a start line.
@@ -82,6 +103,25 @@ mod tests {
             assert_eq!(frame(OPTIONS.get(..len).unwrap()), Framing::Incomplete, "{len}");
         }
         assert_eq!(frame(OPTIONS), Framing::Message(OPTIONS.len()));
+    }
+
+    #[test]
+    fn what_is_announced_and_what_is_unchanged_agree_with_framing() {
+        for text in [OPTIONS, b"SIP/2.0 200 OK\nl: 9\nt: x\n fold\n\nbody" as &[u8]] {
+            let header = text.windows(4).position(|at| at == b"body").unwrap();
+            for len in 0..text.len() {
+                let bytes = text.get(..len).unwrap();
+                let total = (len >= header).then_some(if text == OPTIONS { text.len() } else { text.len() + 5 });
+                assert_eq!(announced_len(bytes), total, "{len}");
+                for searched in 0..len {
+                    let line_was_whole = bytes.get(..searched).unwrap().contains(&b'\n');
+                    let expected = line_was_whole && (searched < header) && len < header;
+                    if searched < header {
+                        assert_eq!(is_unchanged(bytes, searched), expected, "{searched} of {len}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

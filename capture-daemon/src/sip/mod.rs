@@ -20,7 +20,7 @@ mod uri;
 mod proptests;
 
 pub use address::Address;
-pub use framing::{Framing, frame};
+pub use framing::{Framing, announced_len, frame, is_unchanged};
 pub use message::{CSeq, Malformed, Message};
 pub use method::Method;
 pub use start_line::{StartLine, begins};

@@ -26,17 +26,6 @@ const LANES: usize = 8;
 /// Orders that are tried for each capture.
 const CASES: u32 = 16;
 
-/// Captures for which the order does matter, how, and why.
-const EXCEPTIONS: &[(&str, &[How], &str)] = &[
-    ("calls-tcp.pcap", &[Moved, MovedAndDealt], TCP),
-    ("failures.pcap", &[Moved, MovedAndDealt], TCP),
-    ("gtp-iphone.pcap", &[Moved, MovedAndDealt], TCP),
-    ("sip-over-tcp.pcap", &[Moved, MovedAndDealt], TCP),
-    ("sip_ipv4_tcp_retrans.pcap", &[Moved, MovedAndDealt], TCP),
-];
-
-const TCP: &str = "pending: TCP segments out of order";
-
 /// What is done to the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
@@ -274,13 +263,8 @@ fn check(folder: &Path) {
         let twice = twice(&frames);
         let twice: Vec<Frame<'_>> = twice.iter().map(Owned::frame).collect();
         for how in [Moved, Dealt, MovedAndDealt] {
-            let listed = EXCEPTIONS
-                .iter()
-                .find(|(file, hows, _)| *file == name && hows.contains(&how));
-            let wrong = match (fails(&frames, how).or_else(|| fails(&twice, how)), listed) {
-                (None, None) | (Some(_), Some(_)) => continue,
-                (Some(why), None) => why,
-                (None, Some((_, _, why))) => format!("holds, so that its line goes ({why})"),
+            let Some(wrong) = fails(&frames, how).or_else(|| fails(&twice, how)) else {
+                continue;
             };
             report += &format!("{name}, {how:?}: {wrong}\n");
         }
