@@ -46,8 +46,8 @@ pub enum CrewError {
 pub struct Post {
     /// The rx queue.
     pub queue: u32,
-    /// CPU the worker is pinned to.
-    pub cpu: usize,
+    /// CPU the worker is pinned to, if it could be.
+    pub cpu: Option<usize>,
     /// What the ring's side counts.
     pub socket: Arc<LaneCounters>,
     /// What the engine counts.
@@ -111,9 +111,9 @@ impl Crew {
         for ((lane, spool), cpu) in lanes.into_iter().zip(spool_lanes).zip(cpus.iter().cycle()) {
             let engine = Engine::new(&config.follow, &config.capture.sip_ports, Arc::clone(shared));
             let (inbox, questions) = channel::bounded(INBOX);
-            let post = Post {
+            let mut post = Post {
                 queue: lane.queue(),
-                cpu: *cpu,
+                cpu: None,
                 socket: lane.counters(),
                 engine: engine.counters(),
                 fault: Fault::default(),
@@ -125,14 +125,17 @@ impl Crew {
             let stop = Arc::clone(&crew.stop);
             let worker = Worker::new(lane, engine, spool, questions, stop, Arc::clone(&post.fault));
             let cpu = *cpu;
+            let (pinned, told) = channel::bounded(1);
             let thread = thread::Builder::new()
                 .name(format!("siphon-q{queue}"))
                 .spawn(move || {
                     let _watched = watched;
-                    pin(queue, cpu);
+                    // The other end waits for it below.
+                    let _ = pinned.send(pin(queue, cpu));
                     worker.run();
                 })
                 .map_err(|source| CrewError::Thread { queue, source })?;
+            post.cpu = told.recv().unwrap_or_default();
             crew.posts.push(post);
             crew.threads.push(thread);
         }
@@ -174,11 +177,16 @@ impl Drop for Gone {
     }
 }
 
-fn pin(queue: u32, cpu: usize) {
+/// Pins the calling thread to `cpu`, and returns it where that was possible.
+fn pin(queue: u32, cpu: usize) -> Option<usize> {
     let mut set = CpuSet::new();
     set.set(cpu);
-    if let Err(errno) = sched_setaffinity(None, &set) {
-        tracing::warn!("pin the worker of queue {queue} to CPU {cpu}: {errno}");
+    match sched_setaffinity(None, &set) {
+        Ok(()) => Some(cpu),
+        Err(errno) => {
+            tracing::warn!("pin the worker of queue {queue} to CPU {cpu}: {errno}");
+            None
+        }
     }
 }
 

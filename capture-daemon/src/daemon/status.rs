@@ -102,7 +102,7 @@ fn lane(post: &Post, obtained: Option<&ObtainedQueue>, outcomes: Tally, spool: O
     let engine = &post.engine;
     Lane {
         queue: post.queue,
-        cpu: Some(post.cpu),
+        cpu: post.cpu,
         bind: obtained
             .map(|queue| Obtained {
                 got: queue.bound.mode.to_string(),
