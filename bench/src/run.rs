@@ -1,7 +1,8 @@
 //! One measured run: a fresh wire, one receiver, one load.
 
 use std::path::Path;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use xtask::lab::Scratch;
@@ -59,6 +60,54 @@ impl Run {
     }
 }
 
+/// A run in which others had more of the machine than this is disturbed.
+const DISTURBED: f64 = 0.05;
+
+/// The machine is watched this long to see whether it is at rest.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Measures as [`measure`] does, with the machine at rest as far as that can be had: rest is waited for, and a run that
+/// others disturb is made again, until `patience` is used up. What decides is their CPU time alone, never the figures.
+/// Also returns how many runs were made again.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_at_rest(
+    generator: &mut Generator,
+    kind: Kind,
+    programs: &Programs<'_>,
+    load: Load,
+    patience: &mut Duration,
+) -> Result<(Run, u32)> {
+    let mut made_again = 0;
+    loop {
+        let begun = Instant::now();
+        wait_for_rest(*patience)?;
+        *patience = patience.saturating_sub(begun.elapsed());
+        let begun = Instant::now();
+        let run = measure(generator, kind, programs, load)?;
+        if run.others <= DISTURBED || patience.is_zero() {
+            return Ok((run, made_again));
+        }
+        *patience = patience.saturating_sub(begun.elapsed());
+        made_again += 1;
+    }
+}
+
+/// Waits until the machine does nothing, or patience is at its end.
+fn wait_for_rest(patience: Duration) -> Result<()> {
+    let waiting = Instant::now();
+    while waiting.elapsed() < patience {
+        let (begun, before) = (Instant::now(), cpu::busy()?);
+        thread::sleep(LOOK);
+        let all = begun.elapsed().as_secs_f64() * thread::available_parallelism()?.get() as f64;
+        if cpu::busy()? - before <= all * DISTURBED {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Measures `kind` under `load`.
 ///
 /// # Errors
@@ -111,7 +160,7 @@ impl Watch {
     fn others(self, generator: f64) -> Result<f64> {
         let receiver = CpuTime::of(self.receiver)? - self.cpu;
         let others = cpu::busy()? - self.busy - receiver.total() - generator;
-        let all = self.begun.elapsed().as_secs_f64() * std::thread::available_parallelism()?.get() as f64;
+        let all = self.begun.elapsed().as_secs_f64() * thread::available_parallelism()?.get() as f64;
         Ok((others / all).max(0.0))
     }
 }

@@ -2,6 +2,8 @@
 
 mod mirror;
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::generator::Generator;
@@ -40,11 +42,21 @@ pub struct Effort {
     pub rounds: u32,
     /// Seconds of load in a run.
     pub seconds: u32,
+    /// Time to spend in all on waiting until the machine is at rest, and on runs that others disturbed.
+    pub patience: Duration,
 }
 
 impl Effort {
     /// For a first look.
-    pub const QUICK: Self = Self { rounds: 1, seconds: 1 };
+    pub const QUICK: Self = Self {
+        rounds: 1,
+        seconds: 1,
+        patience: Duration::ZERO,
+    };
     /// For figures.
-    pub const FULL: Self = Self { rounds: 5, seconds: 3 };
+    pub const FULL: Self = Self {
+        rounds: 5,
+        seconds: 3,
+        patience: Duration::from_secs(900),
+    };
 }
