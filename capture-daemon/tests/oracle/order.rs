@@ -67,6 +67,9 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
         engine.frame(frame);
         engine.tick(frame.ts);
     }
+    for engine in &mut engines {
+        engine.finish();
+    }
     let counters: Vec<_> = engines.iter().map(Engine::counters).collect();
     let now = counters
         .iter()
