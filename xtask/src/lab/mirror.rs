@@ -109,7 +109,8 @@ impl Network {
             host.ip(&format!(
                 "neighbour replace {peer} lladdr {peer_hardware} dev wire nud permanent"
             ))?;
-            host.ip("rule add ipproto icmp blackhole")?;
+            // ICMP by its number: its name is in /etc/protocols, which a small system does not have.
+            host.ip("rule add ipproto 1 blackhole")?;
             switch.ip(&format!("link set {name} master lan"))?;
         }
 
