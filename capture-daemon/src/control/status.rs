@@ -55,7 +55,7 @@ pub struct Health {
     pub streams: u64,
     /// Frames the kernel program saw.
     pub seen: u64,
-    /// Frames lost for want of room, at every stage.
+    /// Frames dropped at every stage, malformed ones included.
     pub dropped: u64,
 }
 

@@ -254,7 +254,8 @@ pub fn vitals(live: &Live) -> Vitals {
         captured,
         presence: live.presence(),
         lost: BTreeMap::from([
-            ("program_drops", verdicts.frames(Fate::Dropped)),
+            // Malformed frames are the wire's, counted and no fault of ours: who sends them must not turn the light.
+            ("program_drops", verdicts.get(Verdict::NoSocket).frames),
             ("ring_drops", in_rings),
             ("spool_drops", in_spool),
             ("interface_drops", interface.rx_dropped + interface.rx_missed_errors),

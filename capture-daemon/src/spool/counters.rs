@@ -124,8 +124,6 @@ pub struct SpoolCounters {
     pub files_closed: Counter,
     /// Files removed by retention.
     pub files_removed: Counter,
-    /// Bytes of the files removed by retention.
-    pub bytes_removed: Counter,
     /// Bytes of all files in the folder that match the template, as of the last look at retention.
     pub files_bytes: Counter,
     /// Bytes free for siphon on the file system of the folder, as of the last second.
@@ -234,7 +232,6 @@ impl SpoolCounters {
             files_opened: Counter::default(),
             files_closed: Counter::default(),
             files_removed: Counter::default(),
-            bytes_removed: Counter::default(),
             files_bytes: Counter::default(),
             disk_free: Counter::default(),
             standing: Mutex::new(Standing {

@@ -139,7 +139,6 @@ impl Writer {
         match retention::retain(&self.rules.directory, &self.rules.names, self.limits, open, now) {
             Ok(removed) => {
                 self.counters.files_removed.add(removed.files);
-                self.counters.bytes_removed.add(removed.bytes);
                 self.counters.files_bytes.set(removed.left);
             }
             Err(error) => tracing::warn!(%error, "spool retention"),
