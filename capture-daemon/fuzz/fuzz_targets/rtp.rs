@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use capture_daemon::media::{Endpoints, Format, Streams};
+use capture_daemon::media::{Endpoints, Format, Streams, rtp};
 use capture_daemon::net::Endpoint;
 use capture_daemon::outcome::Losses;
 use capture_daemon::time::Timestamp;
@@ -36,7 +36,9 @@ fuzz_target!(|data: &[u8]| {
                 let (datagram, next) = rest.split_at_checked(usize::from(len)).unwrap_or((rest, &[]));
                 rest = next;
                 let src = Endpoint::v4([192, 0, 2, 1], 4000);
-                streams.packet(ts, src, dst, datagram, &endpoints, &losses);
+                if let rtp::Kind::Rtp(packet) = rtp::read(datagram) {
+                    streams.packet(ts, src, dst, &packet, &endpoints, &losses);
+                }
             }
         }
         assert!(streams.len() <= 4 && endpoints.len() <= 4);

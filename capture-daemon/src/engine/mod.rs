@@ -20,7 +20,7 @@ use self::ports::PortSet;
 use self::signaling::Signaling;
 use crate::config::Follow;
 use crate::frame::Frame;
-use crate::media::{Slice, Streams};
+use crate::media::{Slice, Streams, rtp};
 use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Packet, Segment, TcpStreams, Transport};
 use crate::outcome::Outcome;
 use crate::report;
@@ -110,8 +110,18 @@ impl Engine {
         if self.is_sip(src, dst) {
             return keepalive(payload);
         }
+        self.media(ts, src, dst, payload)
+    }
+
+    /// Takes a datagram that is no SIP (RFC 7983 tells the rest apart by the first byte).
+    #[inline]
+    fn media(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
         let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
-        self.streams.packet(ts, src, dst, payload, endpoints, losses)
+        match rtp::read(payload) {
+            rtp::Kind::Rtp(packet) => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
+            rtp::Kind::Rtcp => Outcome::Rtcp,
+            rtp::Kind::Other => Outcome::OtherUdp,
+        }
     }
 
     fn segment(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, segment: &Segment<'_>) -> Outcome {

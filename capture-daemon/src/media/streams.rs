@@ -61,22 +61,17 @@ impl Streams {
         }
     }
 
-    /// Takes a UDP datagram. RTP whose endpoints nobody announced is followed, but is `OtherUdp` until it is certain
-    /// that it is RTP.
+    /// Takes what reads as an RTP packet. One whose endpoints nobody announced is followed, but is `OtherUdp` until it is
+    /// certain that it is RTP.
     pub fn packet(
         &mut self,
         ts: Timestamp,
         src: Endpoint,
         dst: Endpoint,
-        payload: &[u8],
+        packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
-        let packet = match rtp::read(payload) {
-            rtp::Kind::Rtp(packet) => packet,
-            rtp::Kind::Rtcp => return Outcome::Rtcp,
-            rtp::Kind::Other => return Outcome::OtherUdp,
-        };
         let key = Key {
             src,
             dst,
@@ -90,12 +85,12 @@ impl Streams {
             Some(stream) => {
                 let due = stream.due(ts, packet.seq);
                 if due == Due::No || look(stream, ts, endpoints, due) == Look::Same {
-                    stream.take(ts, &packet);
+                    stream.take(ts, packet);
                     return outcome(stream);
                 }
-                self.begin(ts, key, &packet, endpoints, losses)
+                self.begin(ts, key, packet, endpoints, losses)
             }
-            None => self.begin(ts, key, &packet, endpoints, losses),
+            None => self.begin(ts, key, packet, endpoints, losses),
         };
         outcome(stream)
     }

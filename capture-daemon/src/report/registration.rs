@@ -1,0 +1,72 @@
+//! What is said of a registration.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// Where a registration stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationState {
+    /// REGISTER seen, no final response.
+    Trying,
+    /// 401 or 407 answered, credentials not yet seen to be accepted.
+    Challenged,
+    /// 2xx with a binding that lasts.
+    Registered,
+    /// 2xx to a request with expiry 0.
+    Unregistered,
+    /// A final response of 300 or above that is no challenge.
+    Failed,
+    /// No final response within the time limit.
+    TimedOut,
+}
+
+impl RegistrationState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::Trying,
+        Self::Challenged,
+        Self::Registered,
+        Self::Unregistered,
+        Self::Failed,
+        Self::TimedOut,
+    ];
+
+    /// The name in metrics and JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Trying => "trying",
+            Self::Challenged => "challenged",
+            Self::Registered => "registered",
+            Self::Unregistered => "unregistered",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+/// One address of record and contact, with the latest thing that happened to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Registration {
+    /// Address of record: the URI in To (RFC 3261 section 10.2).
+    pub aor: String,
+    /// URI of the first Contact; empty where the request had none (a query).
+    pub contact: String,
+    /// Where the registration stands.
+    pub state: RegistrationState,
+    /// Code of the latest final response.
+    pub status_code: Option<u16>,
+    /// Seconds the registrar granted, or the client asked for while there is no answer.
+    pub expires_s: Option<u32>,
+    /// Time of the first message.
+    pub start: Timestamp,
+    /// Call-ID the client registers under.
+    pub call_id: String,
+    /// Source of the first REGISTER.
+    pub src: String,
+    /// Destination of the first REGISTER.
+    pub dst: String,
+    /// SIP messages that belong to it.
+    pub messages: u64,
+}
