@@ -38,7 +38,7 @@ labelled! {
         Rtcp = "rtcp",
         /// UDP that is none of these.
         OtherUdp = "other_udp",
-        /// TCP on no SIP port.
+        /// TCP on no SIP port, or with something else in it, as TLS.
         OtherTcp = "other_tcp",
         /// An IP protocol other than UDP and TCP.
         OtherTransport = "other_transport",
@@ -98,6 +98,8 @@ labelled! {
         TcpOverflow = "tcp_overflow",
         /// A message over TCP was no SIP.
         TcpMalformed = "tcp_sip_malformed",
+        /// A TCP direction on a SIP port is TLS, and cannot be read.
+        TcpTls = "tcp_tls",
         /// An SDP body that could not be read.
         SdpMalformed = "sdp_malformed",
     }

@@ -17,10 +17,13 @@ fn ends(port: u16) -> (Endpoint, Endpoint) {
 
 /// A table, what it counted, and the units that came out with their times in milliseconds, and what was skipped.
 struct Reader {
-    streams: TcpStreams,
+    streams: TcpStreams<Units>,
     losses: Losses,
     heard: Heard,
 }
+
+/// Units read of a direction: what its reader remembers.
+type Units = u32;
 
 #[derive(Default)]
 struct Heard {
@@ -32,7 +35,7 @@ struct Heard {
 }
 
 impl Heard {
-    fn take(&mut self, offer: &Offer<'_>) -> Taken {
+    fn take(&mut self, offer: &Offer<'_>, units: &mut Units) -> Taken {
         let bytes = offer.bytes;
         self.asked += 1;
         let len = usize::from(bytes[0]);
@@ -43,6 +46,7 @@ impl Heard {
         }
         match bytes.get(..=len) {
             Some(unit) => {
+                *units += 1;
                 self.units.push(unit.to_vec());
                 self.times.push(offer.ts.as_nanos() / MILLISECOND);
                 Taken::Unit(unit.len())
@@ -82,7 +86,7 @@ impl Reader {
         self.push_from(1000, at, seq, 0, payload);
     }
 
-    fn push_from(&mut self, port: u16, at: u64, seq: u32, flags: u8, payload: &[u8]) {
+    fn push_from(&mut self, port: u16, at: u64, seq: u32, flags: u8, payload: &[u8]) -> Units {
         let (src, dst) = ends(port);
         let segment = Segment {
             seq,
@@ -91,17 +95,21 @@ impl Reader {
         };
         let heard = &mut self.heard;
         self.streams
-            .push(ms(at), src, dst, &segment, &self.losses, |offer| heard.take(offer));
+            .push(ms(at), src, dst, &segment, &self.losses, |offer, units| {
+                heard.take(offer, units)
+            })
     }
 
     fn tick(&mut self, at: u64) {
         let heard = &mut self.heard;
-        self.streams.tick(ms(at), &self.losses, |offer| heard.take(offer));
+        self.streams
+            .tick(ms(at), &self.losses, |offer, units| heard.take(offer, units));
     }
 
     fn finish(&mut self) {
         let heard = &mut self.heard;
-        self.streams.finish(&self.losses, |offer| heard.take(offer));
+        self.streams
+            .finish(&self.losses, |offer, units| heard.take(offer, units));
         assert_eq!((self.streams.len(), self.streams.held), (0, 0));
     }
 
@@ -152,6 +160,20 @@ fn units_are_cut_out_of_segments_and_joined_over_them() {
     reader.push(113, FIN, &bytes[12..]);
     assert_eq!(reader.heard.units, [unit(3), unit(1), unit(9)]);
     assert_eq!(reader.lost(Loss::TcpGap), 0);
+}
+
+#[test]
+fn a_reader_remembers_its_direction_until_another_connection_begins() {
+    let mut reader = Reader::new();
+    assert_eq!(reader.push_from(1, 1, 100, SYN, &unit(3)), 1);
+    assert_eq!(reader.push_from(2, 1, 100, SYN, &unit(3)), 1, "each its own");
+    assert_eq!(reader.push_from(1, 2, 105, 0, &[unit(1), unit(2)].concat()), 3);
+    assert_eq!(reader.push_from(1, 3, 105, 0, &unit(1)), 3, "a copy is not read");
+    // A gap is no other connection.
+    reader.push_from(1, 4, 120, 0, &unit(1));
+    reader.tick(4 + GAP.as_millis() as u64);
+    assert_eq!(reader.push_from(1, 5, 122, FIN, &[]), 4);
+    assert_eq!(reader.push_from(1, 6, 9_000, SYN, &unit(3)), 1);
 }
 
 #[test]
