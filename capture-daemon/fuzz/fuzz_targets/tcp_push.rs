@@ -16,7 +16,8 @@ fn take(offer: &Offer<'_>, taken: &mut u8) -> Taken {
     match offer.bytes.first() {
         Some(first @ 0..64) => Taken::Unit(usize::from(*first)),
         Some(first @ 64..68) => Taken::Lost(usize::from(first - 64)),
-        Some(first @ 68..128) => Taken::Skipped(usize::from(first - 64)),
+        Some(68) => Taken::Unreadable,
+        Some(first @ 69..128) => Taken::Skipped(usize::from(first - 64)),
         Some(first) => Taken::More {
             needed: usize::from(*first),
             searched: len,

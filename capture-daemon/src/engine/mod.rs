@@ -39,6 +39,8 @@ const MAX_REASSEMBLIES: usize = 4;
 #[derive(Debug)]
 pub struct Engine {
     sip_ports: PortSet,
+    /// Where TCP may carry SIP, as it is or in WebSocket.
+    stream_ports: PortSet,
     tcp: TcpStreams<Carried>,
     streams: Streams,
     signaling: Signaling,
@@ -54,6 +56,7 @@ impl Engine {
         let counters = Arc::new(EngineCounters::default());
         Self {
             sip_ports: PortSet::new(&capture.sip_ports),
+            stream_ports: PortSet::new(&[&capture.sip_ports[..], &capture.websocket_ports].concat()),
             tcp: TcpStreams::new(Limits {
                 directions: follow.max_tcp_streams,
                 buffer: follow.tcp_buffer,
@@ -127,7 +130,12 @@ impl Engine {
     }
 
     fn segment(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, segment: &Segment<'_>) -> Outcome {
-        if !self.is_sip(src, dst) && !sip::begins(segment.payload) && !self.tcp.follows(src, dst) {
+        let ports = &self.stream_ports;
+        let is_followed = ports.contains(dst.port())
+            || ports.contains(src.port())
+            || carried::begins(segment.payload)
+            || self.tcp.follows(src, dst);
+        if !is_followed {
             return Outcome::OtherTcp;
         }
         let (signaling, losses) = (&self.signaling, &self.counters.losses);
@@ -135,8 +143,8 @@ impl Engine {
             carried::read(offer, carried, signaling)
         });
         match carried {
-            Carried::Unknown | Carried::Sip => Outcome::SipTcp,
-            Carried::Tls => Outcome::OtherTcp,
+            Carried::Unknown | Carried::Sip | Carried::WebSocket => Outcome::SipTcp,
+            Carried::Web | Carried::Tls => Outcome::OtherTcp,
         }
     }
 

@@ -97,6 +97,20 @@ impl Signaling {
         }
     }
 
+    /// Takes the payload of a message of WebSocket, which is one of SIP (RFC 7118 section 5) or a keep-alive (section 6).
+    pub fn websocket(&self, offer: &Offer<'_>, payload: &[u8]) {
+        if payload.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return;
+        }
+        match Message::parse(payload) {
+            Ok((message, _)) => self.message(offer.ts, offer.src, offer.dst, &message),
+            Err(why) => {
+                self.counters.malformed(why);
+                self.counters.losses.count(Loss::TcpMalformed);
+            }
+        }
+    }
+
     fn message(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) {
         self.counters.message(message);
         if message.cseq.method == Method::Register {

@@ -84,6 +84,9 @@ pub enum Taken {
     Skipped(usize),
     /// The same, and what follows may begin anywhere: the reader is out of step.
     Lost(usize),
+    /// Nothing that this connection carries can be read: there will be no more offers of it, and what is missing of it is
+    /// missed by nobody.
+    Unreadable,
     /// The bytes begin something that needs more of them.
     More {
         /// Bytes there must be before the caller is asked again.

@@ -47,6 +47,8 @@ pub(super) struct Direction<R> {
     /// Bytes the caller has not consumed: the beginning of something.
     pending: Vec<u8>,
     reading: Reading,
+    /// The caller reads no more of the connection.
+    unreadable: bool,
     /// What the caller remembers.
     pub reader: R,
     /// Time of the latest segment.
@@ -106,6 +108,7 @@ impl<R: Copy + Default> Direction<R> {
                 needed: 0,
                 searched: 0,
             },
+            unreadable: false,
             reader: R::default(),
             last: Timestamp::ZERO,
             holding: None,
@@ -221,6 +224,10 @@ impl<R: Copy + Default> Direction<R> {
         if segment.flags.fin() || segment.flags.rst() {
             self.end = Some(end.max(self.next));
         }
+        if self.unreadable {
+            self.next = self.next.max(end);
+            return;
+        }
         // Of what was read already, the first copy counted.
         let old = if self.joining { 0 } else { self.next.saturating_sub(at) };
         let data = usize::try_from(old)
@@ -247,8 +254,14 @@ impl<R: Copy + Default> Direction<R> {
         if self.joining {
             return;
         }
-        while let Some(piece) = self.ahead.take(self.next) {
+        while !self.unreadable
+            && let Some(piece) = self.ahead.take(self.next)
+        {
             self.read(piece.ts, &piece.bytes, context, take);
+        }
+        if self.unreadable {
+            self.give_up();
+            self.next = self.next.max(self.end.unwrap_or_default());
         }
         if !self.is_missing_some() {
             self.waiting = None;
@@ -302,15 +315,20 @@ impl<R: Copy + Default> Direction<R> {
             if self.pending.len() + data.len() <= context.buffer {
                 self.pending.extend_from_slice(data);
                 if self.pending.len() >= self.reading.needed {
-                    let consumed = self.reading.offer(&self.pending, &mut self.reader, context, take);
-                    self.consume(consumed);
+                    match self.reading.offer(&self.pending, &mut self.reader, context, take) {
+                        Some(consumed) => self.consume(consumed),
+                        None => self.unreadable = true,
+                    }
                 }
                 return;
             }
             context.losses.count(Loss::TcpOverflow);
             self.clear();
         }
-        let consumed = self.reading.offer(data, &mut self.reader, context, take);
+        let Some(consumed) = self.reading.offer(data, &mut self.reader, context, take) else {
+            self.unreadable = true;
+            return;
+        };
         let rest = data.get(consumed..).unwrap_or_default();
         if rest.len() > context.buffer {
             context.losses.count(Loss::TcpOverflow);
@@ -331,14 +349,14 @@ impl<R: Copy + Default> Direction<R> {
 }
 
 impl Reading {
-    /// Offers `bytes` until no more are consumed; returns how many were.
+    /// Offers `bytes` until no more are consumed; returns how many were, and `None` where there is no reading on.
     fn offer<R>(
         &mut self,
         bytes: &[u8],
         reader: &mut R,
         context: &Context<'_>,
         take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken,
-    ) -> usize {
+    ) -> Option<usize> {
         let mut consumed = 0;
         while let Some(rest) = bytes.get(consumed..).filter(|rest| !rest.is_empty()) {
             let offer = Offer {
@@ -364,12 +382,13 @@ impl Reading {
                 Taken::More { needed, searched } => {
                     self.needed = needed;
                     self.searched = searched.min(rest.len());
-                    return consumed;
+                    return Some(consumed);
                 }
+                Taken::Unreadable => return None,
             };
             consumed += len.clamp(1, rest.len());
         }
         self.needed = 0;
-        consumed
+        Some(consumed)
     }
 }

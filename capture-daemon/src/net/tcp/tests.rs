@@ -22,6 +22,9 @@ struct Reader {
     heard: Heard,
 }
 
+/// What no reader knows.
+const STRANGE: u8 = 255;
+
 /// Units read of a direction: what its reader remembers.
 type Units = u32;
 
@@ -38,6 +41,9 @@ impl Heard {
     fn take(&mut self, offer: &Offer<'_>, units: &mut Units) -> Taken {
         let bytes = offer.bytes;
         self.asked += 1;
+        if bytes[0] == STRANGE {
+            return Taken::Unreadable;
+        }
         let len = usize::from(bytes[0]);
         if bytes[1..].iter().take(len).any(|&b| usize::from(b) != len) || len == 0 {
             assert!(offer.fresh || len == 0, "lost the step without being told");
@@ -174,6 +180,34 @@ fn a_reader_remembers_its_direction_until_another_connection_begins() {
     reader.tick(4 + GAP.as_millis() as u64);
     assert_eq!(reader.push_from(1, 5, 122, FIN, &[]), 4);
     assert_eq!(reader.push_from(1, 6, 9_000, SYN, &unit(3)), 1);
+}
+
+#[test]
+fn of_a_connection_that_cannot_be_read_nothing_is_held_or_missed() {
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        let mut reader = Reader::new();
+        reader.push(100, SYN, &[]);
+        let segments = [
+            (101, 0, &[3, 3][..]),
+            (103, 0, &[3, 3, STRANGE]),
+            (106, 0, &[9, 9]),
+            // 20 bytes are missing before it.
+            (128, FIN, &[9]),
+        ];
+        for n in order {
+            let (seq, flags, payload) = segments[n];
+            reader.push(seq, flags, payload);
+            reader.assert_bounded();
+        }
+        assert_eq!((reader.heard.units.len(), reader.streams.held), (1, 0), "{order:?}");
+        let asked = reader.heard.asked;
+        reader.push(140, 0, &unit(1));
+        reader.tick(1 + GAP.as_millis() as u64);
+        assert_eq!((reader.heard.asked, reader.lost(Loss::TcpGap)), (asked, 0));
+        // The ports are used again.
+        reader.push(9_000, SYN, &unit(3));
+        assert_eq!(reader.heard.units.len(), 2);
+    }
 }
 
 #[test]
