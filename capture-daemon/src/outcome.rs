@@ -55,6 +55,9 @@ labelled! {
         TunnelMalformed = "tunnel_malformed",
         /// UDP header missing or its length field wrong.
         UdpMalformed = "udp_malformed",
+        /// Put together from fragments, and not what was cut: the UDP checksum is wrong. Its receiver discards it too (RFC
+        /// 1122 section 4.1.3.4).
+        UdpChecksum = "udp_checksum",
         /// TCP header missing or its data offset wrong.
         TcpMalformed = "tcp_malformed",
         /// A datagram that stands on a SIP port, or begins as SIP does, and is no SIP message.
