@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use capture_common::Tunnel;
+
 /// Everything `siphon run` can be told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -97,6 +99,8 @@ pub struct Capture {
     pub sip_ports: Vec<u16>,
     /// Ports of RTP and RTCP.
     pub media_ports: Vec<PortRange>,
+    /// Tunnels into which the kernel program looks for these ports.
+    pub tunnels: Vec<Tunnel>,
     /// How the program is attached.
     pub attach: Attach,
     /// How sockets are bound.
@@ -129,6 +133,7 @@ impl Default for Capture {
                 first: 10_000,
                 last: 65_535,
             }],
+            tunnels: Vec::new(),
             attach: Attach::default(),
             bind: Bind::default(),
             cpus: Vec::new(),

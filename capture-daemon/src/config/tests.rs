@@ -66,6 +66,7 @@ fn every_key_changes_what_it_names() {
         steal_traffic = true
         sip_ports = [5080]
         media_ports = ["16384-32767", 4000]
+        tunnels = ["erspan", "gtp_u"]
         attach = "generic"
         bind = "zero-copy"
         cpus = [2, 3]
