@@ -18,6 +18,8 @@ mod uri;
 
 #[cfg(test)]
 mod proptests;
+#[cfg(test)]
+mod reference;
 
 pub use address::Address;
 pub use framing::{Framing, announced_len, frame, is_unchanged};
