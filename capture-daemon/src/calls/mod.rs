@@ -4,6 +4,7 @@
 //! arrive on two queues. Where a call stands is a pure function of its facts and of the time it is asked for.
 
 mod call;
+mod figures_of_call;
 mod registration;
 mod registrations;
 mod table;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use figures_of_call::CallFigures;
 pub use registrations::Registrations;
 
 use self::call::Call;
@@ -150,6 +152,17 @@ impl Calls {
             states: states.to_vec(),
             results,
         }
+    }
+
+    /// What every call in the table gives to the totals of RFC 6076 at `now`, in no order.
+    pub fn figures(&self, now: Timestamp) -> Vec<CallFigures> {
+        let mut figures = Vec::with_capacity(self.table.len());
+        self.table.for_each(|_, call| {
+            if call.is_call() {
+                figures.push(call.figures(now));
+            }
+        });
+        figures
     }
 
     /// Every call as it stands at `now`, without streams, in order of start, then Call-ID.
