@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 mod address;
+mod event;
 mod framing;
 mod header;
 mod message;
@@ -20,6 +21,7 @@ mod uri;
 mod proptests;
 
 pub use address::Address;
+pub use event::EventPackage;
 pub use framing::{Framing, announced_len, frame, is_unchanged};
 pub use message::{CSeq, Malformed, Message};
 pub use method::Method;
