@@ -1,8 +1,10 @@
 //! Registration attempts: what RFC 6076 sections 4.1 and 4.2 measure of one client's REGISTERs.
 
+use std::hash::BuildHasher;
 use std::time::Duration;
 
-use super::{Timeouts, earliest};
+use super::Timeouts;
+use crate::sip::{Message, nonce};
 use crate::time::Timestamp;
 
 /// REGISTERs of one client of which each message is remembered. What is below them is settled and only counted: answers
@@ -25,9 +27,16 @@ pub struct Attempts {
 #[derive(Clone, Copy, Debug)]
 struct Round {
     cseq: u32,
-    request: Option<Timestamp>,
+    /// The earliest request.
+    request: Option<Request>,
     /// The final response at the hop nearest to the client, then the earliest.
     answer: Option<Answer>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Request {
+    ts: Timestamp,
+    nonces: Nonces,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +44,20 @@ struct Answer {
     vias: usize,
     ts: Timestamp,
     code: u16,
+    nonces: Nonces,
+}
+
+/// Nonces of a challenge or of credentials, as fingerprints. A registrar that asks twice, for another algorithm (RFC 8760
+/// section 2.6), or a proxy that asks too, makes them two.
+type Nonces = [Option<u64>; 2];
+
+fn nonces(message: &Message<'_>, headers: [&str; 2]) -> Nonces {
+    let mut found = headers
+        .into_iter()
+        .flat_map(|name| message.headers(name))
+        .filter_map(nonce)
+        .map(|nonce| rustc_hash::FxBuildHasher.hash_one(nonce));
+    [found.next(), found.next()]
 }
 
 /// An attempt that was challenged.
@@ -42,7 +65,27 @@ struct Answer {
 struct Begun {
     request: Option<Timestamp>,
     challenged: Timestamp,
+    nonces: Nonces,
     challenges: u32,
+}
+
+impl Begun {
+    /// Whether `round` goes on with it: it carries the challenge's nonce or, where that had none, comes in time.
+    fn is_answered_by(&self, round: &Round, patience: Duration) -> bool {
+        let at = round
+            .request
+            .map(|request| request.ts)
+            .or(round.answer.map(|answer| answer.ts));
+        let in_time = at.is_none_or(|at| at <= self.challenged.plus(patience));
+        match round.request {
+            Some(request) if self.nonces != [None, None] => self
+                .nonces
+                .iter()
+                .flatten()
+                .any(|nonce| request.nonces.contains(&Some(*nonce))),
+            _ => in_time,
+        }
+    }
 }
 
 /// One attempt.
@@ -95,14 +138,25 @@ impl Attempts {
     }
 
     /// Takes in a REGISTER. Returns what is settled by it.
-    pub fn request(&mut self, ts: Timestamp, cseq: u32) -> Vec<Attempt> {
-        self.round(cseq, |round| round.request = earliest(round.request, ts))
+    pub fn request(&mut self, ts: Timestamp, message: &Message<'_>) -> Vec<Attempt> {
+        let request = Request {
+            ts,
+            nonces: nonces(message, ["Authorization", "Proxy-Authorization"]),
+        };
+        self.round(message.cseq.number, |round| {
+            round.request = Some(round.request.map_or(request, |known| known.min(request)));
+        })
     }
 
-    /// Takes in a final response that has passed `vias` hops less than its request. Returns what is settled by it.
-    pub fn answer(&mut self, ts: Timestamp, cseq: u32, vias: usize, code: u16) -> Vec<Attempt> {
-        let answer = Answer { vias, ts, code };
-        self.round(cseq, |round| {
+    /// Takes in a final response. Returns what is settled by it.
+    pub fn answer(&mut self, ts: Timestamp, message: &Message<'_>, code: u16) -> Vec<Attempt> {
+        let answer = Answer {
+            vias: message.vias,
+            ts,
+            code,
+            nonces: nonces(message, ["WWW-Authenticate", "Proxy-Authenticate"]),
+        };
+        self.round(message.cseq.number, |round| {
             round.answer = Some(round.answer.map_or(answer, |known| known.min(answer)));
         })
     }
@@ -157,11 +211,10 @@ impl Attempts {
     /// Goes on from `begun` with the next REGISTER, as it stands at `now` or, without, for good. Tells of each attempt
     /// that ends by it.
     fn follow(&self, begun: &mut Option<Begun>, round: &Round, now: Option<Timestamp>, mut ended: impl FnMut(Attempt)) {
-        let at = round.request.or(round.answer.map(|answer| answer.ts));
         if let Some(left) = *begun
-            && at.is_some_and(|at| at > left.challenged.plus(self.timeouts.request))
+            && !left.is_answered_by(round, self.timeouts.request)
         {
-            // It is a refresh: the challenge was given up.
+            // The challenge was given up, and this is a new attempt.
             *begun = None;
             ended(Attempt {
                 end: End::Abandoned,
@@ -170,23 +223,28 @@ impl Attempts {
             });
         }
         let before = begun.take();
-        let request = before.map_or(round.request, |begun| begun.request);
+        let sent = round.request.map(|request| request.ts);
+        let request = before.map_or(sent, |begun| begun.request);
         let challenges = before.map_or(0, |begun| begun.challenges);
         let due = |request: Timestamp| now.is_none_or(|now| now > request.plus(self.timeouts.request));
         let end = match round.answer {
             Some(Answer {
-                code: 401 | 407, ts, ..
+                code: 401 | 407,
+                ts,
+                nonces,
+                ..
             }) => {
                 *begun = Some(Begun {
                     request,
                     challenged: ts,
+                    nonces,
                     challenges: challenges.saturating_add(1),
                 });
                 return;
             }
             Some(Answer { code: ..300, .. }) => End::Registered,
             Some(Answer { code, .. }) => End::Refused(code),
-            None if round.request.is_some_and(due) => End::TimedOut,
+            None if sent.is_some_and(due) => End::TimedOut,
             None => End::Open,
         };
         let answered = round.answer.filter(|_| end == End::Registered);

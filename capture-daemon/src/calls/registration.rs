@@ -131,15 +131,14 @@ impl Registration {
             StartLine::Response { .. } => (true, ts, dst, src),
         };
         self.origin = Some(self.origin.map_or(origin, |known| known.min(origin)));
-        let cseq = message.cseq.number;
         let settled = match message.start {
             StartLine::Request { .. } => {
                 self.request(ts, message);
-                self.attempts.request(ts, cseq)
+                self.attempts.request(ts, message)
             }
             StartLine::Response { code, .. } if code >= 200 => {
                 self.response(ts, message, code);
-                self.attempts.answer(ts, cseq, message.vias, code)
+                self.attempts.answer(ts, message, code)
             }
             StartLine::Response { .. } => Vec::new(),
         };

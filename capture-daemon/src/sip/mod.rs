@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 mod address;
+mod digest;
 mod event;
 mod framing;
 mod header;
@@ -21,6 +22,7 @@ mod uri;
 mod proptests;
 
 pub use address::Address;
+pub use digest::nonce;
 pub use event::EventPackage;
 pub use framing::{Framing, announced_len, frame, is_unchanged};
 pub use message::{CSeq, Malformed, Message};

@@ -89,6 +89,41 @@ fn a_challenge_that_is_given_up_is_no_failure_and_not_part_of_the_next_attempt()
     assert_eq!(next.registration_request_delay.map(|delay| delay.max_ms), Some(20.0));
 }
 
+/// The nonce says which challenge a REGISTER answers, however long the client took over it.
+#[test]
+fn credentials_go_on_with_the_challenge_whose_nonce_they_carry() {
+    let challenge = |nonce: &str| format!("WWW-Authenticate: Digest realm=\"b\", nonce=\"{nonce}\"\r\n");
+    let credentials = |nonce: &str| format!("{CONTACT}Authorization: Digest username=\"a\", nonce=\"{nonce}\"\r\n");
+    let dialog = Dialog::default()
+        .register(0, 1, CONTACT)
+        .registered(10, 401, 1, &challenge("n1"))
+        .register(40_000, 2, &credentials("n1"))
+        .registered(40_020, 200, 2, CONTACT)
+        // A refresh with the old nonce is challenged anew, which is one attempt too.
+        .register(50_000, 3, &credentials("n1"))
+        .registered(50_010, 401, 3, &challenge("n2"))
+        .register(50_020, 4, &credentials("n2"))
+        .registered(50_030, 200, 4, CONTACT)
+        // Challenged, and begun anew at once without credentials.
+        .register(60_000, 5, CONTACT)
+        .registered(60_010, 407, 5, &challenge("n3").replace("WWW", "Proxy"))
+        .register(60_020, 6, CONTACT)
+        .registered(60_025, 403, 6, "");
+    let figures = registrations(&dialog, 70_000);
+    assert_eq!(
+        (
+            figures.attempts,
+            figures.successful,
+            figures.abandoned,
+            figures.challenges
+        ),
+        (4, 2, 1, 3)
+    );
+    assert_eq!(figures.failures, [(403, 1)].into());
+    let delay = figures.registration_request_delay.expect("delays");
+    assert_eq!((delay.count, delay.min_ms, delay.max_ms), (2, 30.0, 40_020.0));
+}
+
 #[test]
 fn an_answer_at_the_hop_nearest_to_the_client_ends_the_delay() {
     let dialog = Dialog::default()
@@ -174,4 +209,135 @@ proptest! {
         prop_assert_eq!(figures.successful, codes.iter().filter(|code| **code == 200).count() as u64);
         prop_assert_eq!(figures.challenges, codes.iter().filter(|code| matches!(**code, 401 | 407)).count() as u64);
     }
+}
+
+/// A call that was answered after a second with one 180, and ended after ten.
+const ENDED: CallFigures = CallFigures {
+    state: CallState::Ended,
+    is_session_request: true,
+    final_code: Some(200),
+    challenges: 0,
+    redirects: 0,
+    session_request_delay_ms: Some(200.0),
+    failed_session_request_delay_ms: None,
+    session_disconnect_delay_ms: Some(20.0),
+    failed_session_disconnect_delay_ms: None,
+    session_duration_ms: Some(10_000.0),
+    failed_session_duration_ms: None,
+    ring_time_ms: Some(800.0),
+    post_dial_delay_ms: Some(200.0),
+    completed: Some(true),
+};
+
+fn failed(state: CallState, code: Option<u16>) -> CallFigures {
+    CallFigures {
+        state,
+        final_code: code,
+        session_request_delay_ms: None,
+        failed_session_request_delay_ms: Some(50.0),
+        session_disconnect_delay_ms: None,
+        session_duration_ms: None,
+        ring_time_ms: None,
+        post_dial_delay_ms: None,
+        completed: Some(false),
+        ..ENDED
+    }
+}
+
+/// RFC 6076 sections 4.6 to 4.9, on one session of each kind.
+#[test]
+fn session_ratios() {
+    let ringing = CallFigures {
+        completed: None,
+        ..failed(CallState::Ringing, None)
+    };
+    let joined = CallFigures {
+        is_session_request: false,
+        completed: None,
+        ..ENDED
+    };
+    let challenged = CallFigures {
+        challenges: 2,
+        redirects: 1,
+        ..ENDED
+    };
+    let mut totals = SessionTotals::default();
+    for call in [ENDED, challenged, ringing, joined] {
+        totals.add(&call);
+    }
+    for code in [302, 404, 480, 486, 600, 603, 408, 500, 503, 504, 501] {
+        totals.add(&failed(CallState::Failed, Some(code)));
+    }
+    totals.add(&failed(CallState::Cancelled, Some(487)));
+    totals.add(&failed(CallState::TimedOut, None));
+    let figures = totals.report();
+    assert_eq!((figures.requests, figures.open, figures.established), (16, 1, 2));
+    assert_eq!((figures.redirected, figures.cancelled, figures.timed_out), (1, 1, 1));
+    assert_eq!((figures.challenges, figures.failures.values().sum::<u64>()), (2, 12));
+    assert_eq!(figures.session_establishment_ratio, ratio(2, 14));
+    assert_eq!(figures.session_establishment_effectiveness_ratio, ratio(6, 14));
+    assert_eq!(figures.ineffective_session_attempts, ratio(5, 15));
+    assert_eq!(figures.answer_seizure_ratio, ratio(2, 15));
+    assert_eq!(figures.session_completion_ratio, ratio(2, 15));
+    let counts = [
+        figures.session_request_delay,
+        figures.failed_session_request_delay,
+        figures.session_disconnect_delay,
+        figures.failed_session_disconnect_delay,
+        figures.session_duration_time,
+        figures.failed_session_duration_time,
+        figures.ring_time,
+        figures.post_dial_delay,
+    ]
+    .map(|latency| latency.map(|latency| (latency.count, latency.mean_ms)));
+    assert_eq!(
+        counts,
+        [
+            Some((3, 200.0)),
+            Some((14, 50.0)),
+            Some((3, 20.0)),
+            None,
+            Some((3, 10_000.0)),
+            None,
+            Some((3, 800.0)),
+            Some((3, 200.0)),
+        ]
+    );
+}
+
+#[test]
+fn sessions_without_a_decision_have_no_ratio() {
+    let mut totals = SessionTotals::default();
+    totals.add(&CallFigures {
+        completed: None,
+        ..failed(CallState::Trying, None)
+    });
+    let figures = totals.report();
+    assert_eq!((figures.requests, figures.open), (1, 1));
+    assert_eq!(
+        (figures.session_establishment_ratio, figures.session_completion_ratio),
+        (None, None)
+    );
+    assert_eq!(
+        (figures.ineffective_session_attempts, figures.answer_seizure_ratio),
+        (None, None)
+    );
+}
+
+/// Calls that have left the table are in the totals as they left it.
+#[test]
+fn calls_that_are_forgotten_stay_in_the_figures() {
+    let dialog = answered().request(5_000, "BYE", 2, "b").response(5_010, 200, "BYE", 2);
+    let calls = calls_of(&dialog.sent);
+    let before = calls.figures(ms(6_000));
+    assert_eq!((before.requests, before.established), (1, 1));
+    assert_eq!(
+        before.session_duration_time.as_ref().map(|time| time.max_ms),
+        Some(4_000.0)
+    );
+    for _ in 0..64 {
+        calls.sweep(ms(60_000));
+    }
+    assert!(calls.is_empty());
+    assert_eq!(calls.figures(ms(60_000)), before);
 }
