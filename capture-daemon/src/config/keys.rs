@@ -70,6 +70,7 @@ pub(super) const KEYS: &[Key] = keys! {
 
     follow.max_calls: Count, "Calls remembered at once, over all lanes.";
     follow.max_registrations: Count, "Registrations remembered at once.";
+    follow.max_transactions: Count, "Requests and their answers remembered at once; those that are over leave first.";
     follow.max_streams: Count, "RTP streams remembered at once, per lane.";
     follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
     follow.max_fragments: Count, "Incomplete datagrams, of IP fragments, remembered at once, over all lanes.";

@@ -157,6 +157,8 @@ pub struct Follow {
     pub max_calls: usize,
     /// Registrations remembered at once.
     pub max_registrations: usize,
+    /// Transactions remembered at once.
+    pub max_transactions: usize,
     /// RTP streams remembered per lane.
     pub max_streams: usize,
     /// Media endpoints learned from SDP.
@@ -184,6 +186,7 @@ impl Default for Follow {
         Self {
             max_calls: 131_072,
             max_registrations: 131_072,
+            max_transactions: 131_072,
             max_streams: 262_144,
             max_endpoints: 524_288,
             max_fragments: 16_384,

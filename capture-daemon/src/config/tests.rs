@@ -80,6 +80,7 @@ fn every_key_changes_what_it_names() {
         [follow]
         max_calls = 10
         max_registrations = 11
+        max_transactions = 16
         max_streams = 12
         max_endpoints = 13
         max_fragments = 15

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::{Counts, Filter, Health, Page, Pending, Sensor, Status};
 use crate::engine::{self, Shared};
 use crate::program::{Obtained, Presence, Program, Verdicts};
-use crate::report::{Call, Registration, Stream};
+use crate::report::{Call, Registration, Signaling, Stream};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
 use crate::worker::Question;
@@ -172,6 +172,10 @@ impl Sensor for Live {
 
     fn status(&self) -> Status {
         status::status(self, now())
+    }
+
+    fn signaling(&self) -> Signaling {
+        self.shared.signaling(now())
     }
 
     fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>> {
