@@ -2,6 +2,7 @@
 
 mod domains;
 mod fragments;
+mod kernel;
 mod tunnels;
 
 use proptest::prelude::*;
