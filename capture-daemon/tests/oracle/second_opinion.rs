@@ -56,6 +56,7 @@ captures! {
     kamailio: "kamailio.pcap",
     registrations: "registrations.pcap",
     rtpengine: "rtpengine.pcap",
+    websocket: "websocket.pcap",
 }
 
 captures! {
