@@ -10,6 +10,7 @@ pub mod frame;
 pub mod log;
 pub mod outcome;
 pub mod report;
+pub mod table;
 pub mod time;
 
 // Where frames come from.

@@ -1,10 +1,10 @@
 //! The facts of one call, and where it stands.
 
-use super::table::{Entry, Worth};
 use super::{Timeouts, earliest, kept_text, milliseconds};
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
 use crate::sip::{Message, Method, StartLine};
+use crate::table::{Entry, Worth};
 use crate::time::Timestamp;
 
 /// What is known of the messages under one Call-ID. Every field is a minimum, a maximum or a sum over messages, so the

@@ -6,7 +6,6 @@
 mod call;
 mod registration;
 mod registrations;
-mod table;
 
 #[cfg(test)]
 mod tests;
@@ -18,11 +17,11 @@ use std::time::Duration;
 pub use registrations::Registrations;
 
 use self::call::Call;
-use self::table::{Table, Worth};
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
 use crate::sip::{Message, Method};
+use crate::table::{Table, Worth};
 use crate::time::Timestamp;
 
 /// How long an answer may take before it is not expected any more.
@@ -105,9 +104,9 @@ impl Calls {
         };
         let ((call_id, ended_at), left) = if may_begin(message) {
             let make = || Call::new(ts, self.timeouts);
-            self.table.find_or_insert(&call_id, ts, make, record)
+            self.table.find_or_insert(&*call_id, ts, make, record)
         } else {
-            (self.table.find(&call_id, record)?, Vec::new())
+            (self.table.find(&*call_id, record)?, Vec::new())
         };
         self.depart(left.iter().map(|left| &left.entry), ts);
         Some(Followed {

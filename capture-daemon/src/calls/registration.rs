@@ -3,11 +3,11 @@
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use super::table::{Entry, Worth};
 use super::{Timeouts, kept_text};
 use crate::net::Endpoint;
 use crate::report::{self, RegistrationState};
 use crate::sip::{Message, StartLine, Uri};
+use crate::table::{Entry, Worth};
 use crate::time::Timestamp;
 
 /// REGISTER requests of one client that are remembered. The answers to those with the highest CSeq decide; which ones

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::Timeouts;
 use super::registration::{Registration, address_of_record};
-use super::table::{Entry, Table};
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, RegistrationState};
 use crate::sip::Message;
+use crate::table::{Entry, Table};
 use crate::time::Timestamp;
 
 /// All registrations, shared by all lanes: one entry for each Call-ID and address of record.
@@ -56,7 +56,7 @@ impl Registrations {
         let call_id = String::from_utf8_lossy(message.call_id);
         let key = format!("{call_id}\n{}", address_of_record(message));
         let make = || Registration::new(message, ts, self.timeouts);
-        let (_, left) = self.table.find_or_insert(&key, ts, make, |_, registration| {
+        let (_, left) = self.table.find_or_insert(key.as_str(), ts, make, |_, registration| {
             registration.record(ts, src, dst, message);
         });
         left.len()
