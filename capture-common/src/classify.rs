@@ -53,11 +53,11 @@ pub fn classify<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Verdict 
     }
 }
 
-/// Either port makes a frame wanted; SIP over TCP too, media over UDP only.
+/// Either port makes a frame wanted; SIP over both, media over UDP only, WebSocket over TCP only.
 #[inline(always)]
 fn by_ports<T: Tables>(ports: &Ports, tables: &T) -> Verdict {
     let flags = tables.port(ports.source).with(tables.port(ports.destination));
-    if flags.has(PortFlags::SIP) {
+    if flags.has(PortFlags::SIP) || !ports.udp && flags.has(PortFlags::WEBSOCKET) {
         Verdict::Sip
     } else if ports.udp && flags.has(PortFlags::MEDIA) {
         Verdict::Media

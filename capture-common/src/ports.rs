@@ -13,6 +13,8 @@ impl PortFlags {
     pub const SIP: Self = Self(1);
     /// RTP and RTCP over UDP.
     pub const MEDIA: Self = Self(2);
+    /// SIP in WebSocket over TCP.
+    pub const WEBSOCKET: Self = Self(4);
 
     /// Whether all of `other` is among these.
     #[inline(always)]

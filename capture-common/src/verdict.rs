@@ -58,7 +58,7 @@ impl Fate {
 }
 
 verdicts! {
-    /// UDP or TCP from or to a SIP port.
+    /// UDP or TCP from or to a SIP port, or TCP from or to a port of WebSocket.
     Sip = Captured "sip",
     /// UDP from or to a media port.
     Media = Captured "media",

@@ -39,6 +39,9 @@ fn cases() -> Vec<(Verdict, Vec<u8>)> {
         (Verdict::Sip, ethernet(&[], IPV4, &ipv4(UDP, 0, 0, &[1; 40], &sip))),
         (Verdict::Sip, ethernet(&[], IPV6, &ipv6(0, &behind_extensions))),
         (Verdict::Sip, ethernet(&[], IPV6, &ipv6(51, &authenticated))),
+        // WebSocket is TCP only.
+        (Verdict::Sip, v4(&[], TCP, &tcp(1, 8080, b"GET"))),
+        (Verdict::OtherPorts, datagram(1, 8080, b"GET")),
         (Verdict::Media, datagram(10_000, 9, &[0x80; 172])),
         (Verdict::Media, datagram6(9, 65_535, &[0x80; 172])),
         // In order: the first decides for the later ones.

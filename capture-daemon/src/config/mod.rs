@@ -95,6 +95,8 @@ pub struct Capture {
     pub steal_traffic: bool,
     /// Ports of SIP over UDP and TCP.
     pub sip_ports: Vec<u16>,
+    /// Ports of SIP in WebSocket over TCP.
+    pub websocket_ports: Vec<u16>,
     /// Ports of RTP and RTCP.
     pub media_ports: Vec<PortRange>,
     /// How the program is attached.
@@ -125,6 +127,7 @@ impl Default for Capture {
             mode: Mode::default(),
             steal_traffic: false,
             sip_ports: vec![5060, 5061],
+            websocket_ports: vec![5066, 8080, 8088],
             media_ports: vec![PortRange {
                 first: 10_000,
                 last: 65_535,

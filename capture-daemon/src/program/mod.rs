@@ -203,6 +203,9 @@ fn write_ports(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
     for port in &capture.sip_ports {
         table.want(*port, *port, PortFlags::SIP);
     }
+    for port in &capture.websocket_ports {
+        table.want(*port, *port, PortFlags::WEBSOCKET);
+    }
     for range in &capture.media_ports {
         table.want(range.first, range.last, PortFlags::MEDIA);
     }

@@ -23,5 +23,5 @@ pub use address::Address;
 pub use framing::{Framing, announced_len, frame, is_unchanged};
 pub use message::{CSeq, Malformed, Message};
 pub use method::Method;
-pub use start_line::{StartLine, begins};
+pub use start_line::{StartLine, begins, is_beginning};
 pub use uri::Uri;

@@ -105,3 +105,33 @@ proptest! {
         prop_assert_eq!(&document.drops, &expected.drops);
     }
 }
+
+#[test]
+fn tls_is_told_once_for_each_direction_and_is_no_malformed_sip() {
+    let record = |kind: u8, len: u16| {
+        let mut record = vec![kind, 3, 3];
+        record.extend(len.to_be_bytes());
+        record.extend((0..len).map(|n| (n % 251) as u8));
+        record
+    };
+    let ends = ((CALLER, 40_000), (CALLEE, 5061));
+    let bytes = [record(22, 500), record(20, 1), record(23, 3_000), record(23, 20)].concat();
+    for joined in [false, true] {
+        let mut frames = Vec::new();
+        for (from, to) in [ends, (ends.1, ends.0)] {
+            if !joined {
+                frames.push((1, tcp(from, to, 99, 0x02, b"")));
+            }
+            for (n, segment) in bytes.chunks(1_000).enumerate() {
+                frames.push((MILLISECOND, tcp(from, to, 100 + n as u32 * 1_000, 0x18, segment)));
+            }
+        }
+        let document = in_order(&frames);
+        // Until it is told, it is taken for SIP: SYN, and what a connection joined in the middle is listened to.
+        let unread = if joined { 0 } else { frames.len() as u64 - 2 };
+        assert_eq!(document.sip.messages, 0);
+        let expected = [("tcp_tls", 2), ("other_tcp", unread)].map(|(name, n)| (name.to_owned(), n));
+        let drops: std::collections::BTreeMap<_, _> = expected.into_iter().filter(|(_, n)| *n > 0).collect();
+        assert_eq!(document.drops, drops, "joined: {joined}");
+    }
+}
