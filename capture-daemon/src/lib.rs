@@ -10,7 +10,7 @@ pub mod frame;
 pub mod log;
 pub mod outcome;
 pub mod report;
-pub mod table;
+mod table;
 pub mod time;
 
 // Where frames come from.
@@ -23,6 +23,7 @@ pub mod net;
 
 pub mod media;
 pub mod sip;
+pub mod turn;
 
 pub mod calls;
 

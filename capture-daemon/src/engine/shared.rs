@@ -6,7 +6,9 @@ use crate::media::Endpoints;
 use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::time::Timestamp;
+use crate::turn::Turn;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Calls, registrations, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
@@ -18,6 +20,8 @@ pub struct Shared {
     pub registrations: Registrations,
     /// Where SDP says that media goes.
     pub endpoints: Endpoints,
+    /// STUN transactions and TURN allocations.
+    pub turn: Arc<Turn>,
     /// Datagrams of which fragments are missing.
     pub fragments: Fragments,
     linger: Duration,
@@ -26,10 +30,12 @@ pub struct Shared {
 impl Shared {
     /// Empty, and never more than `follow` says.
     pub fn new(follow: &Follow) -> Self {
+        let turn = Arc::new(Turn::new(follow));
         Self {
             calls: Calls::new(follow),
             registrations: Registrations::new(follow),
-            endpoints: Endpoints::new(follow.max_endpoints),
+            endpoints: Endpoints::new(follow.max_endpoints).relayed_by(Arc::clone(&turn)),
+            turn,
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
             linger: follow.linger,
         }
@@ -42,6 +48,7 @@ impl Shared {
             self.endpoints.release(&call_id, now, losses);
         }
         self.registrations.sweep(now);
+        self.turn.sweep(now);
         self.endpoints.tick(now, self.linger);
         self.fragments.tick(now, losses);
     }

@@ -4,6 +4,7 @@
 mod call;
 mod registration;
 mod stream;
+mod turn;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState};
 pub use self::registration::{Registration, RegistrationState};
-pub use self::stream::Stream;
+pub use self::stream::{Stream, Via};
+pub use self::turn::{
+    Allocation, AllocationState, Channel, Permission, Relayed, RoundTrip, StunTransactions, Turn, TurnFigures,
+};
 use crate::time::Timestamp;
 
 /// The whole answer to "what is in these files".
@@ -33,6 +37,9 @@ pub struct Document {
     pub registrations: Vec<Registration>,
     /// RTP streams in order of their first packet, then SSRC and addresses.
     pub streams: Vec<Stream>,
+    /// STUN and TURN.
+    #[serde(default)]
+    pub turn: Turn,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }
