@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use capture_common::{Fate, FragmentKey, PortFlags, Tables, Verdict, classify};
+use capture_common::{Fate, FragmentKey, PortFlags, Tables, Tunnels, Verdict, classify};
 use proptest::prelude::*;
 
 /// Tables of a test: SIP on 5060, WebSocket on 8080, media from 10000 on.
@@ -11,6 +11,10 @@ use proptest::prelude::*;
 struct Plain(RefCell<HashMap<FragmentKey, bool>>);
 
 impl Tables for Plain {
+    fn tunnels(&self) -> Tunnels {
+        Tunnels::default()
+    }
+
     fn port(&self, port: u16) -> PortFlags {
         match port {
             5060 => PortFlags::SIP,
@@ -134,6 +138,9 @@ mod reference {
                 return ports(rest, next == 17, first_of, tables);
             }
             if ![0, 43, 44, 51, 60, 135, 139, 140].contains(&next) {
+                if let Some(key) = first_of {
+                    tables.remember(&key, false);
+                }
                 return Err(Verdict::OtherProtocol);
             }
             let (head, _) = cut(rest, 2).ok_or(Verdict::IpMalformed)?;

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod counter;
 pub mod frame;
+mod latencies;
 pub mod log;
 pub mod outcome;
 pub mod report;

@@ -96,6 +96,8 @@ labelled! {
         CallEvicted = "call_evicted",
         /// A registration left the table before its time.
         RegistrationEvicted = "registration_evicted",
+        /// A transaction left the table before its answer came.
+        TransactionEvicted = "transaction_evicted",
         /// A stream left the table before its time.
         StreamEvicted = "stream_evicted",
         /// A media endpoint left the table before its time.

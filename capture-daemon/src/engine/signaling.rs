@@ -113,6 +113,9 @@ impl Signaling {
 
     fn message(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) {
         self.counters.message(message);
+        for _ in 0..self.shared.transactions.record(ts, src, dst, message) {
+            self.counters.losses.count(Loss::TransactionEvicted);
+        }
         if message.cseq.method == Method::Register {
             for _ in 0..self.shared.registrations.record(ts, src, dst, message) {
                 self.counters.losses.count(Loss::RegistrationEvicted);

@@ -3,6 +3,7 @@
 
 mod call;
 mod registration;
+mod signaling;
 mod stream;
 mod turn;
 
@@ -12,10 +13,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState};
 pub use self::registration::{Registration, RegistrationState};
-pub use self::stream::{Stream, Via};
-pub use self::turn::{
-    Allocation, AllocationState, Channel, Permission, Relayed, RoundTrip, StunTransactions, Turn, TurnFigures,
+pub use self::signaling::{
+    BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
+pub use self::stream::{Stream, Via};
+pub use self::turn::{Allocation, AllocationState, Channel, Permission, Relayed, StunTransactions, Turn, TurnFigures};
 use crate::time::Timestamp;
 
 /// The whole answer to "what is in these files".
@@ -35,6 +37,9 @@ pub struct Document {
     pub calls: Vec<Call>,
     /// Registrations in order of their start, then address of record.
     pub registrations: Vec<Registration>,
+    /// Transactions, subscriptions, registrations and sessions in figures.
+    #[serde(default)]
+    pub signaling: Signaling,
     /// RTP streams in order of their first packet, then SSRC and addresses.
     pub streams: Vec<Stream>,
     /// STUN and TURN.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Latency;
 use crate::time::Timestamp;
 
 /// STUN messages, what came of the requests, and TURN allocations.
@@ -66,24 +67,7 @@ pub struct StunTransactions {
     /// Requests without an answer for 39.5 s, when a client gives up (RFC 8489 section 6.2.1).
     pub unanswered: u64,
     /// From the first request to the first answer; absent where no transaction has both.
-    pub round_trip: Option<RoundTrip>,
-}
-
-/// A distribution of round-trip times in milliseconds, to two significant figures.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RoundTrip {
-    /// Times measured.
-    pub count: u64,
-    /// The shortest.
-    pub min_ms: f64,
-    /// Half of them are not longer.
-    pub p50_ms: f64,
-    /// Of twenty, nineteen are not longer.
-    pub p95_ms: f64,
-    /// Of a hundred, ninety-nine are not longer.
-    pub p99_ms: f64,
-    /// The longest.
-    pub max_ms: f64,
+    pub round_trip: Option<Latency>,
 }
 
 /// Relayed application data, without the headers of TURN.

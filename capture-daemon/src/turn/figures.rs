@@ -2,20 +2,15 @@
 //! up the same way, so that the sum does not depend on who has left.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use hdrhistogram::Histogram;
 
 use super::stun::Method;
 use super::transactions::{Answer, Transaction};
-use crate::report::{RoundTrip, StunTransactions, TurnFigures};
+use crate::latencies::Latencies;
+use crate::report::{StunTransactions, TurnFigures};
 use crate::time::Timestamp;
 
 /// Kinds of transactions: the methods, and ICE connectivity checks.
 const KINDS: usize = Method::ALL.len() + 1;
-
-/// The longest round trip that is told apart: a transaction is over by then.
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// The sum of some transactions.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +27,7 @@ struct Figure {
     successes: u64,
     errors: BTreeMap<u16, u64>,
     unanswered: u64,
-    /// Microseconds.
-    round_trips: Option<Box<Histogram<u64>>>,
+    round_trips: Latencies,
 }
 
 impl Figures {
@@ -80,10 +74,7 @@ impl Figure {
             None => self.unanswered += u64::from(transaction.is_unanswered(now)),
         }
         if let Some(took) = transaction.round_trip() {
-            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
-            let histogram = self.round_trips.get_or_insert_with(|| Box::new(histogram()));
-            // Never out of range: what is longer counts as the longest.
-            histogram.saturating_record(micros);
+            self.round_trips.record(took);
         }
     }
 
@@ -94,24 +85,7 @@ impl Figure {
             successes: self.successes,
             errors: self.errors,
             unanswered: self.unanswered,
-            round_trip: self.round_trips.map(|histogram| {
-                let ms = |micros: u64| micros as f64 / 1000.0;
-                let at = |quantile: f64| ms(histogram.value_at_quantile(quantile));
-                RoundTrip {
-                    count: histogram.len(),
-                    min_ms: ms(histogram.min()),
-                    p50_ms: at(0.5),
-                    p95_ms: at(0.95),
-                    p99_ms: at(0.99),
-                    max_ms: ms(histogram.max()),
-                }
-            }),
+            round_trip: self.round_trips.report(),
         }
     }
-}
-
-/// From a microsecond to [`LONGEST`], to two significant figures: some 20 KB.
-fn histogram() -> Histogram<u64> {
-    let longest = u64::try_from(LONGEST.as_micros()).unwrap_or(u64::MAX);
-    Histogram::new_with_max(longest, 2).expect("a range above 2 and two figures are valid")
 }

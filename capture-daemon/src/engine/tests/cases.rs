@@ -210,6 +210,7 @@ fn a_full_table_counts_what_it_loses() {
     let follow = Follow {
         max_calls: 2,
         max_registrations: 3,
+        max_transactions: 4,
         ..Follow::default()
     };
     let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
@@ -227,4 +228,5 @@ fn a_full_table_counts_what_it_loses() {
     let losses = &engine.counters().losses;
     assert_eq!(losses.get(Loss::CallEvicted), 8);
     assert_eq!(losses.get(Loss::RegistrationEvicted), 7);
+    assert_eq!(losses.get(Loss::TransactionEvicted), 16);
 }
