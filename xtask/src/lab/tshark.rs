@@ -274,6 +274,33 @@ fn streams(table: &str) -> Result<Vec<Stream>> {
     Ok(streams)
 }
 
+/// Times from request to final response in whole milliseconds as tshark has them (`sip.response-time`), by method: the first
+/// final response of each request. tshark knows them over UDP only.
+///
+/// # Errors
+/// When tshark fails, or prints what is not understood here.
+pub fn response_times(file: &Path) -> Result<BTreeMap<String, Vec<u64>>> {
+    let mut arguments = vec!["-Y", "sip.Status-Code >= 200 && sip.response-time", "-T", "fields"];
+    for field in ["sip.CSeq.method", "sip.response-request", "sip.response-time"] {
+        arguments.extend(["-e", field]);
+    }
+    let mut times: BTreeMap<(String, u64), u64> = BTreeMap::new();
+    for line in tshark(file, &ONE_CLOCK, &arguments)?.lines() {
+        let fields: Vec<&str> = line.split(FIELD).collect();
+        let [method, request, time] = fields.as_slice() else {
+            bail!("tshark, response time {line:?}");
+        };
+        let key = ((*method).to_owned(), request.parse()?);
+        times.entry(key).or_insert(time.parse()?);
+    }
+    let mut by_method: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for ((method, _), time) in times {
+        by_method.entry(method).or_default().push(time);
+    }
+    by_method.values_mut().for_each(|times| times.sort_unstable());
+    Ok(by_method)
+}
+
 /// `address:port`, the address of IPv6 in brackets as URIs have it.
 fn endpoint(address: &str, port: &str) -> String {
     if address.contains(':') {
