@@ -82,10 +82,12 @@ impl Live {
         let Obtained {
             attach,
             why_not_native,
+            verified_instructions,
             queues,
         } = &self.obtained;
         let interface = &self.config.capture.interface;
         tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len());
+        tracing::debug!("the kernel's verifier followed {verified_instructions:?} instructions of the program");
         if let Some(why) = why_not_native {
             tracing::warn!("{interface}: no native XDP: {why}");
         }

@@ -20,6 +20,8 @@ mod uri;
 
 #[cfg(test)]
 mod proptests;
+#[cfg(test)]
+mod reference;
 
 pub use address::Address;
 pub use digest::nonce;
@@ -27,5 +29,5 @@ pub use event::EventPackage;
 pub use framing::{Framing, announced_len, frame, is_unchanged};
 pub use message::{CSeq, Malformed, Message};
 pub use method::Method;
-pub use start_line::{StartLine, begins};
+pub use start_line::{StartLine, begins, is_beginning};
 pub use uri::Uri;

@@ -61,7 +61,7 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
     };
     let shared = Arc::new(Shared::new(&follow));
     let mut engines: Vec<Engine> = (0..LANES)
-        .map(|_| Engine::new(&follow, &capture.sip_ports, Arc::clone(&shared)))
+        .map(|_| Engine::new(&follow, &capture, Arc::clone(&shared)))
         .collect();
     for frame in frames {
         let engine = &mut engines[lane(frame)];
