@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::EngineCounters;
-pub use document::{calls, document, sip_counts};
+pub use document::{calls, document, join, rtcp_counts, sip_counts};
 pub use shared::Shared;
 
 use self::ports::PortSet;
 use self::signaling::Signaling;
 use crate::config::Follow;
 use crate::frame::Frame;
+use crate::media::rtcp::Datagram;
 use crate::media::{Slice, Streams, rtp};
 use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Packet, Segment, TcpStreams, Transport};
 use crate::outcome::Outcome;
@@ -119,9 +120,17 @@ impl Engine {
         let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
         match rtp::read(payload) {
             rtp::Kind::Rtp(packet) => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
-            rtp::Kind::Rtcp => Outcome::Rtcp,
+            rtp::Kind::Rtcp => self.rtcp(ts, src, dst, payload),
             rtp::Kind::Other => Outcome::OtherUdp,
         }
+    }
+
+    #[cold]
+    fn rtcp(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
+        let datagram = Datagram { ts, src, dst, payload };
+        let Shared { rtcp, endpoints, .. } = &*self.shared;
+        rtcp.take(&datagram, endpoints, &self.counters.rtcp, &self.counters.losses);
+        Outcome::Rtcp
     }
 
     fn segment(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, segment: &Segment<'_>) -> Outcome {
@@ -169,12 +178,16 @@ impl Engine {
 
     /// The RTP streams of this lane.
     pub fn streams(&mut self) -> Vec<report::Stream> {
-        self.streams.report(&self.shared.endpoints)
+        self.streams_from(0, usize::MAX).streams
     }
 
     /// A part of them, from `cursor` (0 at first) and out of at most `max` places, to answer with between two batches.
     pub fn streams_from(&mut self, cursor: usize, max: usize) -> Slice {
-        self.streams.slice(cursor, max, &self.shared.endpoints)
+        let mut slice = self.streams.slice(cursor, max, &self.shared.endpoints);
+        for stream in &mut slice.streams {
+            self.shared.disclose(stream.dtmf.as_mut());
+        }
+        slice
     }
 }
 

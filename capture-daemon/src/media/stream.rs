@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::codec::{self, Format, Kind};
+use super::events::Events;
 use super::jitter::{Candidates, Meter, Rhythm};
 use super::rtp;
 use super::sequence::{Arrival, Sequence};
@@ -122,6 +123,8 @@ pub struct Stream {
     first: u8,
     /// While packets of unknown clock are in the stream.
     candidates: Option<Box<Candidates>>,
+    /// Keys pressed, where there are any.
+    events: Option<Box<Events>>,
 }
 
 const _: () = assert!(size_of::<Hot>() <= 128, "two cache lines per packet");
@@ -148,8 +151,11 @@ impl Stream {
             media: None,
             first: packet.payload_type,
             candidates: None,
+            events: None,
         };
-        stream.recognise(packet);
+        if stream.recognise(packet) == Kind::Event {
+            stream.event(ts, packet);
+        }
         stream
     }
 
@@ -194,7 +200,9 @@ impl Stream {
         match arrival {
             Arrival::Stray => return,
             Arrival::Restart => {
-                self.recognise(packet);
+                if self.recognise(packet) == Kind::Event {
+                    self.event(ts, packet);
+                }
                 self.hot.rhythm.move_to(ts, packet.timestamp);
                 return;
             }
@@ -209,7 +217,7 @@ impl Stream {
             Kind::Media(rate) => (Some(rate), false),
             Kind::Noise(rate) => (Some(rate), true),
             Kind::Unknown => (None, false),
-            Kind::Event => return,
+            Kind::Event => return self.event(ts, packet),
         };
         let regular = !packet.marker && !noise && !self.hot.has(AFTER_NOISE);
         self.hot.set(AFTER_NOISE, noise);
@@ -223,6 +231,11 @@ impl Stream {
             candidates.take(step, clock_rate, regular);
         }
         self.hot.rhythm.move_to(ts, packet.timestamp);
+    }
+
+    #[cold]
+    fn event(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) {
+        Events::take(&mut self.events, ts, packet);
     }
 
     /// Finds out what a packet's payload type is, and remembers it for the next packets.
@@ -362,6 +375,11 @@ impl Stream {
             start: self.start,
             end: *end,
             call_id: self.join.as_ref().map(|join| join.call_id.to_string()),
+            rtcp: None,
+            dtmf: self
+                .events
+                .as_deref()
+                .map(|events| events.report(self.formats(), self.key.src, self.key.ssrc)),
         }
     }
 }

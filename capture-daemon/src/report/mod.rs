@@ -2,7 +2,9 @@
 //! `siphon streams --json` share. A contract: fields are added, never renamed or taken away.
 
 mod call;
+mod dtmf;
 mod registration;
+mod rtcp;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -10,7 +12,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState};
+pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::registration::{Registration, RegistrationState};
+pub use self::rtcp::{
+    Bucket, Distribution, Goodbye, ReceiverReports, RoundTrip, Rtcp, RtcpCounts, SenderReports, Spread,
+    StatisticsSummary, VoipMetrics,
+};
 pub use self::stream::Stream;
 use crate::time::Timestamp;
 
@@ -33,6 +40,9 @@ pub struct Document {
     pub registrations: Vec<Registration>,
     /// RTP streams in order of their first packet, then SSRC and addresses.
     pub streams: Vec<Stream>,
+    /// RTCP packet counts.
+    #[serde(default)]
+    pub rtcp: RtcpCounts,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dtmf::Dtmf;
+use super::rtcp::Rtcp;
 use crate::time::Timestamp;
 
 /// One RTP stream: an SSRC in one direction.
@@ -39,4 +41,10 @@ pub struct Stream {
     pub end: Timestamp,
     /// The call whose SDP announced one of its ends, or null.
     pub call_id: Option<String>,
+    /// What RTCP says of it; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtcp: Option<Box<Rtcp>>,
+    /// Keys pressed (RFC 4733); absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtmf: Option<Dtmf>,
 }

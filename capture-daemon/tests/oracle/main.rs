@@ -9,5 +9,6 @@
 mod captures;
 mod differences;
 mod order;
+mod reports;
 mod second_opinion;
 mod torture;

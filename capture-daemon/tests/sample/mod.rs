@@ -16,7 +16,9 @@ use capture_daemon::control::{
     CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Page,
     Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
-use capture_daemon::report::{Call, CallState, Registration, RegistrationState, SipCounts, Stream};
+use capture_daemon::report::{
+    Bucket, Call, CallState, Distribution, Registration, RegistrationState, RtcpCounts, SipCounts, Stream,
+};
 use capture_daemon::time::Timestamp;
 use tokio::sync::Notify;
 
@@ -65,6 +67,7 @@ pub fn call(number: u64, state: CallState) -> Call {
         } else {
             Vec::new()
         },
+        dtmf: None,
     }
 }
 
@@ -105,6 +108,8 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         start: at(number),
         end: at(number + 60),
         call_id: call.map(str::to_owned),
+        rtcp: None,
+        dtmf: None,
     }
 }
 
@@ -211,6 +216,16 @@ pub fn status() -> Status {
             requests: [("INVITE".to_owned(), 400), ("BYE".to_owned(), 390)].into(),
             responses: [(180, 400), (200, 790)].into(),
             malformed: 20,
+        },
+        rtcp: RtcpCounts {
+            packets: tally([("sr", 900), ("sdes", 900)]),
+            malformed: tally([("length", 3)]),
+            round_trips: Distribution {
+                buckets: vec![Bucket { le: 0.05, count: 70 }, Bucket { le: 0.8, count: 90 }],
+                count: 91,
+                sum: 4.2,
+            },
+            ..RtcpCounts::default()
         },
         calls: CallCounts {
             states: tally([("answered", 2), ("ended", 388)]),
