@@ -46,6 +46,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("spool", "Where packets are kept."),
     ("control", "The Unix socket that answers the operator."),
     ("metrics", "Prometheus."),
+    ("privacy", "What is kept out of every answer."),
     ("log", "What the daemon says on standard error."),
 ];
 
@@ -74,6 +75,7 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.max_transactions: Count, "Requests and their answers remembered at once; those that are over leave first.";
     follow.max_streams: Count, "RTP streams remembered at once, per lane.";
     follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
+    follow.max_rtcp_sources: Count, "Sources that RTCP reports on, remembered at once, over all lanes; a call has two.";
     follow.max_fragments: Count, "Incomplete datagrams, of IP fragments, remembered at once, over all lanes.";
     follow.fragment_buffer: Size, "Bytes they may take up together.";
     follow.max_tcp_streams: Count, "TCP directions followed at once, per lane.";
@@ -107,6 +109,8 @@ pub(super) const KEYS: &[Key] = keys! {
 
     metrics.enabled: Flag, "Serve `/metrics` at all.";
     metrics.listen: Address, "Address and port to serve it on.";
+
+    privacy.dtmf: Choice, "Keys pressed during calls: \"masked\" (when and how many, each as *) or \"shown\". Files have the packets in either case.";
 
     log.filter: Text, "Which messages are written: error, warn, info, debug or trace, also per module (\"info,capture_daemon::xsk=debug\").";
 };

@@ -32,6 +32,8 @@ pub struct Config {
     pub control: Control,
     /// Prometheus.
     pub metrics: Metrics,
+    /// What is not told of what is seen.
+    pub privacy: Privacy,
     /// What the daemon says on standard error.
     pub log: Log,
 }
@@ -167,6 +169,8 @@ pub struct Follow {
     pub max_streams: usize,
     /// Media endpoints learned from SDP.
     pub max_endpoints: usize,
+    /// Sources that RTCP speaks of remembered at once, over all lanes.
+    pub max_rtcp_sources: usize,
     /// Datagrams put together from fragments at once, over all lanes.
     pub max_fragments: usize,
     /// Bytes that all of them may take up.
@@ -197,6 +201,7 @@ impl Default for Follow {
             max_transactions: 131_072,
             max_streams: 262_144,
             max_endpoints: 524_288,
+            max_rtcp_sources: 262_144,
             max_fragments: 16_384,
             fragment_buffer: 64 << 20,
             max_tcp_streams: 16_384,
@@ -315,6 +320,23 @@ impl Default for Metrics {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
         }
     }
+}
+
+/// Whether the keys that callers press are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Digits {
+    /// When, how long and how many, but not which: they may be card numbers and PINs.
+    #[default]
+    Masked,
+    /// Which, too.
+    Shown,
+}
+
+/// `[privacy]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Privacy {
+    /// Keys pressed during a call.
+    pub dtmf: Digits,
 }
 
 /// `[log]`.
