@@ -2,6 +2,7 @@
 
 use super::table::{Entry, Worth};
 use super::{CallFigures, Timeouts, earliest, kept_text, milliseconds};
+use crate::media::Presses;
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
 use crate::sip::{Message, Method, StartLine};
@@ -28,6 +29,8 @@ pub struct Call {
     /// The INVITE with the highest CSeq. Only what happens to it can fail a call that no 2xx has answered: 401, 407 and
     /// 3xx rounds send a new INVITE with a higher CSeq (RFC 3261 section 8.1.3.5).
     attempt: Option<Attempt>,
+    /// Keys that INFO requests told of.
+    presses: Option<Box<Presses>>,
 }
 
 /// Who called whom.
@@ -93,6 +96,7 @@ impl Call {
             bye: None,
             reinvited: false,
             attempt: None,
+            presses: None,
         }
     }
 
@@ -111,6 +115,7 @@ impl Call {
                 }
             }
             (StartLine::Request { .. }, Method::Bye) => self.bye = earliest(self.bye, ts),
+            (StartLine::Request { .. }, Method::Info) => Presses::take(&mut self.presses, ts, src, message),
             _ => {}
         }
     }
@@ -315,6 +320,7 @@ impl Call {
             dst: origin.rank.dst.to_string(),
             messages: self.messages,
             streams: Vec::new(),
+            dtmf: self.presses.as_deref().map(Presses::report),
         })
     }
 }
