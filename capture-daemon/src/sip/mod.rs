@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 mod address;
+mod call_headers;
 mod framing;
 mod header;
 mod message;
@@ -20,6 +21,9 @@ mod uri;
 mod proptests;
 
 pub use address::Address;
+pub use call_headers::{
+    Reason, fragment_status, names_option, referred, replaced_call_id, session_expires, session_ids,
+};
 pub use framing::{Framing, announced_len, frame, is_unchanged};
 pub use message::{CSeq, Malformed, Message};
 pub use method::Method;
