@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::attempt::Attempts;
 use super::dialog::Dialog;
 use super::facts::{Earliest, Fact, Latest, Pair, Smallest, Tag};
+use super::invite::Attempts;
 use super::kept_text;
 use super::kin::Tokens;
 use super::ladder::Ladder;

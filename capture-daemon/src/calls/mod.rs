@@ -1,15 +1,18 @@
-//! Calls and registrations: what SIP messages say happened, whatever order they came in.
+//! Calls, registrations and transactions: what SIP messages say happened, whatever order they came in.
 //!
-//! Both are sets of facts with the packets' times, taken by minimum or maximum, so that two directions of a dialog may
+//! All are sets of facts with the packets' times, taken by minimum or maximum, so that two directions of a dialog may
 //! arrive on two queues. Where a call stands is a pure function of its facts and of the time it is asked for.
 
-mod attempt;
+mod attempts;
 mod call;
 mod dialog;
 mod facts;
+mod figures;
 mod figures_of_call;
+mod invite;
 mod kin;
 mod ladder;
+mod latencies;
 mod one_call_id;
 mod path;
 mod registration;
@@ -18,19 +21,23 @@ mod rules;
 mod standing;
 mod table;
 mod telling;
+mod transaction;
+mod transactions;
 mod transfer;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use figures_of_call::CallFigures;
 pub use registrations::Registrations;
+pub use transactions::Transactions;
 
 use self::call::{Call, Sight};
+use self::figures::SessionTotals;
 use self::one_call_id::OneCallId;
 use self::rules::Rules;
 use self::table::{Entry, Table, Worth};
@@ -66,6 +73,8 @@ pub struct Calls {
     linger: Duration,
     /// Calls that have left the table, by the state they left it in.
     departed: [AtomicU64; CallState::ALL.len()],
+    /// What those gave to the totals of RFC 6076.
+    departed_totals: Mutex<SessionTotals>,
 }
 
 /// How many calls there are and were.
@@ -98,6 +107,7 @@ impl Calls {
             rules: Arc::new(Rules::from(follow)),
             linger: follow.linger,
             departed: Default::default(),
+            departed_totals: Mutex::default(),
         }
     }
 
@@ -149,6 +159,7 @@ impl Calls {
     fn depart<'a>(&self, calls: impl Iterator<Item = &'a Call>, now: Timestamp) {
         for call in calls.filter(|call| call.is_call()) {
             self.departed[call.state(now) as usize].fetch_add(1, Ordering::Relaxed);
+            self.departed_totals().add(&call.figures(now));
         }
     }
 
@@ -158,6 +169,11 @@ impl Calls {
                 with(call_id, call);
             }
         });
+    }
+
+    /// A panic under this lock leaves sums that hold.
+    fn departed_totals(&self) -> MutexGuard<'_, SessionTotals> {
+        self.departed_totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts calls by state at `now`. Looks at every call, a shard at a time.
@@ -176,11 +192,12 @@ impl Calls {
         }
     }
 
-    /// What every call in the table gives to the totals of RFC 6076 at `now`, in no order.
-    pub fn figures(&self, now: Timestamp) -> Vec<CallFigures> {
-        let mut figures = Vec::with_capacity(self.table.len());
-        self.for_each(|_, call| figures.push(call.figures(now)));
-        figures
+    /// What all calls there were came to by `now`, as RFC 6076 measures it. Looks at every call, a shard at a time.
+    pub fn figures(&self, now: Timestamp) -> report::SessionFigures {
+        // In this order, a call that departs meanwhile is missing until the next time, and never counted twice.
+        let mut totals = self.departed_totals().clone();
+        self.for_each(|_, call| totals.add(&call.figures(now)));
+        totals.report()
     }
 
     /// Every call as it stands at `now`, without streams and without its ladder, in order of start, then Call-ID.
@@ -276,4 +293,9 @@ fn kept_text(bytes: &[u8]) -> Box<str> {
 /// Time passed from `earlier` to `later` in milliseconds.
 fn milliseconds(earlier: Timestamp, later: Timestamp) -> f64 {
     later.since(earlier).as_nanos() as f64 / 1e6
+}
+
+/// The earlier of a time that may be known and another.
+fn earliest(known: Option<Timestamp>, ts: Timestamp) -> Option<Timestamp> {
+    Some(known.map_or(ts, |known| known.min(ts)))
 }

@@ -22,6 +22,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         sip: sip_counts(lanes),
         calls: with_streams(shared.calls.report_with_ladders(now), &streams),
         registrations: shared.registrations.report(now),
+        signaling: shared.signaling(now),
         drops: drops(lanes),
         streams,
     }

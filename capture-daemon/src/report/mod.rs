@@ -3,6 +3,7 @@
 
 mod call;
 mod registration;
+mod signaling;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
 pub use self::registration::{Registration, RegistrationState};
+pub use self::signaling::{
+    BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
+};
 pub use self::stream::Stream;
 use crate::time::Timestamp;
 
@@ -31,6 +35,9 @@ pub struct Document {
     pub calls: Vec<Call>,
     /// Registrations in order of their start, then address of record.
     pub registrations: Vec<Registration>,
+    /// Transactions, subscriptions, registrations and sessions in figures.
+    #[serde(default)]
+    pub signaling: Signaling,
     /// RTP streams in order of their first packet, then SSRC and addresses.
     pub streams: Vec<Stream>,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.

@@ -8,6 +8,8 @@
 
 mod address;
 mod call_headers;
+mod digest;
+mod event;
 mod framing;
 mod header;
 mod message;
@@ -19,13 +21,17 @@ mod uri;
 
 #[cfg(test)]
 mod proptests;
+#[cfg(test)]
+mod reference;
 
 pub use address::Address;
 pub use call_headers::{
     Reason, fragment_status, names_option, referred, replaced_call_id, session_expires, session_ids,
 };
+pub use digest::nonce;
+pub use event::EventPackage;
 pub use framing::{Framing, announced_len, frame, is_unchanged};
 pub use message::{CSeq, Malformed, Message};
 pub use method::Method;
-pub use start_line::{StartLine, begins};
+pub use start_line::{StartLine, begins, is_beginning};
 pub use uri::Uri;

@@ -1,6 +1,7 @@
 //! Dialogs written down message by message, and what they come to in any order.
 
 mod call;
+mod call_figures;
 mod figures;
 mod forks;
 mod kin;
@@ -8,6 +9,7 @@ mod ladder;
 mod registration;
 mod rounds;
 mod session;
+mod transaction;
 
 use std::time::Duration;
 
@@ -299,12 +301,13 @@ proptest! {
         now in 0u64..400_000,
     ) {
         if in_order[0].text.contains("REGISTER") {
-            prop_assert_eq!(registrations_of(&in_order).report(ms(now)), registrations_of(&shuffled).report(ms(now)));
+            let (one, other) = (registrations_of(&in_order), registrations_of(&shuffled));
+            prop_assert_eq!(one.report(ms(now)), other.report(ms(now)));
+            prop_assert_eq!(one.figures(ms(now)), other.figures(ms(now)));
         } else {
-            prop_assert_eq!(
-                calls_of(&in_order).report_with_ladders(ms(now)),
-                calls_of(&shuffled).report_with_ladders(ms(now))
-            );
+            let (one, other) = (calls_of(&in_order), calls_of(&shuffled));
+            prop_assert_eq!(one.report_with_ladders(ms(now)), other.report_with_ladders(ms(now)));
+            prop_assert_eq!(one.figures(ms(now)), other.figures(ms(now)));
         }
     }
 }
