@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::call::{Call, CallState};
+pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
 pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::registration::{Registration, RegistrationState};
 pub use self::rtcp::{
