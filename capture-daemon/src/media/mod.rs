@@ -3,13 +3,20 @@
 //! Streams live with their lane. Where media is expected comes from SDP, on whatever lane its SIP arrived, and stands in
 //! a table that all lanes share ([`Endpoints`]).
 
+mod burst;
 mod codec;
 mod endpoints;
 mod jitter;
+mod measurement;
+mod payload_types;
+mod playout;
+mod probation;
+mod quality;
 pub mod rtp;
 mod sequence;
 mod stream;
 mod streams;
+mod telling;
 
 pub use codec::Format;
 pub use endpoints::{Claim, Endpoints};

@@ -2,6 +2,7 @@
 //! `siphon streams --json` share. A contract: fields are added, never renamed or taken away.
 
 mod call;
+mod quality;
 mod registration;
 mod stream;
 
@@ -10,8 +11,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState};
+pub use self::quality::{Buffer, Burst, Opinion, Playout, Quality};
 pub use self::registration::{Registration, RegistrationState};
-pub use self::stream::Stream;
+pub use self::stream::{Clock, Delta, PayloadType, Silence, Stream};
 use crate::time::Timestamp;
 
 /// The whole answer to "what is in these files".
