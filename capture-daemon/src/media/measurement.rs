@@ -87,8 +87,8 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// Begins with the first packet.
-    pub fn begin(header: &Header, formats: &[Format], measured: Option<(u8, u32)>) -> Self {
+    /// Begins with the first packet, and says what it is.
+    pub fn begin(header: &Header, formats: &[Format], measured: Option<(u8, u32)>) -> (Self, Kind) {
         let (sequence, account) = Sequence::first(header.seq);
         let (playout, points) = Playout::begin();
         let mut measurement = Self {
@@ -118,12 +118,12 @@ impl Measurement {
         };
         let kind = measurement.recognise(header, true, formats);
         measurement.measure_apart(header, kind, Arrival::Next);
-        measurement
+        (measurement, kind)
     }
 
-    /// Takes the next packet. `formats` are what SDP says of payload types by now.
+    /// Takes the next packet, and says what it is. `formats` are what SDP says of payload types by now.
     #[inline]
-    pub fn take(&mut self, header: &Header, formats: &[Format]) {
+    pub fn take(&mut self, header: &Header, formats: &[Format]) -> Kind {
         let Header { ts, timestamp, seq, .. } = *header;
         let hot = &mut self.hot;
         let step = hot.rhythm.step(ts, timestamp);
@@ -156,6 +156,7 @@ impl Measurement {
             self.adapt();
         }
         self.play(seq);
+        Kind::Media(clock_rate)
     }
 
     /// Gives a packet to the buffers, its lag being known.
@@ -190,11 +191,11 @@ impl Measurement {
 
     /// Takes a packet that is not just the next of its stream.
     #[inline(never)]
-    fn exception(&mut self, header: &Header, formats: &[Format], arrival: Arrival, known: bool, delta: u32) {
+    fn exception(&mut self, header: &Header, formats: &[Format], arrival: Arrival, known: bool, delta: u32) -> Kind {
         if arrival == Arrival::Stray {
             self.irregular += 1;
             self.aside += 1;
-            return;
+            return Kind::Unknown;
         }
         if delta >= SILENCE && arrival == Arrival::Next {
             self.pause(header, delta);
@@ -206,6 +207,7 @@ impl Measurement {
             self.recognise(header, ahead, formats)
         };
         self.measure_apart(header, kind, arrival);
+        kind
     }
 
     fn pause(&mut self, header: &Header, delta: u32) {
@@ -309,7 +311,7 @@ impl Measurement {
     /// The same packets measured again, knowing more.
     pub fn again(&self, packets: &[Header], formats: &[Format], measured: Option<(u8, u32)>) -> Option<Self> {
         let (first, rest) = packets.split_first()?;
-        let mut again = Self::begin(first, formats, measured);
+        let (mut again, _) = Self::begin(first, formats, measured);
         for header in rest {
             again.take(header, formats);
         }

@@ -5,9 +5,9 @@
 //! clock says. A buffer plays what comes with a lag up to its *point*; a later packet is discarded, an earlier one waits for
 //! the difference.
 //! - Fixed, 50 and 200 ms: the point is that much above the lag of the packet the buffer began with. It begins with the
-//!   stream, anew with a talkspurt (a marker after a pause that emptied it, RFC 3551 section 4.1), after ten packets in a
-//!   row that were too late (the path is longer by now, or the clocks drift), and when one would wait for twice as long,
-//!   which is what it holds.
+//!   stream, anew with a talkspurt (a marker after a pause that emptied it, RFC 3551 section 4.1), after ten packets that
+//!   were too late, none more than 32 after the one before (the path is longer by now, or the clocks drift), and when one
+//!   would wait for more than 200 ms beyond that, which is what it holds.
 //! - Adaptive: algorithm 1 of Ramjee, Kurose, Towsley and Schulzrinne, "Adaptive playout mechanisms for packetized audio
 //!   applications in wide-area networks" (INFOCOM 1994): mean `d` and mean deviation `v` of the lag, each moved by a 512th
 //!   (alpha 0.998), and the point at `d + 4 v`, 20 to 500 ms above `d`. The paper moves the point between talkspurts only. The
@@ -22,14 +22,17 @@ pub const BUFFERS: usize = 3;
 
 /// Delay of the fixed buffers.
 const FIXED: [i32; 2] = [50_000, 200_000];
+/// What they hold beyond it: Asterisk's default `jbmaxsize`.
+const HOLDS: i32 = 200_000;
 /// Where the adaptive buffer begins, and the least and the most it stays above the mean lag.
 const ADAPTIVE_FIRST: i32 = 60_000;
 const ADAPTIVE_LEAST: i32 = 20_000;
 const ADAPTIVE_MOST: i32 = 500_000;
 /// What the adaptive buffer falls by at most at a time.
 const ADAPTIVE_FALL: i32 = 20_000;
-/// Discards in a row after which a fixed buffer begins anew.
+/// Discards after which a fixed buffer begins anew, and how many packets may be from one of them to the next.
 const ROW: u32 = 10;
+const NEAR: u64 = 32;
 /// Lags beyond are held here: no buffer is of that size, and the estimates stay in range.
 const FAR: i64 = 60_000_000;
 
@@ -71,7 +74,7 @@ struct Discards {
     count: u64,
     /// Sum of what the packets were late by.
     excess: i64,
-    /// Packets taken before the last discard, and how many discards in a row it ended.
+    /// Packets taken before the last discard, and how many discards near each other it ended.
     last: u64,
     row: u32,
     /// Times a fixed buffer began anew within a talkspurt.
@@ -166,7 +169,7 @@ impl Points {
                 continue;
             }
             if let Some(delay) = fixed
-                && buffer.point - lag > delay * 2
+                && buffer.point - lag > delay + HOLDS
             {
                 self.discards.get_or_insert_default()[at].resets += 1;
                 buffer.move_to(lag + delay, before);
@@ -242,7 +245,7 @@ impl Buffer {
 impl Discards {
     /// The packet after `before` others was late by so much.
     fn take(&mut self, by: i32, before: u64) {
-        let follows = self.row > 0 && self.last + 1 == before;
+        let follows = self.row > 0 && before - self.last <= NEAR;
         self.row = if follows { self.row + 1 } else { 1 };
         self.last = before;
         self.count += 1;

@@ -36,7 +36,9 @@ fn run(packets: &[Taken]) -> (Vec<u8>, [Figures; BUFFERS]) {
 fn reference(packets: &[Taken], fixed: Option<i32>) -> (Vec<bool>, Vec<i32>, u32) {
     let mut point = fixed.unwrap_or(60_000);
     let (mut mean, mut deviation) = (0, 0);
-    let (mut late, mut waits, mut row, mut resets) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut late, mut waits, mut resets) = (Vec::new(), Vec::new(), 0);
+    // Places of the discards since the buffer began anew.
+    let mut discards: Vec<usize> = Vec::new();
     for &Taken { lag, talkspurt, adapt } in packets {
         let target = mean / 16 + (deviation / 4).clamp(20_000, 500_000);
         match fixed {
@@ -49,12 +51,13 @@ fn reference(packets: &[Taken], fixed: Option<i32>) -> (Vec<bool>, Vec<i32>, u32
         mean += off.div_euclid(512);
         deviation += (off.abs() - deviation).div_euclid(512);
         if lag > point {
+            discards.push(late.len());
             late.push(true);
-            row += 1;
+            let near = discards.chunk_by(|a, b| b - a <= 32).last().map_or(0, <[usize]>::len);
             match fixed {
-                Some(delay) if row == 10 => {
+                Some(delay) if near == 10 => {
                     point = lag + delay;
-                    row = 0;
+                    discards.clear();
                     resets += 1;
                 }
                 Some(_) => {}
@@ -62,10 +65,9 @@ fn reference(packets: &[Taken], fixed: Option<i32>) -> (Vec<bool>, Vec<i32>, u32
             }
             continue;
         }
-        row = 0;
         late.push(false);
         if let Some(delay) = fixed
-            && point - lag > 2 * delay
+            && point - lag > delay + 200_000
         {
             point = lag + delay;
             resets += 1;
@@ -101,9 +103,20 @@ fn a_longer_path_is_found_after_ten() {
     assert_eq!((long.discarded, long.resets), (0, 0));
 }
 
+/// Every other packet 60 ms later than the first: no ten in a row, and yet the buffer stands wrong.
+#[test]
+fn discards_need_not_be_in_a_row() {
+    let lags = (0..400).map(|n| if n % 2 == 0 { 0 } else { 60_000 });
+    let (_, [short, long, _]) = run(&steady(lags));
+    assert_eq!((short.discarded, short.resets, long.discarded), (10, 1, 0));
+    let seldom = (0..4000).map(|n| if n % 40 == 39 { 60_000 } else { 0 });
+    let (_, [short, ..]) = run(&steady(seldom));
+    assert_eq!((short.discarded, short.resets), (100, 0));
+}
+
 #[test]
 fn a_first_packet_that_was_late_does_not_fill_the_buffer_for_ever() {
-    let (_, [short, _, _]) = run(&steady([vec![0; 1], vec![-90_000; 100]].concat()));
+    let (_, [short, _, _]) = run(&steady([vec![0; 1], vec![-210_000; 100]].concat()));
     assert_eq!((short.discarded, short.resets, short.max_ms), (0, 1, 50.0));
 }
 

@@ -89,7 +89,7 @@ impl Stream {
     /// A stream that begins with this packet.
     pub fn begin(ts: Timestamp, key: Key, packet: &rtp::Packet<'_>) -> Self {
         let header = Header::of(ts, packet);
-        let mut measurement = Measurement::begin(&header, &[], None);
+        let (mut measurement, _) = Measurement::begin(&header, &[], None);
         measurement.set_probation(true);
         *measurement.countdown() = LOOK_OFTEN;
         let mut probation = Box::<Probation>::default();
@@ -278,6 +278,9 @@ impl Stream {
     }
 }
 
+#[cfg(test)]
+#[path = "telling_tests.rs"]
+mod telling_tests;
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;

@@ -118,13 +118,13 @@ fn clock(measurement: &Measurement, payload_type: u8, signalled: Option<u32>) ->
         .measured()
         .filter(|&(of, rate)| of == payload_type && signalled != Some(rate))
         .map(|(_, rate)| rate);
-    let (skew_ms, skew_max_ms) = measurement.lag()?;
+    let (lag_ms, lag_max_ms) = measurement.lag()?;
     Some(Clock {
         rate: measured.or(signalled)?,
         clock_rate_measured: measured,
         mismatch: measured.is_some() && signalled.is_some(),
-        skew_ms,
-        skew_max_ms,
+        skew_ms: -lag_ms,
+        skew_max_ms: -lag_max_ms,
     })
 }
 

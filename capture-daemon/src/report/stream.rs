@@ -73,7 +73,7 @@ pub struct Stream {
     pub quality: Option<Quality>,
 }
 
-/// Time between one packet and the next, in order of arrival.
+/// Time between one packet and the next, in order of arrival. Of all packets: Wireshark leaves out those with a marker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Delta {
     /// Least, in milliseconds.
@@ -95,10 +95,11 @@ pub struct Clock {
     /// SDP, or the static table of RFC 3551, names another clock than the one that is used.
     #[serde(default)]
     pub mismatch: bool,
-    /// How much later the last packet came than the sender's clock says, in milliseconds: the drift of the clocks
-    /// against each other, and the delay of that packet. Negative where it came earlier.
+    /// How much earlier the last packet came than the sender's clock says, counted from the first one, in milliseconds:
+    /// the drift of the clocks against each other, less the delay of that packet. Negative where it came later; Wireshark
+    /// has the same sign.
     pub skew_ms: f64,
-    /// The highest absolute value of that, with its sign.
+    /// The one of all packets that is farthest from 0.
     pub skew_max_ms: f64,
 }
 

@@ -151,18 +151,21 @@ pub fn equipment(scale: Scale, ie: f64, bpl: Option<f64>, loss: Loss) -> Option<
         // Neither is the equation of G.107.2 for loss covered here.
         Scale::Full => return None,
     };
-    Some(ie + (95.0 - ie) * loss.percent / (loss.percent / burst_ratio + bpl?))
+    let effective = ie + (95.0 - ie) * loss.percent / (loss.percent / burst_ratio + bpl?);
+    // Where losses come in rows the equation has no bound; nothing is worse than no signal.
+    Some(effective.min(95.0))
 }
 
 /// The transmission rating R for listening only, without delay, or for a conversation with this mouth-to-ear delay.
-/// Advantage factor A is 0. On the wideband and fullband scales echo is taken for cancelled.
+/// Advantage factor A is 0. Not below 0. On the wideband and fullband scales echo is taken for cancelled.
 pub fn rating(scale: Scale, equipment: f64, delay: Option<Duration>) -> f64 {
     let ta = delay.unwrap_or_default().as_secs_f64() * 1e3;
-    match scale {
+    let r = match scale {
         Scale::Narrow => basic() - simultaneous(ta) - delay_impairment(ta) - equipment,
         Scale::Wide => 129.0 - too_long(ta) - equipment,
         Scale::Full => 148.0 - too_long(ta) - equipment,
-    }
+    };
+    r.max(0.0)
 }
 
 /// Mean opinion score, 1 to 4.5, of a rating: G.107 Annex B, and Annex A of the others.

@@ -66,6 +66,12 @@ fn loss_costs_by_robustness_and_rows() {
         burst_ratio: 0.5,
     };
     close(narrow(11.0, 19.0, even), 19.0, 1e-9);
+    let outage = Loss {
+        percent: 97.0,
+        burst_ratio: 13.0,
+    };
+    assert_eq!(narrow(5.0, 10.0, outage), 95.0);
+    assert_eq!(rating(Scale::Narrow, 95.0, None), 0.0);
     assert_eq!(equipment(Scale::Narrow, 20.0, None, NONE), Some(20.0));
     assert_eq!(equipment(Scale::Narrow, 20.0, None, percent(0.1)), None);
     assert_eq!(equipment(Scale::Full, 7.2, Some(11.4), percent(0.1)), None);
