@@ -38,7 +38,7 @@ labelled! {
         Rtcp = "rtcp",
         /// UDP that is none of these.
         OtherUdp = "other_udp",
-        /// TCP on no SIP port.
+        /// TCP on no SIP port, or with something else in it, as TLS or HTTP.
         OtherTcp = "other_tcp",
         /// An IP protocol other than UDP and TCP.
         OtherTransport = "other_transport",
@@ -80,6 +80,8 @@ labelled! {
         CallEvicted = "call_evicted",
         /// A registration left the table before its time.
         RegistrationEvicted = "registration_evicted",
+        /// A transaction left the table before its answer came.
+        TransactionEvicted = "transaction_evicted",
         /// A stream left the table before its time.
         StreamEvicted = "stream_evicted",
         /// A media endpoint left the table before its time.
@@ -98,6 +100,10 @@ labelled! {
         TcpOverflow = "tcp_overflow",
         /// A message over TCP was no SIP.
         TcpMalformed = "tcp_sip_malformed",
+        /// A TCP direction on a SIP port is TLS, and cannot be read.
+        TcpTls = "tcp_tls",
+        /// A WebSocket message is coded by an extension, mostly compressed (RFC 7692), and cannot be read.
+        WebSocketExtension = "websocket_extension",
         /// An SDP body that could not be read.
         SdpMalformed = "sdp_malformed",
     }

@@ -115,6 +115,7 @@ fn every_request_in_the_control_page_is_one() {
     for ask in [
         Ask::Health,
         Ask::Status,
+        Ask::Signaling,
         Ask::Calls(all()),
         Ask::Streams(all()),
         Ask::Registrations(all()),

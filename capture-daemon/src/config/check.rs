@@ -103,6 +103,7 @@ impl Check {
         for (key, value) in [
             ("follow.max_calls", follow.max_calls),
             ("follow.max_registrations", follow.max_registrations),
+            ("follow.max_transactions", follow.max_transactions),
             ("follow.max_streams", follow.max_streams),
             ("follow.max_endpoints", follow.max_endpoints),
             ("follow.max_fragments", follow.max_fragments),

@@ -4,7 +4,7 @@
 use toml::de::DeValue;
 
 use super::Config;
-use super::lists::{Cpus, PortRanges, Ports};
+use super::lists::{Cpus, PortRanges, Ports, Tunnels};
 use super::value::{Address, Choice, Count, Flag, Kind, Octal, Path, Size, Span, Text};
 
 /// One key.
@@ -55,7 +55,9 @@ pub(super) const KEYS: &[Key] = keys! {
     capture.mode: Choice, "\"mirror\": wanted frames go to siphon, all others are dropped; for a mirror port.";
     capture.steal_traffic: Flag, "Capture even though the interface carries the host's own addresses. Cuts the host off that network.";
     capture.sip_ports: Ports, "Ports of SIP over UDP and TCP.";
+    capture.websocket_ports: Ports, "Ports of SIP in WebSocket (RFC 7118) over TCP; those of FreeSWITCH, Kamailio and Asterisk. Other HTTP on them is captured too, and not read.";
     capture.media_ports: PortRanges, "Ports and ranges of ports of RTP and RTCP.";
+    capture.tunnels: Tunnels, "Tunnels in which the kernel program looks for these ports: \"mpls\", \"pppoe\", \"ipip\", \"gre\", \"erspan\", \"vxlan\", \"geneve\", \"gtp_u\", \"tzsp\", \"l2tp\". Of the others, only frames whose outer ports are wanted are captured.";
     capture.attach: Choice, "How the XDP program is attached: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic.";
     capture.bind: Choice, "How AF_XDP sockets are bound: \"zero-copy\", \"copy\", or \"auto\": zero-copy, else copy.";
     capture.cpus: Cpus, "CPUs the workers are pinned to, in order of the queues, over again when there are fewer. Empty: all the process may run on.";
@@ -68,6 +70,7 @@ pub(super) const KEYS: &[Key] = keys! {
 
     follow.max_calls: Count, "Calls remembered at once, over all lanes.";
     follow.max_registrations: Count, "Registrations remembered at once.";
+    follow.max_transactions: Count, "Requests and their answers remembered at once; those that are over leave first.";
     follow.max_streams: Count, "RTP streams remembered at once, per lane.";
     follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
     follow.max_fragments: Count, "Incomplete datagrams, of IP fragments, remembered at once, over all lanes.";

@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use capture_common::Tunnel;
+
 /// Everything `siphon run` can be told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -95,8 +97,12 @@ pub struct Capture {
     pub steal_traffic: bool,
     /// Ports of SIP over UDP and TCP.
     pub sip_ports: Vec<u16>,
+    /// Ports of SIP in WebSocket over TCP.
+    pub websocket_ports: Vec<u16>,
     /// Ports of RTP and RTCP.
     pub media_ports: Vec<PortRange>,
+    /// Tunnels into which the kernel program looks for these ports.
+    pub tunnels: Vec<Tunnel>,
     /// How the program is attached.
     pub attach: Attach,
     /// How sockets are bound.
@@ -125,10 +131,12 @@ impl Default for Capture {
             mode: Mode::default(),
             steal_traffic: false,
             sip_ports: vec![5060, 5061],
+            websocket_ports: vec![5066, 8080, 8088],
             media_ports: vec![PortRange {
                 first: 10_000,
                 last: 65_535,
             }],
+            tunnels: Vec::new(),
             attach: Attach::default(),
             bind: Bind::default(),
             cpus: Vec::new(),
@@ -149,6 +157,8 @@ pub struct Follow {
     pub max_calls: usize,
     /// Registrations remembered at once.
     pub max_registrations: usize,
+    /// Transactions remembered at once.
+    pub max_transactions: usize,
     /// RTP streams remembered per lane.
     pub max_streams: usize,
     /// Media endpoints learned from SDP.
@@ -176,6 +186,7 @@ impl Default for Follow {
         Self {
             max_calls: 131_072,
             max_registrations: 131_072,
+            max_transactions: 131_072,
             max_streams: 262_144,
             max_endpoints: 524_288,
             max_fragments: 16_384,

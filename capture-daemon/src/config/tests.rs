@@ -65,7 +65,9 @@ fn every_key_changes_what_it_names() {
         mode = "mirror"
         steal_traffic = true
         sip_ports = [5080]
+        websocket_ports = [80]
         media_ports = ["16384-32767", 4000]
+        tunnels = ["erspan", "gtp_u"]
         attach = "generic"
         bind = "zero-copy"
         cpus = [2, 3]
@@ -78,6 +80,7 @@ fn every_key_changes_what_it_names() {
         [follow]
         max_calls = 10
         max_registrations = 11
+        max_transactions = 16
         max_streams = 12
         max_endpoints = 13
         max_fragments = 15

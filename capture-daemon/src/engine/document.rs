@@ -22,6 +22,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         sip: sip_counts(lanes),
         calls: calls(shared, &streams, now),
         registrations: shared.registrations.report(now),
+        signaling: shared.signaling(now),
         drops: drops(lanes),
         streams,
     }

@@ -1,5 +1,6 @@
 //! The engine: frames in, facts out. It has no clock, no socket and no thread; one belongs to each lane.
 
+mod carried;
 mod counters;
 mod document;
 mod ports;
@@ -16,9 +17,10 @@ pub use counters::EngineCounters;
 pub use document::{calls, document, sip_counts};
 pub use shared::Shared;
 
+use self::carried::Carried;
 use self::ports::PortSet;
 use self::signaling::Signaling;
-use crate::config::Follow;
+use crate::config::{Capture, Follow};
 use crate::frame::Frame;
 use crate::media::{Slice, Streams, rtp};
 use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Packet, Segment, TcpStreams, Transport};
@@ -37,7 +39,9 @@ const MAX_REASSEMBLIES: usize = 4;
 #[derive(Debug)]
 pub struct Engine {
     sip_ports: PortSet,
-    tcp: TcpStreams,
+    /// Where TCP may carry SIP, as it is or in WebSocket.
+    stream_ports: PortSet,
+    tcp: TcpStreams<Carried>,
     streams: Streams,
     signaling: Signaling,
     shared: Arc<Shared>,
@@ -46,12 +50,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that remembers as much as `follow` says and takes `sip_ports` for SIP's. What begins as SIP does is
-    /// read on any port, and so is RTP: which ports are captured is decided where frames come from.
-    pub fn new(follow: &Follow, sip_ports: &[u16], shared: Arc<Shared>) -> Self {
+    /// An engine that remembers as much as `follow` says and takes the ports for what `capture` says. What begins as SIP
+    /// does is read on any port, and so is RTP: which ports are captured is decided where frames come from.
+    pub fn new(follow: &Follow, capture: &Capture, shared: Arc<Shared>) -> Self {
         let counters = Arc::new(EngineCounters::default());
         Self {
-            sip_ports: PortSet::new(sip_ports),
+            sip_ports: PortSet::new(&capture.sip_ports),
+            stream_ports: PortSet::new(&[&capture.sip_ports[..], &capture.websocket_ports].concat()),
             tcp: TcpStreams::new(Limits {
                 directions: follow.max_tcp_streams,
                 buffer: follow.tcp_buffer,
@@ -125,14 +130,22 @@ impl Engine {
     }
 
     fn segment(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, segment: &Segment<'_>) -> Outcome {
-        if !self.is_sip(src, dst) && !sip::begins(segment.payload) && !self.tcp.follows(src, dst) {
+        let ports = &self.stream_ports;
+        let is_followed = ports.contains(dst.port())
+            || ports.contains(src.port())
+            || carried::begins(segment.payload)
+            || self.tcp.follows(src, dst);
+        if !is_followed {
             return Outcome::OtherTcp;
         }
-        let signaling = &self.signaling;
-        self.tcp.push(ts, src, dst, segment, &self.counters.losses, |offer| {
-            signaling.stream(offer)
+        let (signaling, losses) = (&self.signaling, &self.counters.losses);
+        let carried = self.tcp.push(ts, src, dst, segment, losses, |offer, carried| {
+            carried::read(offer, carried, signaling)
         });
-        Outcome::SipTcp
+        match carried {
+            Carried::Unknown | Carried::Sip | Carried::WebSocket => Outcome::SipTcp,
+            Carried::Web | Carried::Tls => Outcome::OtherTcp,
+        }
     }
 
     fn is_sip(&self, src: Endpoint, dst: Endpoint) -> bool {
@@ -146,9 +159,9 @@ impl Engine {
             return;
         }
         self.ticked = now;
-        let signaling = &self.signaling;
+        let (signaling, losses) = (&self.signaling, &self.counters.losses);
         self.tcp
-            .tick(now, &self.counters.losses, |offer| signaling.stream(offer));
+            .tick(now, losses, |offer, carried| carried::read(offer, carried, signaling));
         self.streams.tick(now, &self.shared.endpoints);
         self.shared.tick(now, &self.counters.losses);
         self.counters.streams.set(self.streams.len() as u64);
@@ -158,8 +171,9 @@ impl Engine {
     /// Gives up what waits for more: no more frames will come, of any lane.
     pub fn finish(&mut self) {
         self.shared.fragments.finish(&self.counters.losses);
-        let signaling = &self.signaling;
-        self.tcp.finish(&self.counters.losses, |offer| signaling.stream(offer));
+        let (signaling, losses) = (&self.signaling, &self.counters.losses);
+        self.tcp
+            .finish(losses, |offer, carried| carried::read(offer, carried, signaling));
     }
 
     /// The counters, for other threads to read.

@@ -1,21 +1,24 @@
 //! What all lanes share.
 
-use crate::calls::{Calls, Registrations};
+use crate::calls::{Calls, Registrations, Transactions};
 use crate::config::Follow;
 use crate::media::Endpoints;
 use crate::net::Fragments;
 use crate::outcome::Losses;
+use crate::report;
 use crate::time::Timestamp;
 
 use std::time::Duration;
 
-/// Calls, registrations, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
+/// Calls, registrations, transactions, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
 #[derive(Debug)]
 pub struct Shared {
     /// INVITE dialogs by Call-ID.
     pub calls: Calls,
     /// Registrations by Call-ID and address of record.
     pub registrations: Registrations,
+    /// Requests and their answers, hop by hop.
+    pub transactions: Transactions,
     /// Where SDP says that media goes.
     pub endpoints: Endpoints,
     /// Datagrams of which fragments are missing.
@@ -29,9 +32,21 @@ impl Shared {
         Self {
             calls: Calls::new(follow),
             registrations: Registrations::new(follow),
+            transactions: Transactions::new(follow),
             endpoints: Endpoints::new(follow.max_endpoints),
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
             linger: follow.linger,
+        }
+    }
+
+    /// The figures of signalling by `now`. Looks at everything that is remembered of it, a shard at a time.
+    pub fn signaling(&self, now: Timestamp) -> report::Signaling {
+        let transactions = self.transactions.report(now);
+        report::Signaling {
+            transactions: transactions.methods,
+            events: transactions.events,
+            registrations: self.registrations.figures(now),
+            sessions: self.calls.figures(now),
         }
     }
 
@@ -42,6 +57,7 @@ impl Shared {
             self.endpoints.release(&call_id, now, losses);
         }
         self.registrations.sweep(now);
+        self.transactions.sweep(now);
         self.endpoints.tick(now, self.linger);
         self.fragments.tick(now, losses);
     }

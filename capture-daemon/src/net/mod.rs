@@ -15,6 +15,7 @@ mod ppp;
 pub mod tcp;
 mod transport;
 mod tunnel;
+pub mod websocket;
 
 pub use endpoint::Endpoint;
 pub use fragments::{Fragment, Fragments};

@@ -4,6 +4,7 @@
 mod call;
 mod quality;
 mod registration;
+mod signaling;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub use self::call::{Call, CallState};
 pub use self::quality::{Buffer, Burst, Opinion, Playout, Quality};
 pub use self::registration::{Registration, RegistrationState};
+pub use self::signaling::{
+    BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
+};
 pub use self::stream::{Clock, Delta, PayloadType, Silence, Stream};
 use crate::time::Timestamp;
 
@@ -33,6 +37,9 @@ pub struct Document {
     pub calls: Vec<Call>,
     /// Registrations in order of their start, then address of record.
     pub registrations: Vec<Registration>,
+    /// Transactions, subscriptions, registrations and sessions in figures.
+    #[serde(default)]
+    pub signaling: Signaling,
     /// RTP streams in order of their first packet, then SSRC and addresses.
     pub streams: Vec<Stream>,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.

@@ -61,7 +61,7 @@ fn fragments_inside_a_tunnel_that_is_in_fragments_itself() {
 #[test]
 fn the_piece_that_completes_a_message_ends_as_the_message() {
     let follow = Follow::default();
-    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
     let options = message("OPTIONS sip:b@x SIP/2.0", "o", "1 OPTIONS", "");
     let frames = cut(&(0, udp((CALLER, 5060), (CALLEE, 5060), &options)), 1, 64);
     for frame in frames.iter().rev() {

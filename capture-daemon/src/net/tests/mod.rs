@@ -1,6 +1,7 @@
 //! Frames made by hand from the RFCs' drawings, and any bytes at all.
 
 mod fragments;
+mod kernel;
 mod tunnels;
 
 use proptest::prelude::*;

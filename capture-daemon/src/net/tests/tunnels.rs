@@ -278,7 +278,7 @@ fn l2tpv3_over_ip() {
 
 /// A layer of a nest: what it wants inside, and how it goes around that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Nest {
+pub(super) enum Nest {
     Tag,
     Labels,
     Pseudowire,
@@ -295,7 +295,7 @@ enum Nest {
     InIpv6,
 }
 
-const NESTS: [Nest; 14] = [
+pub(super) const NESTS: [Nest; 14] = [
     Nest::Tag,
     Nest::Labels,
     Nest::Pseudowire,
@@ -313,7 +313,7 @@ const NESTS: [Nest; 14] = [
 ];
 
 /// An Ethernet frame that is `inner`, a frame too, in one more layer.
-fn nested(nest: Nest, inner: &[u8]) -> Vec<u8> {
+pub(super) fn nested(nest: Nest, inner: &[u8]) -> Vec<u8> {
     let (ethertype, packet) = (&inner[12..14], &inner[14..]);
     // The packet alone, where the layer carries packets and the frame is no more than one.
     let version = match ethertype {
