@@ -68,7 +68,7 @@ pub fn call(number: u64, state: CallState) -> Call {
         } else {
             Vec::new()
         },
-        dtmf: None,
+        ..Call::default()
     }
 }
 
@@ -117,9 +117,7 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         start: at(number),
         end: at(number + 60),
         call_id: call.map(str::to_owned),
-        via: None,
-        rtcp: None,
-        dtmf: None,
+        ..Stream::default()
     }
 }
 
