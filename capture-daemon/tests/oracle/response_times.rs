@@ -29,6 +29,16 @@ const TCP: &[Difference] = &[
         "4 of 0.3 0.5 0.7",
         "2 of 0 0.0 0",
     ),
+    ("sip_tcp_websocket.pcap", "BYE", "4 of 4.3 7.2 10.0", "3 of 4 7.7 10"),
+    (
+        "sip_tcp_websocket.pcap",
+        "INVITE",
+        "5 of 0.4 7117.1 8931.3",
+        "3 of 8862 8885.0 8931",
+    ),
+    ("websocket.pcap", "BYE", "1 of 0.0 0.0 0.0", "none"),
+    ("websocket.pcap", "INVITE", "1 of 8.6 8.6 8.6", "none"),
+    ("websocket.pcap", "REGISTER", "2 of 2.3 2.3 2.3", "none"),
 ];
 
 /// tshark has no times for CANCEL, and where one was sent it measures the INVITE from the CANCEL. In failures.pcap the 487
