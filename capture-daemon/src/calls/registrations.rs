@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Timeouts;
-use super::attempts::Attempt;
-use super::figures::RegistrationTotals;
 use super::registration::{Registration, address_of_record};
+use super::registration_attempts::Attempt;
 use super::table::{Entry, Table};
+use super::totals::RegistrationTotals;
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, RegistrationState};
@@ -78,22 +78,22 @@ impl Registrations {
         if attempts.is_empty() {
             return;
         }
-        let mut totals = self.totals();
+        let mut totals = self.settled();
         for attempt in &attempts {
             totals.add(attempt);
         }
     }
 
     /// A panic under this lock leaves sums that hold.
-    fn totals(&self) -> MutexGuard<'_, RegistrationTotals> {
+    fn settled(&self) -> MutexGuard<'_, RegistrationTotals> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What all attempts to register came to by `now`, as RFC 6076 measures it. Looks at every registration, a shard at a
     /// time.
-    pub fn figures(&self, now: Timestamp) -> report::RegistrationFigures {
+    pub fn totals(&self, now: Timestamp) -> report::RegistrationFigures {
         // In this order, what is settled meanwhile is missing until the next time, and never counted twice.
-        let mut totals = self.totals().clone();
+        let mut totals = self.settled().clone();
         self.table.for_each(|_, registration| {
             for attempt in registration.unsettled(now) {
                 totals.add(&attempt);

@@ -20,7 +20,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         first_ts: spans().map(|(first, _)| first).min(),
         last_ts: spans().map(|(_, last)| last).max(),
         sip: sip_counts(lanes),
-        calls: calls(shared, &streams, now),
+        calls: with_streams(shared.calls.report_with_ladders(now), &streams),
         registrations: shared.registrations.report(now),
         signaling: shared.signaling(now),
         drops: drops(lanes),
@@ -28,17 +28,30 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
     }
 }
 
-/// Calls in order of their start, each with the SSRCs of its streams in the order `streams` has them.
+/// Calls in order of their start, without their ladders, each with the SSRCs of its streams in the order `streams` has them.
 pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
-    let mut by_call: HashMap<&str, Vec<String>> = HashMap::new();
-    for stream in streams {
-        if let Some(call_id) = &stream.call_id {
-            by_call.entry(call_id).or_default().push(stream.ssrc.clone());
-        }
+    with_streams(shared.calls.report(now), streams)
+}
+
+/// The calls under one Call-ID, with their ladders and their streams.
+pub fn one_call(shared: &Shared, streams: &[Stream], call_id: &str, now: Timestamp) -> Vec<Call> {
+    with_streams(shared.calls.one(call_id, now), streams)
+}
+
+/// Joins calls, which come in order of their start, with their streams. Of several calls with one Call-ID, a stream belongs
+/// to the one that had begun last.
+fn with_streams(mut calls: Vec<Call>, streams: &[Stream]) -> Vec<Call> {
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, call) in calls.iter().enumerate() {
+        places.entry(call.call_id.clone()).or_default().push(at);
     }
-    let mut calls = shared.calls.report(now);
-    for call in &mut calls {
-        call.streams = by_call.remove(call.call_id.as_str()).unwrap_or_default();
+    for stream in streams {
+        let places = stream.call_id.as_ref().and_then(|call_id| places.get(call_id));
+        let begun = |at: &&usize| calls.get(**at).is_some_and(|call| call.start <= stream.start);
+        let owner = places.and_then(|places| places.iter().rev().find(begun).or(places.first()));
+        if let Some(call) = owner.copied().and_then(|at| calls.get_mut(at)) {
+            call.streams.push(stream.ssrc.clone());
+        }
     }
     calls
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::EngineCounters;
-pub use document::{calls, document, sip_counts};
+pub use document::{calls, document, one_call, sip_counts};
 pub use shared::Shared;
 
 use self::carried::Carried;

@@ -45,8 +45,8 @@ impl Shared {
         report::Signaling {
             transactions: transactions.methods,
             events: transactions.events,
-            registrations: self.registrations.figures(now),
-            sessions: self.calls.figures(now),
+            registrations: self.registrations.totals(now),
+            sessions: self.calls.totals(now),
         }
     }
 

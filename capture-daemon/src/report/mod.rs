@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::call::{Call, CallState};
+pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
 pub use self::registration::{Registration, RegistrationState};
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,

@@ -68,6 +68,7 @@ pub fn call(number: u64, state: CallState) -> Call {
         } else {
             Vec::new()
         },
+        ..Call::default()
     }
 }
 
