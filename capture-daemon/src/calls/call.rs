@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::attempt::Attempts;
 use super::dialog::Dialog;
 use super::facts::{Earliest, Fact, Latest, Pair, Smallest, Tag};
+use super::invite::Attempts;
 use super::kept_text;
 use super::kin::Tokens;
 use super::ladder::Ladder;
 use super::path::Path;
 use super::rules::Rules;
 use super::transfer::Transfers;
+use crate::media::Presses;
 use crate::net::Endpoint;
 use crate::sip::{Message, Method, Reason, StartLine, names_option, session_expires};
 use crate::time::Timestamp;
@@ -55,6 +56,8 @@ pub struct Call {
     pub(super) reasons: Smallest<(ReasonOf, Box<str>), Cause, REASONS>,
     /// The configured headers, each as the earliest request that has it says; empty while there is none.
     pub(super) headers: Vec<Earliest<(Timestamp, Box<str>)>>,
+    /// Keys that INFO requests told of.
+    pub(super) presses: Option<Box<Presses>>,
 }
 
 /// When a reason was first given, its cause and its text.
@@ -147,6 +150,7 @@ impl Call {
             reliable: false,
             reasons: Smallest::default(),
             headers: Vec::new(),
+            presses: None,
         }
     }
 
@@ -223,7 +227,14 @@ impl Call {
                     self.witness(Witness::Other, true, sight);
                 }
             }
-            Method::Update | Method::Info if in_dialog => {
+            Method::Info => {
+                Presses::take(&mut self.presses, ts, sight.src, message);
+                if in_dialog {
+                    self.dialog(sight, |dialog| dialog.used = true);
+                    self.witness(Witness::Other, true, sight);
+                }
+            }
+            Method::Update if in_dialog => {
                 self.dialog(sight, |dialog| dialog.used = true);
                 self.witness(Witness::Other, true, sight);
             }
@@ -364,6 +375,7 @@ impl Call {
             reliable,
             reasons,
             headers,
+            presses,
         } = other;
         self.first = self.first.min(first);
         self.last = self.last.max(last);
@@ -380,6 +392,7 @@ impl Call {
         self.session_expires.join(session_expires);
         self.reliable.join(reliable);
         self.reasons.join(reasons);
+        Presses::join(&mut self.presses, presses);
         if self.headers.is_empty() {
             self.headers = headers;
         } else {

@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::attempt::is_challenge;
 use super::facts::{Earliest, Fact, Latest, Smallest, Tag};
+use super::invite::is_challenge;
 use super::kept_text;
 use crate::net::Endpoint;
 use crate::sip::Message;

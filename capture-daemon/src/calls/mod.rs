@@ -3,24 +3,22 @@
 //! All are sets of facts with the packets' times, taken by minimum or maximum, so that two directions of a dialog may
 //! arrive on two queues. Where a call stands is a pure function of its facts and of the time it is asked for.
 
-mod attempt;
+mod attempts;
 mod call;
 mod dialog;
 mod facts;
+mod figures;
 mod figures_of_call;
+mod invite;
 mod kin;
 mod ladder;
-mod latencies;
 mod one_call_id;
 mod path;
 mod registration;
-mod registration_attempts;
 mod registrations;
 mod rules;
 mod standing;
-mod table;
 mod telling;
-mod totals;
 mod transaction;
 mod transactions;
 mod transfer;
@@ -37,14 +35,15 @@ pub use registrations::Registrations;
 pub use transactions::Transactions;
 
 use self::call::{Call, Sight};
+use self::figures::SessionTotals;
 use self::one_call_id::OneCallId;
 use self::rules::Rules;
 use self::table::{Entry, Table, Worth};
-use self::totals::SessionTotals;
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
 use crate::sip::{Message, Method, referred};
+use crate::table;
 use crate::time::Timestamp;
 
 /// How long an answer may take before it is not expected any more.
@@ -133,7 +132,7 @@ impl Calls {
         let (recorded, cleared) = if begins {
             self.table.find_or_insert(&call_id, ts, OneCallId::default, record)
         } else {
-            (self.table.find(&call_id, record)?, Vec::new())
+            (self.table.find(&*call_id, record)?, Vec::new())
         };
         let (call_id, ended_at, left) = recorded?;
         self.depart(left.iter(), ts);
@@ -163,17 +162,17 @@ impl Calls {
         }
     }
 
-    /// A panic under this lock leaves sums that hold.
-    fn departed_totals(&self) -> MutexGuard<'_, SessionTotals> {
-        self.departed_totals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn for_each(&self, mut with: impl FnMut(&Arc<str>, &Call)) {
         self.table.for_each(|call_id, calls| {
             for call in calls.calls().filter(|call| call.is_call()) {
                 with(call_id, call);
             }
         });
+    }
+
+    /// A panic under this lock leaves sums that hold.
+    fn departed_totals(&self) -> MutexGuard<'_, SessionTotals> {
+        self.departed_totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts calls by state at `now`. Looks at every call, a shard at a time.
@@ -192,16 +191,8 @@ impl Calls {
         }
     }
 
-    /// What every call in the table gives to the totals of RFC 6076 at `now`, in no order.
-    #[cfg(test)]
-    fn figures(&self, now: Timestamp) -> Vec<CallFigures> {
-        let mut figures = Vec::with_capacity(self.table.len());
-        self.for_each(|_, call| figures.push(call.figures(now)));
-        figures
-    }
-
     /// What all calls there were came to by `now`, as RFC 6076 measures it. Looks at every call, a shard at a time.
-    pub fn totals(&self, now: Timestamp) -> report::SessionFigures {
+    pub fn figures(&self, now: Timestamp) -> report::SessionFigures {
         // In this order, a call that departs meanwhile is missing until the next time, and never counted twice.
         let mut totals = self.departed_totals().clone();
         self.for_each(|_, call| totals.add(&call.figures(now)));
@@ -301,4 +292,9 @@ fn kept_text(bytes: &[u8]) -> Box<str> {
 /// Time passed from `earlier` to `later` in milliseconds.
 fn milliseconds(earlier: Timestamp, later: Timestamp) -> f64 {
     later.since(earlier).as_nanos() as f64 / 1e6
+}
+
+/// The earlier of a time that may be known and another.
+fn earliest(known: Option<Timestamp>, ts: Timestamp) -> Option<Timestamp> {
+    Some(known.map_or(ts, |known| known.min(ts)))
 }

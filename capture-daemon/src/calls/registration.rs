@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use super::registration_attempts::{Attempt, Attempts, End};
+use super::attempts::{Attempt, Attempts, End};
 use super::table::{Entry, Worth};
 use super::{Timeouts, kept_text};
 use crate::net::Endpoint;

@@ -5,10 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Timeouts;
+use super::attempts::Attempt;
+use super::figures::RegistrationTotals;
 use super::registration::{Registration, address_of_record};
-use super::registration_attempts::Attempt;
 use super::table::{Entry, Table};
-use super::totals::RegistrationTotals;
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, RegistrationState};
@@ -62,7 +62,7 @@ impl Registrations {
         let call_id = String::from_utf8_lossy(message.call_id);
         let key = format!("{call_id}\n{}", address_of_record(message));
         let make = || Registration::new(message, ts, self.timeouts);
-        let (settled, left) = self.table.find_or_insert(&key, ts, make, |_, registration| {
+        let (settled, left) = self.table.find_or_insert(key.as_str(), ts, make, |_, registration| {
             registration.record(ts, src, dst, message)
         });
         self.settle(settled, left.iter().map(|left| &left.entry), ts);
@@ -78,22 +78,22 @@ impl Registrations {
         if attempts.is_empty() {
             return;
         }
-        let mut totals = self.settled();
+        let mut totals = self.totals();
         for attempt in &attempts {
             totals.add(attempt);
         }
     }
 
     /// A panic under this lock leaves sums that hold.
-    fn settled(&self) -> MutexGuard<'_, RegistrationTotals> {
+    fn totals(&self) -> MutexGuard<'_, RegistrationTotals> {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What all attempts to register came to by `now`, as RFC 6076 measures it. Looks at every registration, a shard at a
     /// time.
-    pub fn totals(&self, now: Timestamp) -> report::RegistrationFigures {
+    pub fn figures(&self, now: Timestamp) -> report::RegistrationFigures {
         // In this order, what is settled meanwhile is missing until the next time, and never counted twice.
-        let mut totals = self.settled().clone();
+        let mut totals = self.totals().clone();
         self.table.for_each(|_, registration| {
             for attempt in registration.unsettled(now) {
                 totals.add(&attempt);

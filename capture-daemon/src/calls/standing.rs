@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::attempt::{At, Attempt, Refusal, is_challenge};
 use super::call::Call;
 use super::dialog::{Dialog, Hangup};
 use super::facts::{Pair, Tag};
+use super::invite::{At, Attempt, Refusal, is_challenge};
 use super::table::{Entry, Worth};
 use super::{CallFigures, milliseconds};
 use crate::report::CallState;

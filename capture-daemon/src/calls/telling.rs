@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::call::{Call, ReasonOf, Witness};
 use super::facts::Tag;
 use super::milliseconds;
+use crate::media::Presses;
 use crate::report::{self, CallState, EndedBy, Party};
 use crate::time::Timestamp;
 
@@ -73,6 +74,7 @@ impl Call {
             retransmissions: self.ladder.retransmissions() as u64,
             messages_not_kept: self.messages - self.ladder.len() as u64,
             ladder: Vec::new(),
+            dtmf: self.presses.as_deref().map(Presses::report),
         })
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Timeouts;
 use super::table::{Entry, Worth};
+use super::{Timeouts, earliest};
 use crate::sip::{EventPackage, Message, Method, StartLine};
 use crate::time::Timestamp;
 
@@ -66,7 +66,7 @@ impl Transaction {
         match message.start {
             StartLine::Request { method, .. } => {
                 self.requests = self.requests.saturating_add(1);
-                self.request = Some(self.request.map_or(ts, |known| known.min(ts)));
+                self.request = earliest(self.request, ts);
                 self.active = self.active.max(ts);
                 // Copies of a request carry the same Event; where they do not, the order must not decide.
                 let rank = |event: &Event| (event.package as usize, event.begins);

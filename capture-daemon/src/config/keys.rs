@@ -46,6 +46,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("spool", "Where packets are kept."),
     ("control", "The Unix socket that answers the operator."),
     ("metrics", "Prometheus."),
+    ("privacy", "What is kept out of every answer."),
     ("log", "What the daemon says on standard error."),
 ];
 
@@ -56,6 +57,7 @@ pub(super) const KEYS: &[Key] = keys! {
     capture.steal_traffic: Flag, "Capture even though the interface carries the host's own addresses. Cuts the host off that network.";
     capture.sip_ports: Ports, "Ports of SIP over UDP and TCP.";
     capture.websocket_ports: Ports, "Ports of SIP in WebSocket (RFC 7118) over TCP; those of FreeSWITCH, Kamailio and Asterisk. Other HTTP on them is captured too, and not read.";
+    capture.turn_ports: Ports, "Ports of STUN and TURN over UDP and TCP; their relayed ports are among media_ports.";
     capture.media_ports: PortRanges, "Ports and ranges of ports of RTP and RTCP.";
     capture.tunnels: Tunnels, "Tunnels in which the kernel program looks for these ports: \"mpls\", \"pppoe\", \"ipip\", \"gre\", \"erspan\", \"vxlan\", \"geneve\", \"gtp_u\", \"tzsp\", \"l2tp\". Of the others, only frames whose outer ports are wanted are captured.";
     capture.attach: Choice, "How the XDP program is attached: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic.";
@@ -73,11 +75,14 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.max_transactions: Count, "Requests and their answers remembered at once; those that are over leave first.";
     follow.max_streams: Count, "RTP streams remembered at once, per lane.";
     follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
+    follow.max_rtcp_sources: Count, "Sources that RTCP reports on, remembered at once, over all lanes; a call has two.";
     follow.max_fragments: Count, "Incomplete datagrams, of IP fragments, remembered at once, over all lanes.";
     follow.fragment_buffer: Size, "Bytes they may take up together.";
     follow.max_tcp_streams: Count, "TCP directions followed at once, per lane.";
     follow.tcp_buffer: Size, "Bytes one TCP direction may hold back while a message is incomplete or segments are missing.";
     follow.tcp_memory: Size, "Bytes all TCP directions of a lane may hold back together.";
+    follow.max_allocations: Count, "TURN allocations remembered at once, over all lanes.";
+    follow.max_stun_transactions: Count, "STUN requests with their answers remembered at once, over all lanes.";
     follow.linger: Span, "How long an ended call or an idle stream stays in the answers.";
     follow.invite_timeout: Span, "An INVITE without a final response for this long has timed out (timer C, RFC 3261 section 16.6).";
     follow.request_timeout: Span, "Any other request without a final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2).";
@@ -108,6 +113,8 @@ pub(super) const KEYS: &[Key] = keys! {
 
     metrics.enabled: Flag, "Serve `/metrics` at all.";
     metrics.listen: Address, "Address and port to serve it on.";
+
+    privacy.dtmf: Choice, "Keys pressed during calls: \"masked\" (when and how many, each as *) or \"shown\". Files have the packets in either case.";
 
     log.filter: Text, "Which messages are written: error, warn, info, debug or trace, also per module (\"info,capture_daemon::xsk=debug\").";
 };

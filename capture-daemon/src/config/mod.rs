@@ -32,6 +32,8 @@ pub struct Config {
     pub control: Control,
     /// Prometheus.
     pub metrics: Metrics,
+    /// What is not told of what is seen.
+    pub privacy: Privacy,
     /// What the daemon says on standard error.
     pub log: Log,
 }
@@ -99,6 +101,8 @@ pub struct Capture {
     pub sip_ports: Vec<u16>,
     /// Ports of SIP in WebSocket over TCP.
     pub websocket_ports: Vec<u16>,
+    /// Ports of STUN and TURN over UDP and TCP.
+    pub turn_ports: Vec<u16>,
     /// Ports of RTP and RTCP.
     pub media_ports: Vec<PortRange>,
     /// Tunnels into which the kernel program looks for these ports.
@@ -132,6 +136,8 @@ impl Default for Capture {
             steal_traffic: false,
             sip_ports: vec![5060, 5061],
             websocket_ports: vec![5066, 8080, 8088],
+            // RFC 8656 section 17, and the next one, on which coturn answers too (alt-listening-port).
+            turn_ports: vec![3478, 3479],
             media_ports: vec![PortRange {
                 first: 10_000,
                 last: 65_535,
@@ -163,6 +169,8 @@ pub struct Follow {
     pub max_streams: usize,
     /// Media endpoints learned from SDP.
     pub max_endpoints: usize,
+    /// Sources that RTCP speaks of remembered at once, over all lanes.
+    pub max_rtcp_sources: usize,
     /// Datagrams put together from fragments at once, over all lanes.
     pub max_fragments: usize,
     /// Bytes that all of them may take up.
@@ -173,6 +181,10 @@ pub struct Follow {
     pub tcp_buffer: usize,
     /// Bytes that all TCP directions of a lane may hold back.
     pub tcp_memory: usize,
+    /// TURN allocations remembered at once, over all lanes.
+    pub max_allocations: usize,
+    /// STUN transactions remembered at once, over all lanes.
+    pub max_stun_transactions: usize,
     /// How long an ended call or an idle stream stays in the answers.
     pub linger: Duration,
     /// An INVITE with no final response for this long has timed out (timer C, RFC 3261 section 16.6: over 3 minutes).
@@ -197,11 +209,14 @@ impl Default for Follow {
             max_transactions: 131_072,
             max_streams: 262_144,
             max_endpoints: 524_288,
+            max_rtcp_sources: 262_144,
             max_fragments: 16_384,
             fragment_buffer: 64 << 20,
             max_tcp_streams: 16_384,
             tcp_buffer: 128 << 10,
             tcp_memory: 64 << 20,
+            max_allocations: 32_768,
+            max_stun_transactions: 65_536,
             linger: Duration::from_secs(300),
             invite_timeout: Duration::from_secs(180),
             request_timeout: Duration::from_secs(32),
@@ -317,6 +332,23 @@ impl Default for Metrics {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
         }
     }
+}
+
+/// Whether the keys that callers press are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Digits {
+    /// When, how long and how many, but not which: they may be card numbers and PINs.
+    #[default]
+    Masked,
+    /// Which, too.
+    Shown,
+}
+
+/// `[privacy]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Privacy {
+    /// Keys pressed during a call.
+    pub dtmf: Digits,
 }
 
 /// `[log]`.

@@ -66,6 +66,7 @@ fn every_key_changes_what_it_names() {
         steal_traffic = true
         sip_ports = [5080]
         websocket_ports = [80]
+        turn_ports = [3480]
         media_ports = ["16384-32767", 4000]
         tunnels = ["erspan", "gtp_u"]
         attach = "generic"
@@ -83,9 +84,12 @@ fn every_key_changes_what_it_names() {
         max_transactions = 16
         max_streams = 12
         max_endpoints = 13
+        max_rtcp_sources = 16
         max_fragments = 15
         fragment_buffer = "8MiB"
         max_tcp_streams = 14
+        max_allocations = 16
+        max_stun_transactions = 17
         tcp_buffer = "256KiB"
         tcp_memory = "32MiB"
         linger = "1m"
@@ -118,6 +122,8 @@ fn every_key_changes_what_it_names() {
         [metrics]
         enabled = false
         listen = "[::1]:9000"
+        [privacy]
+        dtmf = "shown"
         [log]
         filter = "debug"
     "#;
@@ -150,7 +156,7 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         problems("interface = \"eth0\"\n[zzz]\n[log]\nlisten = 1\nqqq = 2\n[metrics]\nrotate_size = 1"),
         [
             "1: interface belongs under [capture]",
-            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [log]",
+            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [privacy] [log]",
             "4: log.listen: unknown key; metrics.listen is one",
             "5: log.qqq: unknown key; [log] has filter",
             "7: metrics.rotate_size: unknown key; spool.rotate_size is one",

@@ -1,18 +1,22 @@
 //! The whole answer, put together from the parts that lanes and tables hold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{EngineCounters, Shared};
+use super::{EngineCounters, Shared, joined};
+use crate::media::rtcp;
+use crate::media::rtcp::{BlockType, Feedback, PacketType, RtcpCounters};
 use crate::outcome::{Loss, Outcome};
-use crate::report::{Call, Document, SipCounts, Stream};
+use crate::report::{Bucket, Distribution, Document, RtcpCounts, SipCounts, Stream, Turn, TurnFigures};
 use crate::sip::{Malformed, Method};
 use crate::time::Timestamp;
+use crate::turn::stun;
 
 /// What siphon says of everything that `lanes` took in, as it stands at `now`. `streams` are those of all lanes, in any
 /// order.
 pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec<Stream>, now: Timestamp) -> Document {
     streams.sort_by(|a, b| (a.start, &a.ssrc, &a.src, &a.dst).cmp(&(b.start, &b.ssrc, &b.src, &b.dst)));
+    join(shared, &mut streams);
     let spans = || lanes.iter().filter_map(|lane| lane.span());
     Document {
         frames: lanes.iter().map(|lane| lane.frames.get()).sum(),
@@ -20,40 +24,78 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         first_ts: spans().map(|(first, _)| first).min(),
         last_ts: spans().map(|(_, last)| last).max(),
         sip: sip_counts(lanes),
-        calls: with_streams(shared.calls.report_with_ladders(now), &streams),
+        calls: joined::with_streams(shared, shared.calls.report_with_ladders(now), &streams),
         registrations: shared.registrations.report(now),
         signaling: shared.signaling(now),
         drops: drops(lanes),
+        rtcp: rtcp_counts(lanes),
         streams,
+        turn: Turn {
+            figures: turn_figures(shared, lanes, now),
+            allocations: shared.turn.report(now),
+        },
     }
 }
 
-/// Calls in order of their start, without their ladders, each with the SSRCs of its streams in the order `streams` has them.
-pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
-    with_streams(shared.calls.report(now), streams)
+/// Puts to the streams of all lanes what the tables know of them.
+pub fn join(shared: &Shared, streams: &mut [Stream]) {
+    shared.rtcp.join(&shared.endpoints, streams);
 }
 
-/// The calls under one Call-ID, with their ladders and their streams.
-pub fn one_call(shared: &Shared, streams: &[Stream], call_id: &str, now: Timestamp) -> Vec<Call> {
-    with_streams(shared.calls.one(call_id, now), streams)
-}
-
-/// Joins calls, which come in order of their start, with their streams. Of several calls with one Call-ID, a stream belongs
-/// to the one that had begun last.
-fn with_streams(mut calls: Vec<Call>, streams: &[Stream]) -> Vec<Call> {
-    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
-    for (at, call) in calls.iter().enumerate() {
-        places.entry(call.call_id.clone()).or_default().push(at);
+/// RTCP packets of all lanes by kind.
+pub fn rtcp_counts(lanes: &[Arc<EngineCounters>]) -> RtcpCounts {
+    let sum = |of: &dyn Fn(&RtcpCounters) -> u64| lanes.iter().map(|lane| of(&lane.rtcp)).sum::<u64>();
+    fn those_that_occurred<T: Copy>(
+        all: &[T],
+        label: impl Fn(T) -> &'static str,
+        count: impl Fn(T) -> u64,
+    ) -> BTreeMap<String, u64> {
+        let counted = all.iter().map(|one| (label(*one).to_owned(), count(*one)));
+        counted.filter(|(_, count)| *count > 0).collect()
     }
-    for stream in streams {
-        let places = stream.call_id.as_ref().and_then(|call_id| places.get(call_id));
-        let begun = |at: &&usize| calls.get(**at).is_some_and(|call| call.start <= stream.start);
-        let owner = places.and_then(|places| places.iter().rev().find(begun).or(places.first()));
-        if let Some(call) = owner.copied().and_then(|at| calls.get_mut(at)) {
-            call.streams.push(stream.ssrc.clone());
+    RtcpCounts {
+        packets: those_that_occurred(PacketType::ALL, PacketType::label, |of| sum(&|lane| lane.packets(of))),
+        feedback: those_that_occurred(Feedback::ALL, Feedback::label, |of| sum(&|lane| lane.feedback_of(of))),
+        xr_blocks: those_that_occurred(BlockType::ALL, BlockType::label, |of| sum(&|lane| lane.blocks(of))),
+        encrypted: sum(&|lane| lane.encrypted.get()),
+        malformed: those_that_occurred(rtcp::Malformed::ALL, rtcp::Malformed::label, |of| {
+            sum(&|lane| lane.malformed_for(of))
+        }),
+        round_trips: distribution(
+            lanes.iter().map(|lane| lane.rtcp.round_trips()),
+            rtcp::ROUND_TRIPS_MS.iter().map(|ms| *ms as f64 / 1e3),
+            sum(&|lane| lane.round_trips_sum.get()) as f64 / 1e9,
+        ),
+        shares_lost: distribution(
+            lanes.iter().map(|lane| lane.rtcp.shares_lost()),
+            rtcp::SHARES_LOST.iter().map(|share| f64::from(*share) / 256.0),
+            sum(&|lane| lane.shares_lost_sum.get()) as f64 / 256.0,
+        ),
+    }
+}
+
+/// The buckets of all lanes together, each with those below it; what is above the last end is in the count alone.
+fn distribution<I: Iterator<Item = u64>>(
+    lanes: impl Iterator<Item = I>,
+    ends: impl ExactSizeIterator<Item = f64>,
+    sum: f64,
+) -> Distribution {
+    let mut counts = vec![0; ends.len() + 1];
+    for lane in lanes {
+        for (count, more) in counts.iter_mut().zip(lane) {
+            *count += more;
         }
     }
-    calls
+    let mut below = 0;
+    let buckets = ends.zip(&counts).map(|(le, count)| {
+        below += count;
+        Bucket { le, count: below }
+    });
+    Distribution {
+        buckets: buckets.collect(),
+        count: counts.iter().sum(),
+        sum,
+    }
 }
 
 /// SIP messages of all lanes by kind.
@@ -73,6 +115,32 @@ pub fn sip_counts(lanes: &[Arc<EngineCounters>]) -> SipCounts {
     }
     counts.messages = counts.requests.values().chain(counts.responses.values()).sum();
     counts
+}
+
+/// Figures of STUN and TURN, of all lanes, as they stand at `now`.
+pub fn turn_figures(shared: &Shared, lanes: &[Arc<EngineCounters>], now: Timestamp) -> TurnFigures {
+    let mut figures = shared.turn.figures(now);
+    for lane in lanes {
+        for method in stun::Method::ALL {
+            let of_class = [
+                (stun::Class::Request, &mut figures.requests),
+                (stun::Class::Indication, &mut figures.indications),
+                (stun::Class::Success, &mut figures.successes),
+                (stun::Class::Error, &mut figures.errors),
+            ];
+            for (class, counts) in of_class {
+                let count = lane.stun_messages(*method, class);
+                if count > 0 {
+                    *counts.entry(method.label().to_owned()).or_default() += count;
+                    figures.messages += count;
+                }
+            }
+        }
+        figures.relayed_messages += lane.stun_relayed.get();
+        let malformed = stun::Malformed::ALL.iter().map(|why| lane.stun_malformed_for(*why));
+        figures.malformed += malformed.sum::<u64>();
+    }
+    figures
 }
 
 fn drops(lanes: &[Arc<EngineCounters>]) -> BTreeMap<String, u64> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::dtmf::Dtmf;
 use crate::time::Timestamp;
 
 /// Where a call stands (RFC 3261, sections 13 to 15).
@@ -85,6 +86,9 @@ pub struct Call {
     pub messages: u64,
     /// SSRCs of the call's RTP streams as `0x%08x`, in order of first packet.
     pub streams: Vec<String>,
+    /// Keys pressed in its streams and INFO requests; absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtmf: Option<Dtmf>,
     /// URI in the Contact of the first INVITE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<String>,

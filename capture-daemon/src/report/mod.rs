@@ -2,20 +2,29 @@
 //! `siphon streams --json` share. A contract: fields are added, never renamed or taken away.
 
 mod call;
+mod dtmf;
 mod registration;
+mod rtcp;
 mod signaling;
 mod stream;
+mod turn;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
+pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::registration::{Registration, RegistrationState};
+pub use self::rtcp::{
+    Bucket, Distribution, Goodbye, ReceiverReports, RoundTrip, Rtcp, RtcpCounts, SenderReports, Spread,
+    StatisticsSummary, VoipMetrics,
+};
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
-pub use self::stream::Stream;
+pub use self::stream::{Stream, Via};
+pub use self::turn::{Allocation, AllocationState, Channel, Permission, Relayed, StunTransactions, Turn, TurnFigures};
 use crate::time::Timestamp;
 
 /// The whole answer to "what is in these files".
@@ -40,6 +49,12 @@ pub struct Document {
     pub signaling: Signaling,
     /// RTP streams in order of their first packet, then SSRC and addresses.
     pub streams: Vec<Stream>,
+    /// STUN and TURN.
+    #[serde(default)]
+    pub turn: Turn,
+    /// RTCP packet counts.
+    #[serde(default)]
+    pub rtcp: RtcpCounts,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }

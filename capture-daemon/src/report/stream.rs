@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dtmf::Dtmf;
+use super::rtcp::Rtcp;
 use crate::time::Timestamp;
 
 /// One RTP stream: an SSRC in one direction.
@@ -39,4 +41,26 @@ pub struct Stream {
     pub end: Timestamp,
     /// The call whose SDP announced one of its ends, or null.
     pub call_id: Option<String>,
+    /// How TURN wrapped the packets between `src` and `dst`; absent where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
+    /// What RTCP says of it; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtcp: Option<Box<Rtcp>>,
+    /// Keys pressed (RFC 4733); absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtmf: Option<Dtmf>,
+}
+
+/// RTP inside of TURN: what the stream's ends are behind the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    /// `turn_channel` for ChannelData, `turn_indication` for Send and Data indications alone.
+    pub kind: String,
+    /// The channel's number as `0x4000`; absent for indications.
+    pub channel: Option<String>,
+    /// The client's relayed address (RFC 8656 section 2.2); absent where its grant was not seen.
+    pub relayed: Option<String>,
+    /// The peer; absent where it is not known what the channel was bound to.
+    pub peer: Option<String>,
 }

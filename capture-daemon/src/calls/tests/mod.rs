@@ -1,6 +1,7 @@
 //! Dialogs written down message by message, and what they come to in any order.
 
 mod call;
+mod call_figures;
 mod figures;
 mod forks;
 mod kin;
@@ -8,7 +9,6 @@ mod ladder;
 mod registration;
 mod rounds;
 mod session;
-mod totals;
 mod transaction;
 
 use std::time::Duration;
@@ -303,11 +303,11 @@ proptest! {
         if in_order[0].text.contains("REGISTER") {
             let (one, other) = (registrations_of(&in_order), registrations_of(&shuffled));
             prop_assert_eq!(one.report(ms(now)), other.report(ms(now)));
-            prop_assert_eq!(one.totals(ms(now)), other.totals(ms(now)));
+            prop_assert_eq!(one.figures(ms(now)), other.figures(ms(now)));
         } else {
             let (one, other) = (calls_of(&in_order), calls_of(&shuffled));
             prop_assert_eq!(one.report_with_ladders(ms(now)), other.report_with_ladders(ms(now)));
-            prop_assert_eq!(one.totals(ms(now)), other.totals(ms(now)));
+            prop_assert_eq!(one.figures(ms(now)), other.figures(ms(now)));
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod cases;
 mod fragments;
+mod rtcp;
 mod tcp;
+mod turn;
 mod websocket;
 
 use proptest::prelude::*;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::CallFigures;
-use super::latencies::Latencies;
-use super::registration_attempts::{Attempt, End};
+use super::attempts::{Attempt, End};
+use crate::latencies::Latencies;
 use crate::report::{CallState, Ratio, RegistrationFigures, SessionFigures};
 
 /// Sums over registration attempts.
