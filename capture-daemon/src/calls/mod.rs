@@ -12,14 +12,12 @@ mod figures_of_call;
 mod invite;
 mod kin;
 mod ladder;
-mod latencies;
 mod one_call_id;
 mod path;
 mod registration;
 mod registrations;
 mod rules;
 mod standing;
-mod table;
 mod telling;
 mod transaction;
 mod transactions;
@@ -45,6 +43,7 @@ use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
 use crate::sip::{Message, Method, referred};
+use crate::table;
 use crate::time::Timestamp;
 
 /// How long an answer may take before it is not expected any more.
@@ -131,9 +130,9 @@ impl Calls {
             taken.then(|| (Arc::clone(call_id), calls.ended_at(), left))
         };
         let (recorded, cleared) = if begins {
-            self.table.find_or_insert(&call_id, ts, OneCallId::default, record)
+            self.table.find_or_insert(&*call_id, ts, OneCallId::default, record)
         } else {
-            (self.table.find(&call_id, record)?, Vec::new())
+            (self.table.find(&*call_id, record)?, Vec::new())
         };
         let (call_id, ended_at, left) = recorded?;
         self.depart(left.iter(), ts);
