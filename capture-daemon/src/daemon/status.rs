@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 const TRIES: usize = 64;
 
 /// Losses that a larger table would have prevented.
-const EVICTIONS: [Loss; 7] = [
+const EVICTIONS: [Loss; 9] = [
     Loss::CallEvicted,
     Loss::RegistrationEvicted,
     Loss::TransactionEvicted,
@@ -35,6 +35,8 @@ const EVICTIONS: [Loss; 7] = [
     Loss::EndpointEvicted,
     Loss::FragmentEvicted,
     Loss::TcpEvicted,
+    Loss::AllocationEvicted,
+    Loss::StunTransactionEvicted,
 ];
 
 /// Everything about the daemon itself, as it stands at `now`.
@@ -340,6 +342,18 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             live.shared.fragments.len() as u64,
             follow.max_fragments,
             Loss::FragmentEvicted,
+        ),
+        table(
+            "allocations",
+            live.shared.turn.allocations() as u64,
+            follow.max_allocations,
+            Loss::AllocationEvicted,
+        ),
+        table(
+            "stun_transactions",
+            live.shared.turn.transactions() as u64,
+            follow.max_stun_transactions,
+            Loss::StunTransactionEvicted,
         ),
         table(
             "streams",
