@@ -12,3 +12,4 @@ mod order;
 mod response_times;
 mod second_opinion;
 mod torture;
+mod turn;
