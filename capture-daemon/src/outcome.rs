@@ -61,6 +61,9 @@ labelled! {
         TunnelMalformed = "tunnel_malformed",
         /// UDP header missing or its length field wrong.
         UdpMalformed = "udp_malformed",
+        /// Put together from fragments, and not what was cut: the UDP checksum is wrong. Its receiver discards it too (RFC
+        /// 1122 section 4.1.3.4).
+        UdpChecksum = "udp_checksum",
         /// TCP header missing or its data offset wrong.
         TcpMalformed = "tcp_malformed",
         /// A datagram that stands on a SIP port, or begins as SIP does, and is no SIP message.
@@ -102,6 +105,8 @@ labelled! {
         StreamEvicted = "stream_evicted",
         /// A media endpoint left the table before its time.
         EndpointEvicted = "endpoint_evicted",
+        /// A source that RTCP speaks of left the table before its time.
+        RtcpSourceEvicted = "rtcp_source_evicted",
         /// An incomplete datagram left the table of fragments before its time.
         FragmentEvicted = "fragment_evicted",
         /// A datagram of which some fragments did not come.

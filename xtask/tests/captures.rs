@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use xtask::lab::baresip::{Baresip, Codec, Media, Telephone};
 use xtask::lab::capture::{Capture, Direction};
-use xtask::lab::coturn::{Coturn, Peer, Wrapping, echo};
+use xtask::lab::coturn::{Coturn, PASSWORD, Peer, Wrapping, echo, refused};
 use xtask::lab::kamailio::{self, Kamailio};
 use xtask::lab::loss::{Loss, Place};
 use xtask::lab::mirror::{CALLEE, CALLER, MIDDLE, MIRROR};
@@ -120,13 +120,24 @@ fn make_the_captures_of_softphones() {
     });
     record("coturn.pcap", |network| {
         let relay = network.plug("relay").unwrap();
-        let _coturn = Coturn::start(&relay).unwrap();
+        let _coturn = Coturn::start(&relay, &[]).unwrap();
         let peer = Peer::start(&network.callee).unwrap();
         for wrapping in [Wrapping::Channels, Wrapping::Indications] {
             echo(&network.caller, wrapping, 20).unwrap();
         }
         drop(peer);
         converse(network, Codec::Pcma, Media::Turn, Duration::from_secs(1));
+    });
+    record("coturn-refused.pcap", |network| {
+        let relay = network.plug("relay").unwrap();
+        for (password, options) in [
+            ("wrong", &[][..]),
+            (PASSWORD, &["--user-quota=1"]),
+            (PASSWORD, &["--min-port=50000", "--max-port=50000"]),
+        ] {
+            let _coturn = Coturn::start(&relay, options).unwrap();
+            refused(&network.caller, password).unwrap();
+        }
     });
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use xtask::lab::baresip::{self, Baresip, Codec, Media, Telephone};
 use xtask::lab::capture;
-use xtask::lab::coturn::{Coturn, Echoed, PORT, Peer, Usage, Wrapping, echo};
+use xtask::lab::coturn::{Coturn, Echoed, PASSWORD, PORT, Peer, Usage, Wrapping, echo, refused};
 use xtask::lab::mirror::{CALLEE, CALLER, MIDDLE};
 use xtask::lab::process::wait_for;
-use xtask::lab::require;
+use xtask::lab::{require, tshark};
 
 use super::run::{LIMIT, Run, needs};
 
@@ -58,7 +58,7 @@ fn what_coturn_relays_is_all_there() {
     }
     let run = Run::start();
     let relay = run.network.plug("relay").unwrap();
-    let coturn = Coturn::start(&relay).unwrap();
+    let coturn = Coturn::start(&relay, &[]).unwrap();
     let peer = Peer::start(&run.network.callee).unwrap();
     let caller = &run.network.caller;
     let echoes = thread::scope(|scope| {
@@ -67,7 +67,7 @@ fn what_coturn_relays_is_all_there() {
             .map(|thread| thread.join().unwrap())
     });
     let usages = coturn.usages(2).unwrap();
-    let (granted, refused) = (coturn.successes("ALLOCATE"), coturn.refusals(401));
+    let (granted, refused) = (coturn.successes("ALLOCATE"), coturn.refusals());
     drop((coturn, peer, relay));
     let told = run.finish();
 
@@ -78,7 +78,7 @@ fn what_coturn_relays_is_all_there() {
         assert_eq!((sent, received, lost), (MESSAGES.into(), MESSAGES.into(), 0));
     }
     // Each client makes two allocations, each of them asked for without credentials first (RFC 8489 section 9.2.3).
-    assert_eq!((granted, refused), (4, 4));
+    assert_eq!((granted, refused), (4, BTreeMap::from([(401, 4)])));
     // What is in the files is what tcpdump saw, and that is, packet for packet and byte for byte, what coturn counted.
     let flows = flows(&capture::frames(&told.witness).unwrap());
     let clients = clients(&flows);
@@ -107,6 +107,35 @@ fn what_coturn_relays_is_all_there() {
 }
 
 #[test]
+fn what_coturn_refuses_is_on_the_wire() {
+    let programs = needs(&["turnserver", "turnutils_uclient"]);
+    if !require("what_coturn_refuses_is_on_the_wire", &programs) {
+        return;
+    }
+    let run = Run::start();
+    let relay = run.network.plug("relay").unwrap();
+    let mut refusals = BTreeMap::<u16, u64>::new();
+    // Wrong credentials; more allocations than a user may have; no port left to relay from.
+    for (password, options, code) in [
+        ("wrong", &[][..], 401),
+        (PASSWORD, &["--user-quota=1"], 486),
+        (PASSWORD, &["--min-port=50000", "--max-port=50000"], 508),
+    ] {
+        let coturn = Coturn::start(&relay, options).unwrap();
+        refused(&run.network.caller, password).unwrap_or_else(|error| panic!("{options:?}: {error:#}"));
+        let logged = coturn.refusals();
+        // One 401 asks for credentials (RFC 8489 section 9.2.3).
+        assert!(logged[&code] > u64::from(code == 401), "{logged:?}");
+        for (code, count) in logged {
+            *refusals.entry(code).or_default() += count;
+        }
+    }
+    drop(relay);
+    let told = run.finish();
+    assert_eq!(tshark::stun_errors(&told.witness).unwrap(), refusals);
+}
+
+#[test]
 fn a_call_through_turn_is_seen_behind_the_relay() {
     let mut programs = needs(&["turnserver", "baresip"]);
     programs.push(baresip::need());
@@ -115,7 +144,7 @@ fn a_call_through_turn_is_seen_behind_the_relay() {
     }
     let run = Run::start();
     let relay = run.network.plug("relay").unwrap();
-    let coturn = Coturn::start(&relay).unwrap();
+    let coturn = Coturn::start(&relay, &[]).unwrap();
     let (caller, callee) = (&run.network.caller, &run.network.callee);
     let telephone = |user, address, media| Telephone {
         user,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 use xtask::lab::capture::{Capture, Direction};
-use xtask::lab::compare::{side_by_side, table};
+use xtask::lab::compare::{Answers, side_by_side, table};
 use xtask::lab::mirror::MIRROR;
 use xtask::lab::process::wait_for;
 use xtask::lab::siphon::{Siphon, replay, sum};
@@ -131,7 +131,13 @@ impl Run {
             .unwrap();
 
         let tshark = tshark::read_one(&self.file).unwrap();
-        let rows = side_by_side(&answers, &tshark);
+        let mut rows = side_by_side(&answers, &tshark);
+        // The kernel program stamps a frame later than tcpdump, by more or less. So the jitter of each stream is compared in what
+        // siphon makes of tcpdump's file; of the live answers the counts are.
+        rows.retain(|row| !row.what.starts_with("stream"));
+        let replayed = replay(siphon(), slice::from_ref(&self.file)).unwrap();
+        let witnessed = Answers::new(&replayed["sip"], &replayed["calls"], &replayed["streams"]).unwrap();
+        rows.extend(side_by_side(&witnessed, &tshark));
         assert!(rows.iter().all(|row| row.equal), "\n{}", table(&rows));
         Told {
             sip: status["sip"].clone(),
@@ -139,7 +145,7 @@ impl Run {
             streams,
             registrations,
             tshark,
-            replayed: replay(siphon(), slice::from_ref(&self.file)).unwrap(),
+            replayed,
             witness: self.file,
             _scratch: self.scratch,
         }

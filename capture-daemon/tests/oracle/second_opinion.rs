@@ -52,6 +52,7 @@ captures! {
     calls_udp: "calls-udp.pcap",
     calls_udp_impaired: "calls-udp-impaired.pcap",
     coturn: "coturn.pcap",
+    coturn_refused: "coturn-refused.pcap",
     failures: "failures.pcap",
     kamailio: "kamailio.pcap",
     registrations: "registrations.pcap",

@@ -17,9 +17,9 @@ use capture_daemon::control::{
     Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
 use capture_daemon::report::{
-    Allocation, AllocationState, BUCKETS_MS, Call, CallState, Channel, Events, Latency, Permission, Ratio,
-    Registration, RegistrationFigures, RegistrationState, Relayed, SessionFigures, Signaling, SipCounts, Stream,
-    StunTransactions, Transactions, TurnFigures,
+    Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallState, Channel, Distribution, Events, Latency,
+    Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts, SessionFigures,
+    Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures,
 };
 use capture_daemon::time::Timestamp;
 use tokio::sync::Notify;
@@ -69,6 +69,7 @@ pub fn call(number: u64, state: CallState) -> Call {
         } else {
             Vec::new()
         },
+        ..Call::default()
     }
 }
 
@@ -195,6 +196,8 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         end: at(number + 60),
         call_id: call.map(str::to_owned),
         via: None,
+        rtcp: None,
+        dtmf: None,
     }
 }
 
@@ -389,6 +392,16 @@ pub fn status() -> Status {
             requests: [("INVITE".to_owned(), 400), ("BYE".to_owned(), 390)].into(),
             responses: [(180, 400), (200, 790)].into(),
             malformed: 20,
+        },
+        rtcp: RtcpCounts {
+            packets: tally([("sr", 900), ("sdes", 900)]),
+            malformed: tally([("length", 3)]),
+            round_trips: Distribution {
+                buckets: vec![Bucket { le: 0.05, count: 70 }, Bucket { le: 0.8, count: 90 }],
+                count: 91,
+                sum: 4.2,
+            },
+            ..RtcpCounts::default()
         },
         calls: CallCounts {
             states: tally([("answered", 2), ("ended", 388)]),

@@ -1,9 +1,14 @@
 //! A real coturn, and what its own client and its log say of the data it relays.
 
-use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
 
 use super::mirror::{CALLEE, CALLER, MIDDLE};
 use super::netns::Netns;
+use super::process::Process;
 use super::scratch::Scratch;
 use super::server::{Server, listens};
 
@@ -14,6 +19,12 @@ pub const PORT: u16 = 3478;
 pub const USER: &str = "lab";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "secret";
+
+/// Where it relays from, unless a test says otherwise.
+const PORTS: &[&str] = &["--min-port=50000", "--max-port=50999"];
+
+/// How long a client may take to be refused.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Port of the [`Peer`].
 const PEER_PORT: u16 = 40_000;
@@ -48,11 +59,12 @@ pub struct Usage {
 }
 
 impl Coturn {
-    /// Starts turnserver on a host of the network, over UDP and TCP, with long-term credentials.
+    /// Starts turnserver on a host of the network, over UDP and TCP, with long-term credentials. `options` are further words
+    /// of its command line, as `--user-quota=1`, and stand instead of its usual range of relayed ports.
     ///
     /// # Errors
     /// When it is not installed or does not come up; the error carries what it logged.
-    pub fn start(host: &Netns) -> Result<Self> {
+    pub fn start(host: &Netns, options: &[&str]) -> Result<Self> {
         let scratch = Scratch::new("coturn")?;
         let mut command = host.command("turnserver");
         command
@@ -69,13 +81,8 @@ impl Coturn {
             .arg(format!("--listening-ip={MIDDLE}"))
             .arg(format!("--relay-ip={MIDDLE}"))
             .arg(format!("--listening-port={PORT}"))
-            .args([
-                "--min-port=50000",
-                "--max-port=50999",
-                "--verbose",
-                "--log-file=stdout",
-                "--simple-log",
-            ])
+            .args(["--verbose", "--log-file=stdout", "--simple-log"])
+            .args(if options.is_empty() { PORTS } else { options })
             .arg(format!("--userdb={}", scratch.path().join("database").display()))
             .arg(format!("--pidfile={}", scratch.path().join("pid").display()));
         let server = Server::start(&mut command, &scratch.path().join("log"), |_| {
@@ -105,14 +112,28 @@ impl Coturn {
         )
     }
 
-    /// Requests refused with this code so far.
-    pub fn refusals(&self, code: u16) -> u64 {
-        count(&self.server.output(), &format!("processed, error {code}:"))
+    /// Requests refused so far, by code.
+    pub fn refusals(&self) -> BTreeMap<u16, u64> {
+        refusals(&self.server.output())
     }
 }
 
 fn count(log: &str, text: &str) -> u64 {
     log.matches(text).count() as u64
+}
+
+/// The line that coturn writes of every refusal; for some it writes another one, with the method.
+fn refusals(log: &str) -> BTreeMap<u16, u64> {
+    let mut refusals = BTreeMap::new();
+    for (_, rest) in log
+        .lines()
+        .filter_map(|line| line.split_once("incoming packet message processed, error "))
+    {
+        if let Some(code) = rest.split(':').next().and_then(|code| code.parse().ok()) {
+            *refusals.entry(code).or_default() += 1;
+        }
+    }
+    refusals
 }
 
 /// The allocations whose both lines have been logged, `usage:` and `peer usage:`.
@@ -209,6 +230,25 @@ impl Peer {
     }
 }
 
+/// Has turnutils_uclient ask for several allocations at once with this password, and be refused one: it then ends.
+///
+/// # Errors
+/// When the program cannot be started, or gets what it asks for.
+pub fn refused(caller: &Netns, password: &str) -> Result<()> {
+    let mut command = caller.command("turnutils_uclient");
+    command
+        .args(["-c", "-m", "3", "-u", USER, "-w", password, "-L", &CALLER.to_string()])
+        .args(["-e", &CALLEE.to_string(), &MIDDLE.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut client = Process::spawn(&mut command)?;
+    if client.wait(LIMIT)?.success() {
+        bail!("turnutils_uclient was not refused");
+    }
+    Ok(())
+}
+
 /// Has turnutils_uclient send `messages` messages of 172 bytes, as long as 20 ms of G.711 in RTP, through the relay to the [`Peer`],
 /// and waits until they are back. Of its two allocations the first one carries nothing and is not given back.
 ///
@@ -269,6 +309,16 @@ mod tests {
         };
         assert_eq!(echoed(text), Some(expected));
         assert_eq!(echoed("Total connect time is 1"), None);
+    }
+
+    #[test]
+    fn a_refusal_is_counted_once() {
+        let log = "\
+1: : session 000000000000000001: realm <siphon.lab> user <>: incoming packet message processed, error 401: Unauthorized
+1: : session 000000000000000001: realm <siphon.lab> user <lab>: incoming packet ALLOCATE processed, error 486: Allocation Quota Reached
+1: : session 000000000000000001: realm <siphon.lab> user <lab>: incoming packet message processed, error 486: Allocation Quota Reached
+";
+        assert_eq!(refusals(log), BTreeMap::from([(401, 1), (486, 1)]));
     }
 
     #[test]

@@ -106,6 +106,26 @@ pub fn messages(file: &Path) -> Result<Vec<Message>> {
     text.lines().map(line).collect()
 }
 
+/// STUN error responses of a file by code (RFC 8489 section 14.8), TURN's among them.
+///
+/// # Errors
+/// When tshark fails, or prints what is not understood here.
+pub fn stun_errors(file: &Path) -> Result<BTreeMap<u16, u64>> {
+    let filter = ["-Y", "stun.att.error", "-T", "fields"];
+    let fields = ["-e", "stun.att.error.class", "-e", "stun.att.error"];
+    let mut errors = BTreeMap::new();
+    for line in tshark(file, &ONE_CLOCK, &[filter, fields].concat())?.lines() {
+        *errors.entry(stun_error(line)?).or_default() += 1;
+    }
+    Ok(errors)
+}
+
+/// The class is the hundreds.
+fn stun_error(line: &str) -> Result<u16> {
+    let (class, number) = line.split_once(FIELD).context("no class")?;
+    Ok(class.parse::<u16>()? * 100 + number.parse::<u16>()?)
+}
+
 fn timed(line: &str) -> Result<Message> {
     let fields: Vec<&str> = line.split(FIELD).collect();
     let [time, src, dst, method, status, about, call_id] = fields[..] else {
@@ -347,6 +367,12 @@ mod tests {
         assert_eq!(message, expected);
         assert!(timed("1795273676.5\ta\tb\tBYE\t\tBYE\tid-1").is_err());
         assert!(timed("1795273676.000000042\ta\tb\t\t200,200\tBYE,BYE\tid-1,id-2").is_err());
+    }
+
+    #[test]
+    fn an_error_is_made_of_class_and_number() {
+        assert_eq!(stun_error("4\t86").unwrap(), 486);
+        assert!(stun_error("4").is_err());
     }
 
     #[test]
