@@ -36,6 +36,12 @@ labelled! {
         Rtp = "rtp",
         /// An RTCP packet.
         Rtcp = "rtcp",
+        /// A STUN message, of TURN or ICE also, over UDP.
+        Stun = "stun",
+        /// ChannelData of TURN over UDP, whatever it carries.
+        TurnChannel = "turn_channel",
+        /// A TCP segment on a followed connection of TURN, with or without payload.
+        TurnTcp = "turn_tcp",
         /// UDP that is none of these.
         OtherUdp = "other_udp",
         /// TCP on no SIP port, or with something else in it, as TLS or HTTP.
@@ -55,10 +61,15 @@ labelled! {
         TunnelMalformed = "tunnel_malformed",
         /// UDP header missing or its length field wrong.
         UdpMalformed = "udp_malformed",
+        /// Put together from fragments, and not what was cut: the UDP checksum is wrong. Its receiver discards it too (RFC
+        /// 1122 section 4.1.3.4).
+        UdpChecksum = "udp_checksum",
         /// TCP header missing or its data offset wrong.
         TcpMalformed = "tcp_malformed",
         /// A datagram that stands on a SIP port, or begins as SIP does, and is no SIP message.
         SipMalformed = "sip_malformed",
+        /// A datagram with the cookie of STUN that is no message, or has a wrong FINGERPRINT.
+        StunMalformed = "stun_malformed",
     }
 }
 
@@ -67,7 +78,15 @@ impl Outcome {
     pub const fn is_drop(self) -> bool {
         !matches!(
             self,
-            Self::SipUdp | Self::SipTcp | Self::Keepalive | Self::Rtp | Self::Rtcp | Self::Fragment
+            Self::SipUdp
+                | Self::SipTcp
+                | Self::Keepalive
+                | Self::Rtp
+                | Self::Rtcp
+                | Self::Stun
+                | Self::TurnChannel
+                | Self::TurnTcp
+                | Self::Fragment
         )
     }
 }
@@ -104,6 +123,14 @@ labelled! {
         TcpTls = "tcp_tls",
         /// A WebSocket message is coded by an extension, mostly compressed (RFC 7692), and cannot be read.
         WebSocketExtension = "websocket_extension",
+        /// An allocation of TURN left the table before its time.
+        AllocationEvicted = "allocation_evicted",
+        /// A STUN transaction left the table before its answer.
+        StunTransactionEvicted = "stun_transaction_evicted",
+        /// Bytes of a TCP direction of TURN were neither STUN nor ChannelData; the reader went on at the next STUN message.
+        TurnTcpMalformed = "tcp_turn_malformed",
+        /// A permission or channel of TURN that an allocation had no room for.
+        TurnBindingEvicted = "turn_binding_evicted",
         /// An SDP body that could not be read.
         SdpMalformed = "sdp_malformed",
     }

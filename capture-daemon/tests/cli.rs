@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use capture_daemon::cli::{Style, summary};
 use capture_daemon::config::{Config, parse};
 use capture_daemon::control::{Health, Light, Status};
-use capture_daemon::report::{CallState, Document, RegistrationState, Signaling, SipCounts};
+use capture_daemon::report::{CallState, Document, RegistrationState, Signaling, SipCounts, Turn};
 use sample::daemon::Daemon;
 use sample::{Fake, at};
 use serde_json::{Value, json};
@@ -353,6 +353,7 @@ fn a_replay_is_summed_up() {
         },
         calls: vec![sample::call(1, CallState::Ended), sample::call(2, CallState::Trying)],
         registrations: Vec::new(),
+        turn: Turn::default(),
         signaling: Signaling::default(),
         streams: vec![sample::stream(0xbeef, Some("1-4711@192.0.2.10"))],
         drops: [("fragment".to_owned(), 2), ("other_udp".to_owned(), 1_000)].into(),

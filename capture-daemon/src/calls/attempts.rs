@@ -1,6 +1,7 @@
 //! Registration attempts: what RFC 6076 sections 4.1 and 4.2 measure of one client's REGISTERs.
 
 use std::hash::BuildHasher;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::Timeouts;
@@ -41,7 +42,7 @@ struct Request {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Answer {
-    vias: usize,
+    vias: u16,
     ts: Timestamp,
     code: u16,
     nonces: Nonces,
@@ -49,14 +50,14 @@ struct Answer {
 
 /// Nonces of a challenge or of credentials, as fingerprints. A registrar that asks twice, for another algorithm (RFC 8760
 /// section 2.6), or a proxy that asks too, makes them two.
-type Nonces = [Option<u64>; 2];
+type Nonces = [Option<NonZeroU32>; 2];
 
 fn nonces(message: &Message<'_>, headers: [&str; 2]) -> Nonces {
     let mut found = headers
         .into_iter()
         .flat_map(|name| message.headers(name))
         .filter_map(nonce)
-        .map(|nonce| rustc_hash::FxBuildHasher.hash_one(nonce));
+        .filter_map(|nonce| NonZeroU32::new(rustc_hash::FxBuildHasher.hash_one(nonce) as u32));
     [found.next(), found.next()]
 }
 
@@ -151,7 +152,7 @@ impl Attempts {
     /// Takes in a final response. Returns what is settled by it.
     pub fn answer(&mut self, ts: Timestamp, message: &Message<'_>, code: u16) -> Vec<Attempt> {
         let answer = Answer {
-            vias: message.vias,
+            vias: u16::try_from(message.vias).unwrap_or(u16::MAX),
             ts,
             code,
             nonces: nonces(message, ["WWW-Authenticate", "Proxy-Authenticate"]),
@@ -172,6 +173,8 @@ impl Attempts {
                 request: None,
                 answer: None,
             };
+            // No more room than is needed: there are as many of these as registrations.
+            self.rounds.reserve_exact(1);
             self.rounds.insert(place, round);
         }
         if let Some(round) = self.rounds.get_mut(place) {

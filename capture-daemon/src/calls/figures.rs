@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::CallFigures;
 use super::attempts::{Attempt, End};
-use super::latencies::Latencies;
+use crate::latencies::Latencies;
 use crate::report::{CallState, Ratio, RegistrationFigures, SessionFigures};
 
 /// Sums over registration attempts.

@@ -7,10 +7,8 @@ mod attempts;
 mod call;
 mod figures;
 mod figures_of_call;
-mod latencies;
 mod registration;
 mod registrations;
-mod table;
 mod transaction;
 mod transactions;
 
@@ -32,6 +30,7 @@ use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
 use crate::sip::{Message, Method};
+use crate::table;
 use crate::time::Timestamp;
 
 /// How long an answer may take before it is not expected any more.
@@ -117,9 +116,9 @@ impl Calls {
         };
         let ((call_id, ended_at), left) = if may_begin(message) {
             let make = || Call::new(ts, self.timeouts);
-            self.table.find_or_insert(&call_id, ts, make, record)
+            self.table.find_or_insert(&*call_id, ts, make, record)
         } else {
-            (self.table.find(&call_id, record)?, Vec::new())
+            (self.table.find(&*call_id, record)?, Vec::new())
         };
         self.depart(left.iter().map(|left| &left.entry), ts);
         Some(Followed {

@@ -62,7 +62,7 @@ impl Registrations {
         let call_id = String::from_utf8_lossy(message.call_id);
         let key = format!("{call_id}\n{}", address_of_record(message));
         let make = || Registration::new(message, ts, self.timeouts);
-        let (settled, left) = self.table.find_or_insert(&key, ts, make, |_, registration| {
+        let (settled, left) = self.table.find_or_insert(key.as_str(), ts, make, |_, registration| {
             registration.record(ts, src, dst, message)
         });
         self.settle(settled, left.iter().map(|left| &left.entry), ts);

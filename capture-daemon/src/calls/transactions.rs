@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Timeouts;
-use super::latencies::Latencies;
 use super::table::{Table, Worth};
 use super::transaction::{Conclusion, Transaction};
 use crate::config::Follow;
+use crate::latencies::Latencies;
 use crate::net::Endpoint;
 use crate::report;
 use crate::sip::{EventPackage, Message, Method, StartLine};
@@ -62,7 +62,7 @@ impl Transactions {
         };
         let make = || Transaction::new(method, ts, self.timeouts);
         let key = self.key(client, message);
-        let (_, left) = self.table.find_or_insert(&key, ts, make, |_, transaction| {
+        let (_, left) = self.table.find_or_insert(key.as_str(), ts, make, |_, transaction| {
             transaction.record(ts, message);
         });
         if left.is_empty() {

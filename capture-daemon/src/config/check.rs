@@ -108,6 +108,8 @@ impl Check {
             ("follow.max_endpoints", follow.max_endpoints),
             ("follow.max_fragments", follow.max_fragments),
             ("follow.max_tcp_streams", follow.max_tcp_streams),
+            ("follow.max_allocations", follow.max_allocations),
+            ("follow.max_stun_transactions", follow.max_stun_transactions),
         ] {
             self.within(key, value as u64, 1, 1 << 28);
         }

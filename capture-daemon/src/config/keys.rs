@@ -56,6 +56,7 @@ pub(super) const KEYS: &[Key] = keys! {
     capture.steal_traffic: Flag, "Capture even though the interface carries the host's own addresses. Cuts the host off that network.";
     capture.sip_ports: Ports, "Ports of SIP over UDP and TCP.";
     capture.websocket_ports: Ports, "Ports of SIP in WebSocket (RFC 7118) over TCP; those of FreeSWITCH, Kamailio and Asterisk. Other HTTP on them is captured too, and not read.";
+    capture.turn_ports: Ports, "Ports of STUN and TURN over UDP and TCP; their relayed ports are among media_ports.";
     capture.media_ports: PortRanges, "Ports and ranges of ports of RTP and RTCP.";
     capture.tunnels: Tunnels, "Tunnels in which the kernel program looks for these ports: \"mpls\", \"pppoe\", \"ipip\", \"gre\", \"erspan\", \"vxlan\", \"geneve\", \"gtp_u\", \"tzsp\", \"l2tp\". Of the others, only frames whose outer ports are wanted are captured.";
     capture.attach: Choice, "How the XDP program is attached: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic.";
@@ -78,6 +79,8 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.max_tcp_streams: Count, "TCP directions followed at once, per lane.";
     follow.tcp_buffer: Size, "Bytes one TCP direction may hold back while a message is incomplete or segments are missing.";
     follow.tcp_memory: Size, "Bytes all TCP directions of a lane may hold back together.";
+    follow.max_allocations: Count, "TURN allocations remembered at once, over all lanes.";
+    follow.max_stun_transactions: Count, "STUN requests with their answers remembered at once, over all lanes.";
     follow.linger: Span, "How long an ended call or an idle stream stays in the answers.";
     follow.invite_timeout: Span, "An INVITE without a final response for this long has timed out (timer C, RFC 3261 section 16.6).";
     follow.request_timeout: Span, "Any other request without a final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2).";

@@ -1,11 +1,13 @@
 //! What a TCP direction carries: told by its first bytes, remembered until the connection is another, and read by
 //! whoever understands it.
 
+use super::media::Media;
 use super::signaling::Signaling;
 use crate::net::websocket::{self, Http, Kind, Upgrade};
 use crate::net::{Offer, Taken};
 use crate::outcome::Loss;
 use crate::sip::{self, Framing};
+use crate::turn::stun;
 
 /// The subprotocol of SIP (RFC 7118 section 4.1).
 const SUBPROTOCOL: &[u8] = b"sip";
@@ -21,22 +23,29 @@ pub enum Carried {
     Sip,
     /// SIP in WebSocket (RFC 7118), behind the header that opens it.
     WebSocket,
+    /// STUN and ChannelData of TURN (RFC 8656 section 3.1).
+    Turn,
     /// HTTP that opens no WebSocket of SIP: not read on.
     Web,
     /// TLS: there is no reading on.
     Tls,
 }
 
-/// Whether a segment, whatever port it stands on, begins something that is read: SIP, or the header that opens a WebSocket
-/// of SIP.
+/// Whether a segment, whatever port it stands on, begins something that is read: SIP, the header that opens a WebSocket of
+/// SIP, or STUN.
 pub fn begins(payload: &[u8]) -> bool {
-    sip::begins(payload) || websocket::is_upgrade(payload, SUBPROTOCOL)
+    sip::begins(payload) || stun::begins(payload) || websocket::is_upgrade(payload, SUBPROTOCOL)
 }
 
 /// Takes what can be read at the beginning of a TCP direction's bytes, of which `carried` is known.
-pub fn read(offer: &Offer<'_>, carried: &mut Carried, signaling: &Signaling) -> Taken {
+pub fn read(offer: &Offer<'_>, carried: &mut Carried, signaling: &Signaling, media: &mut Media<'_>) -> Taken {
     match *carried {
+        Carried::Unknown if !is_tls(offer.bytes) && media.is_turn(offer) => {
+            *carried = Carried::Turn;
+            media.turn_stream(offer)
+        }
         Carried::Unknown => open(offer, carried, signaling),
+        Carried::Turn => media.turn_stream(offer),
         Carried::Sip => signaling.stream(offer),
         Carried::WebSocket => message(offer, carried, signaling),
         Carried::Web | Carried::Tls => Taken::Unreadable,

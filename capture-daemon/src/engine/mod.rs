@@ -3,9 +3,11 @@
 mod carried;
 mod counters;
 mod document;
+mod media;
 mod ports;
 mod shared;
 mod signaling;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -14,20 +16,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::EngineCounters;
-pub use document::{calls, document, sip_counts};
+pub use document::{calls, document, sip_counts, turn_figures};
 pub use shared::Shared;
 
 use self::carried::Carried;
+use self::media::Media;
 use self::ports::PortSet;
 use self::signaling::Signaling;
+use self::turn::Relaying;
 use crate::config::{Capture, Follow};
 use crate::frame::Frame;
-use crate::media::{Slice, Streams, rtp};
-use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Packet, Segment, TcpStreams, Transport};
-use crate::outcome::Outcome;
+use crate::media::{Slice, Streams};
+use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Offer, Packet, Segment, Taken, TcpStreams, Transport};
+use crate::outcome::{Losses, Outcome};
 use crate::report;
 use crate::sip;
 use crate::time::Timestamp;
+use crate::turn::{Path, stun};
 
 /// Packet time between two looks at what has grown old. Each look is at a small part of the tables.
 const TICK: Duration = Duration::from_millis(100);
@@ -39,11 +44,12 @@ const MAX_REASSEMBLIES: usize = 4;
 #[derive(Debug)]
 pub struct Engine {
     sip_ports: PortSet,
-    /// Where TCP may carry SIP, as it is or in WebSocket.
+    /// Where TCP may carry SIP, as it is or in WebSocket, or TURN.
     stream_ports: PortSet,
     tcp: TcpStreams<Carried>,
     streams: Streams,
     signaling: Signaling,
+    relaying: Relaying,
     shared: Arc<Shared>,
     counters: Arc<EngineCounters>,
     ticked: Timestamp,
@@ -51,12 +57,14 @@ pub struct Engine {
 
 impl Engine {
     /// An engine that remembers as much as `follow` says and takes the ports for what `capture` says. What begins as SIP
-    /// does is read on any port, and so is RTP: which ports are captured is decided where frames come from.
+    /// or STUN does is read on any port, and so is RTP: which ports are captured is decided where frames come from.
     pub fn new(follow: &Follow, capture: &Capture, shared: Arc<Shared>) -> Self {
         let counters = Arc::new(EngineCounters::default());
         Self {
             sip_ports: PortSet::new(&capture.sip_ports),
-            stream_ports: PortSet::new(&[&capture.sip_ports[..], &capture.websocket_ports].concat()),
+            stream_ports: PortSet::new(
+                &[&capture.sip_ports[..], &capture.websocket_ports, &capture.turn_ports].concat(),
+            ),
             tcp: TcpStreams::new(Limits {
                 directions: follow.max_tcp_streams,
                 buffer: follow.tcp_buffer,
@@ -64,6 +72,7 @@ impl Engine {
             }),
             streams: Streams::new(follow.max_streams, follow.linger),
             signaling: Signaling::new(Arc::clone(&shared), Arc::clone(&counters)),
+            relaying: Relaying::new(&capture.turn_ports, Arc::clone(&shared), Arc::clone(&counters)),
             shared,
             counters,
             ticked: Timestamp::ZERO,
@@ -112,20 +121,20 @@ impl Engine {
         if sip::begins(payload) {
             return self.signaling.datagram(ts, src, dst, payload);
         }
-        if self.is_sip(src, dst) {
+        // STUN keeps a flow open too (RFC 5626 section 3.5.2), and ICE may run on any port.
+        if self.is_sip(src, dst) && !stun::begins(payload) {
             return keepalive(payload);
         }
-        self.media(ts, src, dst, payload)
+        self.media().datagram(ts, Path { src, dst, tcp: false }, payload)
     }
 
-    /// Takes a datagram that is no SIP (RFC 7983 tells the rest apart by the first byte).
     #[inline]
-    fn media(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
-        let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
-        match rtp::read(payload) {
-            rtp::Kind::Rtp(packet) => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
-            rtp::Kind::Rtcp => Outcome::Rtcp,
-            rtp::Kind::Other => Outcome::OtherUdp,
+    fn media(&mut self) -> Media<'_> {
+        Media {
+            streams: &mut self.streams,
+            relaying: &mut self.relaying,
+            shared: &self.shared,
+            counters: &self.counters,
         }
     }
 
@@ -138,14 +147,30 @@ impl Engine {
         if !is_followed {
             return Outcome::OtherTcp;
         }
-        let (signaling, losses) = (&self.signaling, &self.counters.losses);
-        let carried = self.tcp.push(ts, src, dst, segment, losses, |offer, carried| {
-            carried::read(offer, carried, signaling)
-        });
+        let carried = self.read_tcp(|tcp, losses, read| tcp.push(ts, src, dst, segment, losses, read));
         match carried {
+            Carried::Unknown if self.relaying.is_on_port(src, dst) => Outcome::TurnTcp,
             Carried::Unknown | Carried::Sip | Carried::WebSocket => Outcome::SipTcp,
+            Carried::Turn => Outcome::TurnTcp,
             Carried::Web | Carried::Tls => Outcome::OtherTcp,
         }
+    }
+
+    /// Has TCP directions read by whoever understands what they carry.
+    fn read_tcp<R>(
+        &mut self,
+        with: impl FnOnce(&mut TcpStreams<Carried>, &Losses, &mut dyn FnMut(&Offer<'_>, &mut Carried) -> Taken) -> R,
+    ) -> R {
+        let signaling = &self.signaling;
+        let mut media = Media {
+            streams: &mut self.streams,
+            relaying: &mut self.relaying,
+            shared: &self.shared,
+            counters: &self.counters,
+        };
+        with(&mut self.tcp, &self.counters.losses, &mut |offer, carried| {
+            carried::read(offer, carried, signaling, &mut media)
+        })
     }
 
     fn is_sip(&self, src: Endpoint, dst: Endpoint) -> bool {
@@ -159,9 +184,8 @@ impl Engine {
             return;
         }
         self.ticked = now;
-        let (signaling, losses) = (&self.signaling, &self.counters.losses);
-        self.tcp
-            .tick(now, losses, |offer, carried| carried::read(offer, carried, signaling));
+        self.read_tcp(|tcp, losses, read| tcp.tick(now, losses, read));
+        self.relaying.flush();
         self.streams.tick(now, &self.shared.endpoints);
         self.shared.tick(now, &self.counters.losses);
         self.counters.streams.set(self.streams.len() as u64);
@@ -171,9 +195,8 @@ impl Engine {
     /// Gives up what waits for more: no more frames will come, of any lane.
     pub fn finish(&mut self) {
         self.shared.fragments.finish(&self.counters.losses);
-        let (signaling, losses) = (&self.signaling, &self.counters.losses);
-        self.tcp
-            .finish(losses, |offer, carried| carried::read(offer, carried, signaling));
+        self.read_tcp(|tcp, losses, read| tcp.finish(losses, read));
+        self.relaying.flush();
     }
 
     /// The counters, for other threads to read.

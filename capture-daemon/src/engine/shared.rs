@@ -7,7 +7,9 @@ use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::report;
 use crate::time::Timestamp;
+use crate::turn::Turn;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Calls, registrations, transactions, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
@@ -21,6 +23,8 @@ pub struct Shared {
     pub transactions: Transactions,
     /// Where SDP says that media goes.
     pub endpoints: Endpoints,
+    /// STUN transactions and TURN allocations.
+    pub turn: Arc<Turn>,
     /// Datagrams of which fragments are missing.
     pub fragments: Fragments,
     linger: Duration,
@@ -29,11 +33,13 @@ pub struct Shared {
 impl Shared {
     /// Empty, and never more than `follow` says.
     pub fn new(follow: &Follow) -> Self {
+        let turn = Arc::new(Turn::new(follow));
         Self {
             calls: Calls::new(follow),
             registrations: Registrations::new(follow),
             transactions: Transactions::new(follow),
-            endpoints: Endpoints::new(follow.max_endpoints),
+            endpoints: Endpoints::new(follow.max_endpoints).relayed_by(Arc::clone(&turn)),
+            turn,
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
             linger: follow.linger,
         }
@@ -57,6 +63,7 @@ impl Shared {
             self.endpoints.release(&call_id, now, losses);
         }
         self.registrations.sweep(now);
+        self.turn.sweep(now);
         self.transactions.sweep(now);
         self.endpoints.tick(now, self.linger);
         self.fragments.tick(now, losses);

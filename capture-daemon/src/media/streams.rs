@@ -10,6 +10,7 @@ use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses, Outcome};
 use crate::report;
 use crate::time::Timestamp;
+use crate::turn::{Path, Via};
 
 /// Streams looked at to find one to give up.
 const SAMPLE: usize = 16;
@@ -72,25 +73,53 @@ impl Streams {
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
-        let key = Key {
-            src,
-            dst,
-            ssrc: packet.ssrc,
-        };
+        let ssrc = packet.ssrc;
+        self.take(ts, Key { src, dst, ssrc }, None, packet, endpoints, losses)
+    }
+
+    /// Takes an RTP packet that TURN wrapped between `src` and `dst`. It is a stream of its own beside the one between
+    /// server and peer, and belongs to the call that announced the inner ends.
+    pub fn wrapped_packet(
+        &mut self,
+        ts: Timestamp,
+        path: Path,
+        via: Via,
+        packet: &rtp::Packet<'_>,
+        endpoints: &Endpoints,
+        losses: &Losses,
+    ) -> Outcome {
+        let Path { src, dst, .. } = path;
+        let ssrc = packet.ssrc;
+        self.take(ts, Key { src, dst, ssrc }, Some(via), packet, endpoints, losses)
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        ts: Timestamp,
+        key: Key,
+        via: Option<Via>,
+        packet: &rtp::Packet<'_>,
+        endpoints: &Endpoints,
+        losses: &Losses,
+    ) -> Outcome {
         let known = self
             .index
             .get(&key)
             .and_then(|&at| self.slots.get_mut(at as usize)?.as_mut());
         let stream = match known {
             Some(stream) => {
+                if let Some(via) = via {
+                    stream.wrap(via);
+                }
                 let due = stream.due(ts, packet.seq);
                 if due == Due::No || look(stream, ts, endpoints, due) == Look::Same {
                     stream.take(ts, packet);
                     return outcome(stream);
                 }
-                self.begin(ts, key, packet, endpoints, losses)
+                self.begin(ts, key, via, packet, endpoints, losses)
             }
-            None => self.begin(ts, key, packet, endpoints, losses),
+            None => self.begin(ts, key, via, packet, endpoints, losses),
         };
         outcome(stream)
     }
@@ -101,6 +130,7 @@ impl Streams {
         &mut self,
         ts: Timestamp,
         key: Key,
+        via: Option<Via>,
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
@@ -115,6 +145,9 @@ impl Streams {
         };
         let stream = self.slots[at].insert(Stream::begin(ts, key, packet));
         self.index.insert(key, at as u32);
+        if let Some(via) = via {
+            stream.wrap(via);
+        }
         look(stream, ts, endpoints, Due::Pause);
         stream
     }
@@ -216,6 +249,7 @@ enum Look {
 /// Lets a stream at rest find its call.
 fn settle(stream: &mut Stream, endpoints: &Endpoints) {
     let at_rest = stream.end();
+    stream.ends(at_rest, endpoints);
     let firm = stream
         .joined()
         .is_some_and(|join| join.firm && join.end == End::Destination);
@@ -231,10 +265,15 @@ fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due) -> 
     if !moved && due == Due::Change {
         return Look::Same;
     }
-    let Key { src, dst, .. } = *stream.key();
+    let (src, dst) = stream.ends(ts, endpoints);
     let holder = stream.joined().map(|join| &*join.call_id);
-    let by_dst = endpoints.claim(dst, ts, holder);
-    let by_src = endpoints.claim(src, ts, holder);
+    // SDP may name the client's own address where TURN relays for it: ICE leaves that to the candidates (RFC 8839).
+    let claim = |inner: Endpoint, outer: Endpoint| {
+        let by_inner = endpoints.claim(inner, ts, holder);
+        by_inner.or_else(|| endpoints.claim(outer, ts, holder).filter(|_| inner != outer))
+    };
+    let by_dst = claim(dst, stream.key().dst);
+    let by_src = claim(src, stream.key().src);
     let chosen = choose(by_dst, by_src, stream.payload_type());
     let active = chosen.as_ref().is_some_and(|(claim, _)| claim.active);
     if stream.joined().is_some() && !active {

@@ -5,6 +5,7 @@ mod call;
 mod registration;
 mod signaling;
 mod stream;
+mod turn;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ pub use self::registration::{Registration, RegistrationState};
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
-pub use self::stream::Stream;
+pub use self::stream::{Stream, Via};
+pub use self::turn::{Allocation, AllocationState, Channel, Permission, Relayed, StunTransactions, Turn, TurnFigures};
 use crate::time::Timestamp;
 
 /// The whole answer to "what is in these files".
@@ -40,6 +42,9 @@ pub struct Document {
     pub signaling: Signaling,
     /// RTP streams in order of their first packet, then SSRC and addresses.
     pub streams: Vec<Stream>,
+    /// STUN and TURN.
+    #[serde(default)]
+    pub turn: Turn,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }

@@ -3,6 +3,7 @@
 mod cases;
 mod fragments;
 mod tcp;
+mod turn;
 mod websocket;
 
 use proptest::prelude::*;

@@ -12,7 +12,7 @@ fn datagram() -> Vec<u8> {
 }
 
 /// UDP from port 40000 between other addresses than those of the inner packet.
-fn around(port: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn around(port: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = [40_000u16.to_be_bytes(), port.to_be_bytes()].concat();
     bytes.extend((payload.len() as u16 + 8).to_be_bytes());
     bytes.extend([0, 0]);
@@ -21,7 +21,7 @@ fn around(port: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 /// IPv4 between other addresses than those of the inner packet, its checksum right.
-fn outer(protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn outer(protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = ipv4(protocol, &[], payload);
     packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
     let sum: u32 = packet[..20]
