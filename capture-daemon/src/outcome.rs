@@ -105,6 +105,8 @@ labelled! {
         StreamEvicted = "stream_evicted",
         /// A media endpoint left the table before its time.
         EndpointEvicted = "endpoint_evicted",
+        /// A source that RTCP speaks of left the table before its time.
+        RtcpSourceEvicted = "rtcp_source_evicted",
         /// An incomplete datagram left the table of fragments before its time.
         FragmentEvicted = "fragment_evicted",
         /// A datagram of which some fragments did not come.

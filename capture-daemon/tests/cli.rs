@@ -357,6 +357,7 @@ fn a_replay_is_summed_up() {
         signaling: Signaling::default(),
         streams: vec![sample::stream(0xbeef, Some("1-4711@192.0.2.10"))],
         drops: [("fragment".to_owned(), 2), ("other_udp".to_owned(), 1_000)].into(),
+        ..Document::default()
     };
     sample::assert_is_file("expected/replay.txt", &summary(&document, Style::PLAIN));
     assert_eq!(

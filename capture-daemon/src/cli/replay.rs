@@ -21,7 +21,7 @@ pub struct Replay {
     /// Capture files, pcap or pcapng, read in this order.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Configuration file, of which capture.sip_ports and the caps of the section follow are used.
+    /// Configuration file, of which capture.sip_ports, the caps of the section follow and the section privacy are used.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print one JSON document.

@@ -84,6 +84,7 @@ fn every_key_changes_what_it_names() {
         max_transactions = 16
         max_streams = 12
         max_endpoints = 13
+        max_rtcp_sources = 16
         max_fragments = 15
         fragment_buffer = "8MiB"
         max_tcp_streams = 14
@@ -94,6 +95,10 @@ fn every_key_changes_what_it_names() {
         linger = "1m"
         invite_timeout = "200s"
         request_timeout = "33s"
+        answered_timeout = "1h"
+        max_messages = 20
+        headers = ["Server"]
+        correlate = []
         [spool]
         enabled = false
         directory = "/data"
@@ -117,6 +122,8 @@ fn every_key_changes_what_it_names() {
         [metrics]
         enabled = false
         listen = "[::1]:9000"
+        [privacy]
+        dtmf = "shown"
         [log]
         filter = "debug"
     "#;
@@ -149,7 +156,7 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         problems("interface = \"eth0\"\n[zzz]\n[log]\nlisten = 1\nqqq = 2\n[metrics]\nrotate_size = 1"),
         [
             "1: interface belongs under [capture]",
-            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [log]",
+            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [privacy] [log]",
             "4: log.listen: unknown key; metrics.listen is one",
             "5: log.qqq: unknown key; [log] has filter",
             "7: metrics.rotate_size: unknown key; spool.rotate_size is one",

@@ -160,6 +160,7 @@ impl Live {
                 _ => tracing::warn!("queue {queue} did not answer; its streams are left out"),
             }
         }
+        engine::join(&self.shared, &mut streams);
         streams
     }
 }

@@ -27,12 +27,13 @@ use crate::time::Timestamp;
 const TRIES: usize = 64;
 
 /// Losses that a larger table would have prevented.
-const EVICTIONS: [Loss; 7] = [
+const EVICTIONS: &[Loss] = &[
     Loss::CallEvicted,
     Loss::RegistrationEvicted,
     Loss::TransactionEvicted,
     Loss::StreamEvicted,
     Loss::EndpointEvicted,
+    Loss::RtcpSourceEvicted,
     Loss::FragmentEvicted,
     Loss::TcpEvicted,
 ];
@@ -84,6 +85,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
             rx_missed_errors: interface.rx_missed_errors,
         },
         sip: engine::sip_counts(&engine_counters),
+        rtcp: engine::rtcp_counts(&engine_counters),
         calls: calls(live, now),
         registrations: live
             .shared
@@ -334,6 +336,12 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             live.shared.endpoints.len() as u64,
             follow.max_endpoints,
             Loss::EndpointEvicted,
+        ),
+        table(
+            "rtcp_sources",
+            live.shared.rtcp.len() as u64,
+            follow.max_rtcp_sources,
+            Loss::RtcpSourceEvicted,
         ),
         table(
             "fragments",

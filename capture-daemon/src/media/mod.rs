@@ -4,13 +4,17 @@
 //! a table that all lanes share ([`Endpoints`]).
 
 mod codec;
+pub mod dtmf;
 mod endpoints;
+pub mod events;
 mod jitter;
+pub mod rtcp;
 pub mod rtp;
 mod sequence;
 mod stream;
 mod streams;
 
 pub use codec::Format;
+pub use dtmf::Presses;
 pub use endpoints::{Claim, Endpoints};
 pub use streams::{Slice, Streams};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::codec::{self, Format, Kind};
 use super::endpoints::Endpoints;
+use super::events::Events;
 use super::jitter::{Candidates, Meter, Rhythm};
 use super::rtp;
 use super::sequence::{Arrival, Sequence};
@@ -126,6 +127,8 @@ pub struct Stream {
     candidates: Option<Box<Candidates>>,
     /// Where TURN wrapped its packets.
     relay: Option<Box<Relay>>,
+    /// Keys pressed, where there are any.
+    events: Option<Box<Events>>,
 }
 
 /// How a stream went through TURN, and what is known of its ends behind it.
@@ -160,8 +163,11 @@ impl Stream {
             first: packet.payload_type,
             candidates: None,
             relay: None,
+            events: None,
         };
-        stream.recognise(packet);
+        if stream.recognise(packet) == Kind::Event {
+            stream.event(ts, packet);
+        }
         stream
     }
 
@@ -206,7 +212,9 @@ impl Stream {
         match arrival {
             Arrival::Stray => return,
             Arrival::Restart => {
-                self.recognise(packet);
+                if self.recognise(packet) == Kind::Event {
+                    self.event(ts, packet);
+                }
                 self.hot.rhythm.move_to(ts, packet.timestamp);
                 return;
             }
@@ -221,7 +229,7 @@ impl Stream {
             Kind::Media(rate) => (Some(rate), false),
             Kind::Noise(rate) => (Some(rate), true),
             Kind::Unknown => (None, false),
-            Kind::Event => return,
+            Kind::Event => return self.event(ts, packet),
         };
         let regular = !packet.marker && !noise && !self.hot.has(AFTER_NOISE);
         self.hot.set(AFTER_NOISE, noise);
@@ -235,6 +243,11 @@ impl Stream {
             candidates.take(step, clock_rate, regular);
         }
         self.hot.rhythm.move_to(ts, packet.timestamp);
+    }
+
+    #[cold]
+    fn event(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) {
+        Events::take(&mut self.events, ts, packet);
     }
 
     /// Finds out what a packet's payload type is, and remembers it for the next packets.
@@ -409,6 +422,11 @@ impl Stream {
             end: *end,
             call_id: self.join.as_ref().map(|join| join.call_id.to_string()),
             via: self.relay.as_ref().map(|relay| relay.report()),
+            rtcp: None,
+            dtmf: self
+                .events
+                .as_deref()
+                .map(|events| events.report(self.formats(), self.key.src, self.key.ssrc)),
         }
     }
 }

@@ -9,7 +9,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use super::histogram::Histograms;
 use super::{glossary as m, signaling};
 use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
-use crate::report::{CallState, RegistrationState, Signaling};
+use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
+use crate::report::{CallState, Distribution, RegistrationState, RtcpCounts, Signaling};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -48,6 +49,7 @@ impl Exporter {
                 self::lane(lane);
             }
             stages(status);
+            rtcp(&status.rtcp);
             calls(status);
             spool(&status.spool);
             control(status);
@@ -161,6 +163,28 @@ fn by_state(metric: &m::Metric, states: &[&str], counts: &Tally) {
     for state in states {
         metric.set(&[state], counts.get(*state).copied().unwrap_or(0));
     }
+}
+
+fn rtcp(counts: &RtcpCounts) {
+    let packets: Vec<_> = PacketType::ALL.iter().map(|of| of.label()).collect();
+    by_state(&m::RTCP_PACKETS, &packets, &counts.packets);
+    let feedback: Vec<_> = Feedback::ALL.iter().map(|of| of.label()).collect();
+    by_state(&m::RTCP_FEEDBACK, &feedback, &counts.feedback);
+    let blocks: Vec<_> = BlockType::ALL.iter().map(|of| of.label()).collect();
+    by_state(&m::RTCP_XR_BLOCKS, &blocks, &counts.xr_blocks);
+    m::RTCP_ENCRYPTED.set(&[], counts.encrypted);
+    let malformed: Vec<_> = Malformed::ALL.iter().map(|of| of.label()).collect();
+    by_state(&m::RTCP_MALFORMED, &malformed, &counts.malformed);
+    distribution(&m::RTCP_ROUND_TRIPS, &counts.round_trips);
+    distribution(&m::RTCP_SHARES_LOST, &counts.shares_lost);
+}
+
+/// Sets every bucket, and the last for all.
+fn distribution(metric: &m::Metric, of: &Distribution) {
+    for bucket in &of.buckets {
+        metric.set(&[&bucket.le.to_string()], bucket.count);
+    }
+    metric.set(&["+Inf"], of.count);
 }
 
 fn calls(status: &Status) {

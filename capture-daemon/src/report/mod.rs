@@ -2,7 +2,9 @@
 //! `siphon streams --json` share. A contract: fields are added, never renamed or taken away.
 
 mod call;
+mod dtmf;
 mod registration;
+mod rtcp;
 mod signaling;
 mod stream;
 mod turn;
@@ -11,8 +13,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::call::{Call, CallState};
+pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
+pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::registration::{Registration, RegistrationState};
+pub use self::rtcp::{
+    Bucket, Distribution, Goodbye, ReceiverReports, RoundTrip, Rtcp, RtcpCounts, SenderReports, Spread,
+    StatisticsSummary, VoipMetrics,
+};
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
@@ -45,6 +52,9 @@ pub struct Document {
     /// STUN and TURN.
     #[serde(default)]
     pub turn: Turn,
+    /// RTCP packet counts.
+    #[serde(default)]
+    pub rtcp: RtcpCounts,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dtmf::Dtmf;
+use super::rtcp::Rtcp;
 use crate::time::Timestamp;
 
 /// One RTP stream: an SSRC in one direction.
@@ -42,6 +44,12 @@ pub struct Stream {
     /// How TURN wrapped the packets between `src` and `dst`; absent where it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
+    /// What RTCP says of it; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtcp: Option<Box<Rtcp>>,
+    /// Keys pressed (RFC 4733); absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtmf: Option<Dtmf>,
 }
 
 /// RTP inside of TURN: what the stream's ends are behind the server.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use capture_daemon::config::{Config, Follow};
 use capture_daemon::engine::{Engine, Shared, document};
 use capture_daemon::frame::{Frame, LinkType};
-use capture_daemon::report::{Call, Registration, Signaling, SipCounts};
+use capture_daemon::report::{Call, Dtmf, Registration, Rtcp, RtcpCounts, Signaling, SipCounts};
 use capture_daemon::source::CaptureFile;
 use capture_daemon::time::Timestamp;
 use proptest::prelude::*;
@@ -47,6 +47,9 @@ struct Told {
     registrations: Vec<Registration>,
     signaling: Signaling,
     streams: Vec<Loss>,
+    rtcp: RtcpCounts,
+    /// What RTCP and telephone events say of each stream, in the order of `streams`.
+    said: Vec<(Loss, Option<Box<Rtcp>>, Option<Dtmf>)>,
 }
 
 /// SSRC, source and destination, call; packets, expected, lost.
@@ -79,21 +82,24 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
         .max();
     let streams = engines.iter_mut().flat_map(Engine::streams).collect();
     let document = document(&shared, &counters, streams, now.unwrap_or_default());
-    let mut streams: Vec<Loss> = document
+    let mut said: Vec<_> = document
         .streams
         .into_iter()
         .map(|stream| {
             let figures = [stream.packets, stream.expected, stream.lost];
-            (stream.ssrc, stream.src, stream.dst, stream.call_id, figures)
+            let loss = (stream.ssrc, stream.src, stream.dst, stream.call_id, figures);
+            (loss, stream.rtcp, stream.dtmf)
         })
         .collect();
-    streams.sort();
+    said.sort_by(|a, b| a.0.cmp(&b.0));
     Told {
         sip: document.sip,
         calls: document.calls,
         registrations: document.registrations,
         signaling: document.signaling,
-        streams,
+        streams: said.iter().map(|(loss, ..)| loss.clone()).collect(),
+        rtcp: document.rtcp,
+        said,
     }
 }
 
@@ -172,6 +178,14 @@ fn difference(is: &Told, should_be: &Told) -> Option<String> {
     })
     .or_else(|| of("registrations", &is.registrations, &should_be.registrations))
     .or_else(|| of("streams", &is.streams, &should_be.streams))
+    .or_else(|| {
+        of(
+            "RTCP",
+            std::slice::from_ref(&is.rtcp),
+            std::slice::from_ref(&should_be.rtcp),
+        )
+    })
+    .or_else(|| of("what is said of streams", &is.said, &should_be.said))
 }
 
 /// What went wrong with the orders that were tried, if anything did.

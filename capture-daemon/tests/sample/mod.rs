@@ -17,8 +17,8 @@ use capture_daemon::control::{
     Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
 use capture_daemon::report::{
-    BUCKETS_MS, Call, CallState, Events, Latency, Ratio, Registration, RegistrationFigures, RegistrationState,
-    SessionFigures, Signaling, SipCounts, Stream, Transactions,
+    BUCKETS_MS, Bucket, Call, CallState, Distribution, Events, Latency, Ratio, Registration, RegistrationFigures,
+    RegistrationState, RtcpCounts, SessionFigures, Signaling, SipCounts, Stream, Transactions,
 };
 use capture_daemon::time::Timestamp;
 use tokio::sync::Notify;
@@ -68,6 +68,7 @@ pub fn call(number: u64, state: CallState) -> Call {
         } else {
             Vec::new()
         },
+        ..Call::default()
     }
 }
 
@@ -117,6 +118,8 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         end: at(number + 60),
         call_id: call.map(str::to_owned),
         via: None,
+        rtcp: None,
+        dtmf: None,
     }
 }
 
@@ -311,6 +314,16 @@ pub fn status() -> Status {
             requests: [("INVITE".to_owned(), 400), ("BYE".to_owned(), 390)].into(),
             responses: [(180, 400), (200, 790)].into(),
             malformed: 20,
+        },
+        rtcp: RtcpCounts {
+            packets: tally([("sr", 900), ("sdes", 900)]),
+            malformed: tally([("length", 3)]),
+            round_trips: Distribution {
+                buckets: vec![Bucket { le: 0.05, count: 70 }, Bucket { le: 0.8, count: 90 }],
+                count: 91,
+                sum: 4.2,
+            },
+            ..RtcpCounts::default()
         },
         calls: CallCounts {
             states: tally([("answered", 2), ("ended", 388)]),

@@ -2,6 +2,7 @@
 
 mod cases;
 mod fragments;
+mod rtcp;
 mod tcp;
 mod turn;
 mod websocket;
