@@ -119,7 +119,8 @@ impl OneCallId {
 fn sets_up(sight: &Sight<'_, '_>) -> bool {
     match (sight.message.start, sight.message.cseq.method) {
         (StartLine::Request { .. }, Method::Invite | Method::Cancel) => !sight.to.is_some(),
-        (StartLine::Response { .. }, Method::Invite | Method::Cancel) => true,
+        (StartLine::Request { .. }, Method::Ack | Method::Prack)
+        | (StartLine::Response { .. }, Method::Invite | Method::Cancel | Method::Prack) => true,
         _ => false,
     }
 }

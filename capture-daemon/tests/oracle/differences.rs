@@ -49,7 +49,8 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         file: "coturn.pcap",
         why: SiphonIsRight(
-            "tshark does not look for RTP in ChannelData. Both streams are there behind the relay too, packet for packet.",
+            "The leg between client and TURN server has its RTP in ChannelData, and is a stream beside the plain leg between \
+             server and peer. tshark does not look for RTP in ChannelData.",
         ),
         rows: &[
             (

@@ -9,7 +9,7 @@ use std::time::Duration;
 use capture_daemon::config::{Config, Follow};
 use capture_daemon::engine::{Engine, Shared, document};
 use capture_daemon::frame::{Frame, LinkType};
-use capture_daemon::report::{Burst, Call, Dtmf, Registration, Rtcp, RtcpCounts, Signaling, SipCounts};
+use capture_daemon::report::{Burst, Call, Dtmf, Registration, Rtcp, RtcpCounts, Signaling, SipCounts, Turn};
 use capture_daemon::source::CaptureFile;
 use capture_daemon::time::Timestamp;
 use proptest::prelude::*;
@@ -45,6 +45,7 @@ struct Told {
     sip: SipCounts,
     calls: Vec<Call>,
     registrations: Vec<Registration>,
+    turn: Turn,
     signaling: Signaling,
     streams: Vec<Loss>,
     rtcp: RtcpCounts,
@@ -102,6 +103,7 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
         sip: document.sip,
         calls: document.calls,
         registrations: document.registrations,
+        turn: document.turn,
         signaling: document.signaling,
         streams: said.iter().map(|(loss, ..)| loss.clone()).collect(),
         rtcp: document.rtcp,
@@ -183,6 +185,13 @@ fn difference(is: &Told, should_be: &Told) -> Option<String> {
         )
     })
     .or_else(|| of("registrations", &is.registrations, &should_be.registrations))
+    .or_else(|| {
+        of(
+            "TURN",
+            std::slice::from_ref(&is.turn),
+            std::slice::from_ref(&should_be.turn),
+        )
+    })
     .or_else(|| of("streams", &is.streams, &should_be.streams))
     .or_else(|| {
         of(
