@@ -82,6 +82,10 @@ labelled! {
         RegistrationEvicted = "registration_evicted",
         /// A stream left the table before its time.
         StreamEvicted = "stream_evicted",
+        /// What looks like RTP left the waiting room before its time.
+        WaitingEvicted = "waiting_evicted",
+        /// What behaves like RTP was announced by no SDP within ten seconds of its last packet.
+        StreamUnjoined = "stream_unjoined",
         /// A media endpoint left the table before its time.
         EndpointEvicted = "endpoint_evicted",
         /// An incomplete datagram left the table of fragments before its time.
@@ -100,6 +104,8 @@ labelled! {
         TcpMalformed = "tcp_sip_malformed",
         /// An SDP body that could not be read.
         SdpMalformed = "sdp_malformed",
+        /// A description that is not told of, as the memory for descriptions was used up. Its endpoints are known.
+        SdpNotKept = "sdp_not_kept",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The facts of one call, and where it stands.
 
+use super::media::MediaFacts;
 use super::table::{Entry, Worth};
 use super::{Timeouts, earliest, kept_text, milliseconds};
 use crate::net::Endpoint;
@@ -28,6 +29,8 @@ pub struct Call {
     /// The INVITE with the highest CSeq. Only what happens to it can fail a call that no 2xx has answered: 401, 407 and
     /// 3xx rounds send a new INVITE with a higher CSeq (RFC 3261 section 8.1.3.5).
     attempt: Option<Attempt>,
+    /// What SDP says.
+    pub(super) media: MediaFacts,
 }
 
 /// Who called whom.
@@ -93,6 +96,7 @@ impl Call {
             bye: None,
             reinvited: false,
             attempt: None,
+            media: MediaFacts::default(),
         }
     }
 
@@ -287,6 +291,9 @@ impl Call {
             dst: origin.rank.dst.to_string(),
             messages: self.messages,
             streams: Vec::new(),
+            media: self.media.report(answered),
+            one_way: None,
+            no_media: false,
         })
     }
 }

@@ -4,6 +4,8 @@
 //! arrive on two queues. Where a call stands is a pure function of its facts and of the time it is asked for.
 
 mod call;
+mod description;
+mod media;
 mod registration;
 mod registrations;
 mod table;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use description::{Description, Ledger};
 pub use registrations::Registrations;
 
 use self::call::Call;
@@ -116,6 +119,18 @@ impl Calls {
             lost: left.iter().filter(|left| left.worth > Worth::Loose).count(),
             cut_off: cut_off(left.into_iter().map(|left| (left.key, left.entry))),
         })
+    }
+
+    /// Takes in what a message of this call says of its media: who began the call, and a description.
+    pub fn describe(&self, call_id: &str, begun_by: Option<u64>, description: Option<Description>) {
+        self.table.find(call_id, |_, call| {
+            if let Some(tag) = begun_by {
+                call.media.begun_by(tag);
+            }
+            if let Some(description) = description {
+                call.media.describe(description);
+            }
+        });
     }
 
     /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no

@@ -104,6 +104,7 @@ impl Check {
             ("follow.max_calls", follow.max_calls),
             ("follow.max_registrations", follow.max_registrations),
             ("follow.max_streams", follow.max_streams),
+            ("follow.waiting_room", follow.waiting_room),
             ("follow.max_endpoints", follow.max_endpoints),
             ("follow.max_fragments", follow.max_fragments),
             ("follow.max_tcp_streams", follow.max_tcp_streams),
@@ -117,6 +118,7 @@ impl Check {
             4 << 20,
             1 << 34,
         );
+        self.within("follow.sdp_memory", follow.sdp_memory as u64, 1 << 20, 1 << 36);
         self.within("follow.tcp_buffer", follow.tcp_buffer as u64, 2_048, 1 << 24);
         let least = follow.tcp_buffer as u64;
         self.within("follow.tcp_memory", follow.tcp_memory as u64, least, 1 << 34);

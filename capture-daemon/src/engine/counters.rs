@@ -24,6 +24,8 @@ pub struct EngineCounters {
     pub losses: Losses,
     /// RTP streams in this lane's table, as of the last tick.
     pub streams: Counter,
+    /// What looks like RTP and waits for its SDP in this lane, as of the last tick.
+    pub waiting: Counter,
     /// TCP directions in this lane's table, as of the last tick.
     pub tcp_streams: Counter,
     requests: [Counter; Method::ALL.len()],
@@ -41,6 +43,7 @@ impl Default for EngineCounters {
             outcomes: Outcomes::default(),
             losses: Losses::default(),
             streams: Counter::default(),
+            waiting: Counter::default(),
             tcp_streams: Counter::default(),
             requests: Default::default(),
             responses: CODES.map(|_| Counter::default()).collect(),

@@ -1,6 +1,7 @@
 //! The engine: frames in, facts out. It has no clock, no socket and no thread; one belongs to each lane.
 
 mod counters;
+mod descriptions;
 mod document;
 mod ports;
 mod shared;
@@ -57,8 +58,8 @@ impl Engine {
                 buffer: follow.tcp_buffer,
                 total: follow.tcp_memory,
             }),
-            streams: Streams::new(follow.max_streams, follow.linger),
-            signaling: Signaling::new(Arc::clone(&shared), Arc::clone(&counters)),
+            streams: Streams::new(follow),
+            signaling: Signaling::new(follow, Arc::clone(&shared), Arc::clone(&counters)),
             shared,
             counters,
             ticked: Timestamp::ZERO,
@@ -149,9 +150,10 @@ impl Engine {
         let signaling = &self.signaling;
         self.tcp
             .tick(now, &self.counters.losses, |offer| signaling.stream(offer));
-        self.streams.tick(now, &self.shared.endpoints);
+        self.streams.tick(now, &self.shared.endpoints, &self.counters.losses);
         self.shared.tick(now, &self.counters.losses);
         self.counters.streams.set(self.streams.len() as u64);
+        self.counters.waiting.set(self.streams.waiting() as u64);
         self.counters.tcp_streams.set(self.tcp.len() as u64);
     }
 
@@ -160,6 +162,7 @@ impl Engine {
         self.shared.fragments.finish(&self.counters.losses);
         let signaling = &self.signaling;
         self.tcp.finish(&self.counters.losses, |offer| signaling.stream(offer));
+        self.streams.finish(&self.shared.endpoints, &self.counters.losses);
     }
 
     /// The counters, for other threads to read.
@@ -169,12 +172,13 @@ impl Engine {
 
     /// The RTP streams of this lane.
     pub fn streams(&mut self) -> Vec<report::Stream> {
-        self.streams.report(&self.shared.endpoints)
+        self.streams.report(&self.shared.endpoints, &self.counters.losses)
     }
 
     /// A part of them, from `cursor` (0 at first) and out of at most `max` places, to answer with between two batches.
     pub fn streams_from(&mut self, cursor: usize, max: usize) -> Slice {
-        self.streams.slice(cursor, max, &self.shared.endpoints)
+        self.streams
+            .slice(cursor, max, &self.shared.endpoints, &self.counters.losses)
     }
 }
 

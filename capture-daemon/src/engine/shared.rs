@@ -1,12 +1,13 @@
 //! What all lanes share.
 
-use crate::calls::{Calls, Registrations};
+use crate::calls::{Calls, Ledger, Registrations};
 use crate::config::Follow;
 use crate::media::Endpoints;
 use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::time::Timestamp;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Calls, registrations, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
@@ -18,6 +19,8 @@ pub struct Shared {
     pub registrations: Registrations,
     /// Where SDP says that media goes.
     pub endpoints: Endpoints,
+    /// Memory for the descriptions that calls keep.
+    pub descriptions: Arc<Ledger>,
     /// Datagrams of which fragments are missing.
     pub fragments: Fragments,
     linger: Duration,
@@ -30,6 +33,7 @@ impl Shared {
             calls: Calls::new(follow),
             registrations: Registrations::new(follow),
             endpoints: Endpoints::new(follow.max_endpoints),
+            descriptions: Arc::new(Ledger::new(follow.sdp_memory)),
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
             linger: follow.linger,
         }

@@ -3,14 +3,20 @@
 //! Streams live with their lane. Where media is expected comes from SDP, on whatever lane its SIP arrived, and stands in
 //! a table that all lanes share ([`Endpoints`]).
 
+mod announcement;
 mod codec;
 mod endpoints;
 mod jitter;
+mod join;
 pub mod rtp;
 mod sequence;
+mod slots;
 mod stream;
 mod streams;
+mod udptl_ports;
 
-pub use codec::Format;
-pub use endpoints::{Claim, Endpoints};
+pub use announcement::{Author, Basis, Claim, Place, Purpose, Srtp, Terms};
+pub use codec::{Format, assigned};
+pub use endpoints::Endpoints;
+pub use join::rtcp_beside;
 pub use streams::{Slice, Streams};

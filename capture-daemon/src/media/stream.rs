@@ -1,9 +1,8 @@
 //! One RTP stream: an SSRC in one direction.
 
-use std::sync::Arc;
-
 use super::codec::{self, Format, Kind};
 use super::jitter::{Candidates, Meter, Rhythm};
+use super::join::Join;
 use super::rtp;
 use super::sequence::{Arrival, Sequence};
 use crate::net::Endpoint;
@@ -19,28 +18,6 @@ pub struct Key {
     pub dst: Endpoint,
     /// Synchronisation source.
     pub ssrc: u32,
-}
-
-/// Which of a stream's ends joined it to its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// The source sent the SDP, and what it says of payload types is what it wants to receive, not what it sends.
-    Source,
-    /// The destination announced that it receives here.
-    Destination,
-}
-
-/// The call a stream belongs to.
-#[derive(Clone, Debug)]
-pub struct Join {
-    /// Call-ID.
-    pub call_id: Arc<str>,
-    /// Which end is the call's.
-    pub end: End,
-    /// What the call's SDP says of payload types.
-    pub formats: Arc<[Format]>,
-    /// A packet of the stream came while the call was under way; else the call is only the nearest in time.
-    pub firm: bool,
 }
 
 /// When the endpoint table is to be asked about a stream.
@@ -229,8 +206,9 @@ impl Stream {
     #[cold]
     fn recognise(&mut self, packet: &rtp::Packet<'_>) -> Kind {
         let kind = match Kind::of(packet.payload_type, self.formats()) {
-            // An event of RFC 4733 is four bytes; no codec's frames are. Without SDP this is how to know it.
-            Kind::Unknown if packet.payload.len() == 4 => Kind::Event,
+            // An event of RFC 4733 is four bytes; no codec's frames are. Without SDP this is how to know it. An empty packet of
+            // SRTP is four bytes too: its tag (RFC 5764 section 4.1.2, HMAC_SHA1_32).
+            Kind::Unknown if packet.payload.len() == 4 && !self.is_encrypted() => Kind::Event,
             kind => kind,
         };
         self.hot.payload_type = packet.payload_type;
@@ -272,6 +250,10 @@ impl Stream {
         self.hot.set(UNDECIDED, self.candidates.is_some());
         // Ask again at the next packet.
         self.hot.clock_rate = 0;
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.join.as_ref().is_some_and(|join| join.srtp == Some(true))
     }
 
     fn formats(&self) -> &[Format] {
@@ -362,6 +344,9 @@ impl Stream {
             start: self.start,
             end: *end,
             call_id: self.join.as_ref().map(|join| join.call_id.to_string()),
+            linked_by: self.join.as_ref().map(|join| join.link.by),
+            direction: self.join.as_ref().and_then(|join| join.sender).map(report::Way::from),
+            encrypted: self.is_encrypted().then_some(report::Encryption::Srtp),
         }
     }
 }

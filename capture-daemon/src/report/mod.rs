@@ -2,6 +2,7 @@
 //! `siphon streams --json` share. A contract: fields are added, never renamed or taken away.
 
 mod call;
+mod media;
 mod registration;
 mod stream;
 
@@ -10,6 +11,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState};
+pub use self::media::{
+    CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Side, Way,
+};
 pub use self::registration::{Registration, RegistrationState};
 pub use self::stream::Stream;
 use crate::time::Timestamp;

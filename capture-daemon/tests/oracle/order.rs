@@ -48,8 +48,8 @@ struct Told {
     streams: Vec<Loss>,
 }
 
-/// SSRC, source and destination, call; packets, expected, lost.
-type Loss = (String, String, String, Option<String>, [u64; 3]);
+/// SSRC, source and destination, call, how it was joined and which way it goes; packets, expected, lost.
+type Loss = (String, String, String, Option<String>, String, [u64; 3]);
 
 /// What `frames`, dealt out by `lane`, come to.
 fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_>) -> usize) -> Told {
@@ -83,7 +83,8 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
         .into_iter()
         .map(|stream| {
             let figures = [stream.packets, stream.expected, stream.lost];
-            (stream.ssrc, stream.src, stream.dst, stream.call_id, figures)
+            let joined = format!("{:?} {:?} {:?}", stream.linked_by, stream.direction, stream.encrypted);
+            (stream.ssrc, stream.src, stream.dst, stream.call_id, joined, figures)
         })
         .collect();
     streams.sort();

@@ -16,7 +16,7 @@ use capture_daemon::control::{
     CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Page,
     Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
-use capture_daemon::report::{Call, CallState, Registration, RegistrationState, SipCounts, Stream};
+use capture_daemon::report::{Call, CallState, LinkedBy, Registration, RegistrationState, SipCounts, Stream};
 use capture_daemon::time::Timestamp;
 use tokio::sync::Notify;
 
@@ -65,6 +65,9 @@ pub fn call(number: u64, state: CallState) -> Call {
         } else {
             Vec::new()
         },
+        media: None,
+        one_way: None,
+        no_media: false,
     }
 }
 
@@ -105,6 +108,9 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         start: at(number),
         end: at(number + 60),
         call_id: call.map(str::to_owned),
+        linked_by: call.map(|_| LinkedBy::Destination),
+        direction: None,
+        encrypted: None,
     }
 }
 
