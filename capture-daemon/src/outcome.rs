@@ -36,6 +36,12 @@ labelled! {
         Rtp = "rtp",
         /// An RTCP packet.
         Rtcp = "rtcp",
+        /// A DTLS record beside media: a handshake for SRTP's keys (RFC 5764), or a data channel.
+        Dtls = "dtls",
+        /// A ZRTP message (RFC 6189).
+        Zrtp = "zrtp",
+        /// A UDPTL packet of fax (T.38) where SDP announced one.
+        T38 = "t38",
         /// UDP that is none of these.
         OtherUdp = "other_udp",
         /// TCP on no SIP port.
@@ -67,7 +73,15 @@ impl Outcome {
     pub const fn is_drop(self) -> bool {
         !matches!(
             self,
-            Self::SipUdp | Self::SipTcp | Self::Keepalive | Self::Rtp | Self::Rtcp | Self::Fragment
+            Self::SipUdp
+                | Self::SipTcp
+                | Self::Keepalive
+                | Self::Rtp
+                | Self::Rtcp
+                | Self::Dtls
+                | Self::Zrtp
+                | Self::T38
+                | Self::Fragment
         )
     }
 }
@@ -88,6 +102,8 @@ labelled! {
         StreamUnjoined = "stream_unjoined",
         /// A media endpoint left the table before its time.
         EndpointEvicted = "endpoint_evicted",
+        /// A fax left the table before its time.
+        FaxEvicted = "fax_evicted",
         /// An incomplete datagram left the table of fragments before its time.
         FragmentEvicted = "fragment_evicted",
         /// A datagram of which some fragments did not come.

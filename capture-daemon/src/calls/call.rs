@@ -292,6 +292,7 @@ impl Call {
             messages: self.messages,
             streams: Vec::new(),
             media: self.media.report(answered),
+            t38: Vec::new(),
             one_way: None,
             no_media: false,
         })

@@ -50,12 +50,6 @@ impl Ledger {
                 })
             })
     }
-
-    /// Bytes in use.
-    #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
 }
 
 /// The media lines of one description, and the room they take.
@@ -180,9 +174,7 @@ impl Codec {
             name: map
                 .map(|map| text(map.encoding, MAX_NAME))
                 .or_else(|| assigned.map(|(name, _)| name.into())),
-            clock_rate: map
-                .map(|map| map.clock_rate)
-                .or_else(|| assigned.map(|(_, rate)| rate)),
+            clock_rate: map.map(|map| map.clock_rate).or_else(|| assigned.map(|(_, rate)| rate)),
             fmtp: fmtp.map(|fmtp| text(fmtp.parameters, MAX_FMTP)),
         }
     }

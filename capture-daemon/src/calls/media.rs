@@ -40,7 +40,8 @@ impl MediaFacts {
             Some(_) => {}
             None => self.last.push(description.clone()),
         }
-        self.last.sort_by_key(|known| std::cmp::Reverse((known.seen, known.author)));
+        self.last
+            .sort_by_key(|known| std::cmp::Reverse((known.seen, known.author)));
         self.last.truncate(LAST);
         match self.first.iter_mut().find(|known| known.is(&description)) {
             Some(known) => known.again(&description),
@@ -61,8 +62,16 @@ impl MediaFacts {
 
     /// All that are kept, in order of time, each with its party.
     fn timeline(&self) -> Vec<(Option<Side>, &Description)> {
-        let last = self.last.iter().filter(|last| !self.first.iter().any(|first| first.is(last)));
-        let mut all: Vec<_> = self.first.iter().chain(last).map(|d| (self.side(d.author), d)).collect();
+        let last = self
+            .last
+            .iter()
+            .filter(|last| !self.first.iter().any(|first| first.is(last)));
+        let mut all: Vec<_> = self
+            .first
+            .iter()
+            .chain(last)
+            .map(|d| (self.side(d.author), d))
+            .collect();
         all.sort_by_key(|(_, description)| (description.seen, description.author));
         all
     }
@@ -76,7 +85,10 @@ impl MediaFacts {
         let (negotiated, codec_changes) = negotiated(&timeline);
         Some(report::CallMedia {
             answered,
-            descriptions: timeline.iter().map(|(by, description)| description.report(*by)).collect(),
+            descriptions: timeline
+                .iter()
+                .map(|(by, description)| description.report(*by))
+                .collect(),
             more_descriptions: self.more,
             negotiated,
             codec_changes,
@@ -137,7 +149,9 @@ fn negotiated(timeline: &[(Option<Side>, &Description)]) -> (Vec<Negotiated>, u6
             if agreements.len() <= at {
                 agreements.resize(at + 1, None);
             }
-            let Some(agreement) = agreements.get_mut(at) else { continue };
+            let Some(agreement) = agreements.get_mut(at) else {
+                continue;
+            };
             match (&agreement, codec) {
                 (Some((.., known)), Some(codec)) if known.is(codec) => {}
                 // An offer that has nothing of the old one in it: its answer will tell.

@@ -106,6 +106,7 @@ impl Check {
             ("follow.max_streams", follow.max_streams),
             ("follow.waiting_room", follow.waiting_room),
             ("follow.max_endpoints", follow.max_endpoints),
+            ("follow.max_faxes", follow.max_faxes),
             ("follow.max_fragments", follow.max_fragments),
             ("follow.max_tcp_streams", follow.max_tcp_streams),
         ] {

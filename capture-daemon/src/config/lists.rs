@@ -108,7 +108,10 @@ impl<T: Named> Kind<Vec<T>> for Choices {
         let names: Vec<String> = T::NAMES.iter().map(|(name, _)| format!("{name:?}")).collect();
         let wanted = format!("a list of {}, each at most once", names.join(", "));
         let read = list(value, &wanted, |entry| Choice::read(entry).ok())?;
-        let twice = read.iter().enumerate().any(|(at, one)| read.iter().skip(at + 1).any(|other| other == one));
+        let twice = read
+            .iter()
+            .enumerate()
+            .any(|(at, one)| read.iter().skip(at + 1).any(|other| other == one));
         if twice { expected(wanted, value) } else { Ok(read) }
     }
 

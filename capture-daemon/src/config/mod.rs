@@ -164,6 +164,8 @@ pub struct Follow {
     pub waiting_room: usize,
     /// Media endpoints learned from SDP.
     pub max_endpoints: usize,
+    /// Directions of fax over UDPTL remembered at once, over all lanes.
+    pub max_faxes: usize,
     /// Bytes that the session descriptions kept with calls may take up.
     pub sdp_memory: usize,
     /// How media is looked for that is not where SDP says, in this order; empty: not at all.
@@ -196,6 +198,7 @@ impl Default for Follow {
             max_streams: 262_144,
             waiting_room: 32_768,
             max_endpoints: 524_288,
+            max_faxes: 16_384,
             sdp_memory: 512 << 20,
             nat: vec![Nat::SignalingAddress, Nat::Symmetric],
             rtp_without_sip: false,

@@ -109,7 +109,8 @@ fn rtp(
     let transport = session.transport_of(media);
     for (endpoint, basis) in endpoints(transport, seen_at) {
         announce(endpoint.into(), Purpose::Media, basis, &formats);
-        if transport.rtcp.is_none() && !transport.rtcp_mux_only
+        if transport.rtcp.is_none()
+            && !transport.rtcp_mux_only
             && let Some(rtcp) = rtcp_beside(endpoint)
         {
             announce(rtcp.into(), Purpose::Rtcp, basis, &none);
@@ -117,11 +118,18 @@ fn rtp(
     }
     if let Some(rtcp) = transport.rtcp {
         let address = rtcp.address.or(transport.connection);
-        for (endpoint, basis) in address.into_iter().flat_map(|address| places(address, rtcp.port, seen_at)) {
+        for (endpoint, basis) in address
+            .into_iter()
+            .flat_map(|address| places(address, rtcp.port, seen_at))
+        {
             announce(endpoint.into(), Purpose::Rtcp, basis, &none);
         }
     }
-    for candidate in transport.candidates.iter().filter(|candidate| candidate.port != DISCARD) {
+    for candidate in transport
+        .candidates
+        .iter()
+        .filter(|candidate| candidate.port != DISCARD)
+    {
         let place = Endpoint::new(candidate.address, candidate.port).into();
         match candidate.component {
             1 => announce(place, Purpose::Media, Basis::Candidate, &formats),
@@ -134,11 +142,7 @@ fn rtp(
     }
 }
 
-fn udptl(
-    media: &Media<'_>,
-    seen_at: Option<IpAddr>,
-    announce: &mut impl FnMut(Place, Purpose, Basis, &Arc<[Format]>),
-) {
+fn udptl(media: &Media<'_>, seen_at: Option<IpAddr>, announce: &mut impl FnMut(Place, Purpose, Basis, &Arc<[Format]>)) {
     let none: Arc<[Format]> = [].into();
     for (endpoint, basis) in endpoints(media, seen_at) {
         announce(endpoint.into(), Purpose::Udptl, basis, &none);

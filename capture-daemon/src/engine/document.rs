@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{EngineCounters, Shared};
+use super::{EngineCounters, Shared, one_way};
 use crate::outcome::{Loss, Outcome};
 use crate::report::{Call, Document, SipCounts, Stream};
 use crate::sip::{Malformed, Method};
@@ -29,15 +29,19 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
 
 /// Calls in order of their start, each with the SSRCs of its streams in the order `streams` has them.
 pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
-    let mut by_call: HashMap<&str, Vec<String>> = HashMap::new();
+    let mut by_call: HashMap<&str, Vec<&Stream>> = HashMap::new();
     for stream in streams {
         if let Some(call_id) = &stream.call_id {
-            by_call.entry(call_id).or_default().push(stream.ssrc.clone());
+            by_call.entry(call_id).or_default().push(stream);
         }
     }
+    let mut faxes = shared.faxes.report(&shared.endpoints);
     let mut calls = shared.calls.report(now);
     for call in &mut calls {
-        call.streams = by_call.remove(call.call_id.as_str()).unwrap_or_default();
+        call.t38 = faxes.remove(&call.call_id).unwrap_or_default();
+        let streams = by_call.remove(call.call_id.as_str()).unwrap_or_default();
+        one_way::judge(call, &streams, now);
+        call.streams = streams.into_iter().map(|stream| stream.ssrc.clone()).collect();
     }
     calls
 }

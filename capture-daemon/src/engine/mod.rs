@@ -3,6 +3,7 @@
 mod counters;
 mod descriptions;
 mod document;
+mod one_way;
 mod ports;
 mod shared;
 mod signaling;
@@ -21,6 +22,7 @@ use self::ports::PortSet;
 use self::signaling::Signaling;
 use crate::config::Follow;
 use crate::frame::Frame;
+use crate::media::dtls::{self, Handshake};
 use crate::media::{Slice, Streams, rtp};
 use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Packet, Segment, TcpStreams, Transport};
 use crate::outcome::Outcome;
@@ -118,10 +120,18 @@ impl Engine {
     #[inline]
     fn media(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
         let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
+        let may_be_fax = endpoints.may_be_fax(dst.port()) || endpoints.may_be_fax(src.port());
+        if may_be_fax && self.shared.faxes.take(ts, src, dst, payload, endpoints, losses) {
+            return Outcome::T38;
+        }
         match rtp::read(payload) {
             rtp::Kind::Rtp(packet) => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
             rtp::Kind::Rtcp => Outcome::Rtcp,
-            rtp::Kind::Other => Outcome::OtherUdp,
+            rtp::Kind::Other => match dtls::read(payload) {
+                Some(Handshake::Dtls) => Outcome::Dtls,
+                Some(Handshake::Zrtp) => Outcome::Zrtp,
+                None => Outcome::OtherUdp,
+            },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::calls::{Calls, Ledger, Registrations};
 use crate::config::Follow;
-use crate::media::Endpoints;
+use crate::media::{Endpoints, Faxes};
 use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::time::Timestamp;
@@ -19,6 +19,8 @@ pub struct Shared {
     pub registrations: Registrations,
     /// Where SDP says that media goes.
     pub endpoints: Endpoints,
+    /// Fax over UDPTL.
+    pub faxes: Faxes,
     /// Memory for the descriptions that calls keep.
     pub descriptions: Arc<Ledger>,
     /// Datagrams of which fragments are missing.
@@ -33,6 +35,7 @@ impl Shared {
             calls: Calls::new(follow),
             registrations: Registrations::new(follow),
             endpoints: Endpoints::new(follow.max_endpoints),
+            faxes: Faxes::new(follow.max_faxes),
             descriptions: Arc::new(Ledger::new(follow.sdp_memory)),
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
             linger: follow.linger,
@@ -47,6 +50,7 @@ impl Shared {
         }
         self.registrations.sweep(now);
         self.endpoints.tick(now, self.linger);
+        self.faxes.tick(now, self.linger);
         self.fragments.tick(now, losses);
     }
 }

@@ -84,14 +84,7 @@ impl Endpoints {
     }
 
     /// A call's SDP of time `ts` says this of a place. An eviction is counted in the caller's `losses`.
-    pub fn announce(
-        &self,
-        place: impl Into<Place>,
-        call_id: &Arc<str>,
-        ts: Timestamp,
-        terms: &Terms,
-        losses: &Losses,
-    ) {
+    pub fn announce(&self, place: impl Into<Place>, call_id: &Arc<str>, ts: Timestamp, terms: &Terms, losses: &Losses) {
         let place = place.into();
         if matches!(place, Place::Ssrc(_)) {
             self.ssrcs.store(true, Ordering::Relaxed);

@@ -46,7 +46,9 @@ fn table(events: &[Event]) -> Endpoints {
     let formats: Arc<[Format]> = [format(96, "iLBC")].into();
     for event in events {
         match *event {
-            Event::Announce(call, s) => endpoints.announce(endpoint(1), &call.into(), seconds(s), &media(&formats), &losses),
+            Event::Announce(call, s) => {
+                endpoints.announce(endpoint(1), &call.into(), seconds(s), &media(&formats), &losses);
+            }
             Event::Release(call, s) => endpoints.release(&call.into(), seconds(s), &losses),
         }
     }
@@ -103,10 +105,14 @@ fn of_two_calls_under_way_the_holder_keeps_and_the_later_gets() {
     let endpoints = table(&[Event::Announce("a", 100), Event::Announce("b", 110)]);
     assert_eq!(owner(&endpoints, 105), some("a", true));
     assert_eq!(owner(&endpoints, 115), some("b", true));
-    let held = endpoints.claim(endpoint(1), Purpose::Media, seconds(115), Some("a")).unwrap();
+    let held = endpoints
+        .claim(endpoint(1), Purpose::Media, seconds(115), Some("a"))
+        .unwrap();
     assert_eq!(&*held.call_id, "a");
     endpoints.release(&"a".into(), seconds(112), &Losses::default());
-    let held = endpoints.claim(endpoint(1), Purpose::Media, seconds(115), Some("a")).unwrap();
+    let held = endpoints
+        .claim(endpoint(1), Purpose::Media, seconds(115), Some("a"))
+        .unwrap();
     assert_eq!(&*held.call_id, "b");
 }
 
@@ -154,7 +160,11 @@ fn the_cap_holds_and_evictions_are_counted() {
     }
     assert_eq!(endpoints.len(), 8);
     assert_eq!(losses.get(Loss::EndpointEvicted), 12);
-    let left = (0..20).filter(|&n| endpoints.claim(endpoint(n), Purpose::Media, seconds(20), None).is_some());
+    let left = (0..20).filter(|&n| {
+        endpoints
+            .claim(endpoint(n), Purpose::Media, seconds(20), None)
+            .is_some()
+    });
     assert_eq!(left.count(), 8);
 }
 

@@ -97,14 +97,7 @@ impl Joiner {
 
     /// Asks about the stream's packet of time `ts`.
     #[cold]
-    pub fn look(
-        &self,
-        stream: &mut Stream,
-        ts: Timestamp,
-        endpoints: &Endpoints,
-        due: Due,
-        losses: &Losses,
-    ) -> Look {
+    pub fn look(&self, stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due, losses: &Losses) -> Look {
         let moved = stream.look(endpoints.generation());
         if !moved && due == Due::Change {
             return Look::Same;
@@ -269,7 +262,12 @@ fn of_ssrc(claim: Claim) -> Candidate {
 /// The destination says what payload types it receives, the source what it wants itself. Where the better link has no word for
 /// the type at hand, another one's word is taken.
 fn formats(best: &Candidate, others: &[&Candidate], payload_type: u8) -> Arc<[Format]> {
-    let knows = |one: &&&Candidate| one.claim.formats.iter().any(|format| format.payload_type == payload_type);
+    let knows = |one: &&&Candidate| {
+        one.claim
+            .formats
+            .iter()
+            .any(|format| format.payload_type == payload_type)
+    };
     let other = others.iter().find(knows).filter(|_| !knows(&&best));
     Arc::clone(&other.map_or(best, |other| other).claim.formats)
 }

@@ -5,7 +5,10 @@
 
 mod announcement;
 mod codec;
+pub mod dtls;
 mod endpoints;
+mod fax;
+mod faxes;
 mod jitter;
 mod join;
 pub mod rtp;
@@ -13,10 +16,12 @@ mod sequence;
 mod slots;
 mod stream;
 mod streams;
+pub mod t38;
 mod udptl_ports;
 
 pub use announcement::{Author, Basis, Claim, Place, Purpose, Srtp, Terms};
 pub use codec::{Format, assigned};
 pub use endpoints::Endpoints;
+pub use faxes::Faxes;
 pub use join::rtcp_beside;
 pub use streams::{Slice, Streams};

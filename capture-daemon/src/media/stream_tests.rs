@@ -282,7 +282,10 @@ fn four_bytes_of_srtp_are_no_telephone_event() {
             payload: &[0; 160],
             ..packet
         };
-        stream.take(Timestamp::from_nanos(START + 20 * MS), &rtp::Packet { seq: 2, ..packet });
+        stream.take(
+            Timestamp::from_nanos(START + 20 * MS),
+            &rtp::Packet { seq: 2, ..packet },
+        );
         stream.take(Timestamp::from_nanos(START + 40 * MS), &rtp::Packet { seq: 3, ..next });
         let report = stream.report();
         assert_eq!(report.payload_type, expected, "{srtp:?}");

@@ -103,7 +103,11 @@ impl Streams {
         let Some(&seat) = self.index.get(&key) else {
             return self.begin(ts, key, packet, endpoints, losses);
         };
-        let room = if seat.waits() { &mut self.waiting } else { &mut self.told };
+        let room = if seat.waits() {
+            &mut self.waiting
+        } else {
+            &mut self.told
+        };
         let Some(stream) = room.get_mut(seat.at()) else {
             return self.begin(ts, key, packet, endpoints, losses);
         };

@@ -262,8 +262,11 @@ fn idle_streams_leave_without_a_loss() {
     lane.packet_between(0, (3, 3), (4, 4), &rtp(2, 0, 96));
     lane.streams.tick(at(0).plus(LEAD), &lane.endpoints, &lane.losses);
     assert_eq!(lane.streams.waiting(), 0, "one datagram that only looks like RTP");
-    lane.streams
-        .tick(at(0).plus(LINGER).minus(Duration::from_nanos(1)), &lane.endpoints, &lane.losses);
+    lane.streams.tick(
+        at(0).plus(LINGER).minus(Duration::from_nanos(1)),
+        &lane.endpoints,
+        &lane.losses,
+    );
     assert_eq!(lane.streams.len(), 1);
     lane.streams.tick(at(0).plus(LINGER), &lane.endpoints, &lane.losses);
     assert!(lane.streams.is_empty() && lane.streams.index.is_empty());

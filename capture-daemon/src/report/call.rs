@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallMedia, Way};
+use super::{CallMedia, Fax, Way};
 use crate::time::Timestamp;
 
 /// Where a call stands (RFC 3261, sections 13 to 15).
@@ -86,6 +86,9 @@ pub struct Call {
     /// What SDP offered and answered; absent where no description was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<CallMedia>,
+    /// Fax over UDPTL (T.38), a direction each, in order of start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub t38: Vec<Fax>,
     /// Audio was wanted both ways for 5 s or more after the answer, and RTP came this way only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_way: Option<Way>,

@@ -2,6 +2,7 @@
 //! `siphon streams --json` share. A contract: fields are added, never renamed or taken away.
 
 mod call;
+mod fax;
 mod media;
 mod registration;
 mod stream;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState};
+pub use self::fax::{Fax, FaxCorrection};
 pub use self::media::{
     CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Side, Way,
 };

@@ -66,6 +66,7 @@ pub fn call(number: u64, state: CallState) -> Call {
             Vec::new()
         },
         media: None,
+        t38: Vec::new(),
         one_way: None,
         no_media: false,
     }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod fragments;
+mod media;
 mod tcp;
 
 use proptest::prelude::*;

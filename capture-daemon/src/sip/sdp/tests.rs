@@ -98,7 +98,10 @@ fn a_browsers_bundle_has_one_transport() {
     let sources: Vec<_> = audio.sources.iter().map(|s| (s.ssrc, s.cname)).collect();
     assert_eq!(sources, [(11_111, &b"user@host"[..]), (22_222, b"")]);
     let fmtp = audio.fmtps.first().expect("a line");
-    assert_eq!((fmtp.payload_type, fmtp.parameters), (111, &b"minptime=10;useinbandfec=1"[..]));
+    assert_eq!(
+        (fmtp.payload_type, fmtp.parameters),
+        (111, &b"minptime=10;useinbandfec=1"[..])
+    );
     assert!(!audio.is_hold(), "candidates are to come");
 }
 
