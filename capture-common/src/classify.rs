@@ -1,7 +1,9 @@
 //! The policy: which frames are wanted. One short function over what the headers say and what the maps hold.
 
-use crate::headers::{self, Bytes, Found, Ports};
+use crate::descent::Descent;
+use crate::headers::{self, Bytes, Datagram, Found, Ports};
 use crate::ports::PortFlags;
+use crate::tunnels::{L2TP_PORT, Tunnels};
 use crate::verdict::{Fate, Verdict};
 
 /// What tells the fragments of one datagram from those of others (RFC 791 section 2.3, RFC 8200 section 4.5).
@@ -22,6 +24,8 @@ const _: () = assert!(size_of::<FragmentKey>() == 40);
 
 /// What the policy looks up: maps in the kernel, plain tables in a test.
 pub trait Tables {
+    /// The tunnels that are looked into.
+    fn tunnels(&self) -> Tunnels;
     /// What `port` is wanted for.
     fn port(&self, port: u16) -> PortFlags;
     /// Whether the datagram is wanted, if its first fragment was seen a short while ago.
@@ -34,34 +38,92 @@ pub trait Tables {
 /// redirect can tell.
 #[inline(always)]
 pub fn classify<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Verdict {
-    match headers::walk(frame) {
+    match headers::walk(frame, tables.tunnels()) {
         Ok(Found::Ports(ports)) => {
-            let verdict = by_ports(&ports, tables);
-            let Some(key) = ports.first_of.and_then(|datagram| datagram.key(frame)) else {
-                return verdict;
-            };
-            let wanted = matches!(verdict.fate(), Fate::Captured);
-            tables.remember(&key, wanted);
-            if wanted { Verdict::FragmentFirst } else { verdict }
+            let flags = wanted_for(&ports, tables);
+            let verdict = by_flags(flags, ports.udp);
+            if let Some(port) = tunnel_port(flags, &ports, tables) {
+                return deeper(frame, tables, Descent::datagram(port, &ports, verdict));
+            }
+            remember(frame, tables, &ports.first_of, verdict)
         }
-        Ok(Found::Later(datagram)) => match datagram.key(frame).and_then(|key| tables.recall(&key)) {
-            Some(true) => Verdict::FragmentLater,
-            Some(false) => Verdict::FragmentUnwanted,
-            None => Verdict::FragmentUnknown,
-        },
+        Ok(Found::Later(datagram)) => recall(frame, tables, &datagram),
+        Ok(Found::Deeper(descent)) => deeper(frame, tables, descent),
         Err(verdict) => verdict,
     }
 }
 
-/// Either port makes a frame wanted; SIP over TCP too, media over UDP only.
+/// Follows a frame to where its tunnels and extension headers end. A piece of a fragmented tunnel is decided by what
+/// the first piece shows of the inside.
 #[inline(always)]
-fn by_ports<T: Tables>(ports: &Ports, tables: &T) -> Verdict {
-    let flags = tables.port(ports.source).with(tables.port(ports.destination));
-    if flags.has(PortFlags::SIP) {
+fn deeper<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T, mut descent: Descent) -> Verdict {
+    frame.descend(&mut descent, tables);
+    let verdict = if descent.later_of.is_some() {
+        recall(frame, tables, &descent.later_of)
+    } else {
+        // Without one the steps were not enough.
+        descent.verdict.unwrap_or(Verdict::TunnelUnclear)
+    };
+    let verdict = remember(frame, tables, &descent.first_of, verdict);
+    remember(frame, tables, &descent.outer_first_of, verdict)
+}
+
+/// What either port is wanted for.
+#[inline(always)]
+pub(crate) fn wanted_for<T: Tables>(ports: &Ports, tables: &T) -> PortFlags {
+    tables.port(ports.source).with(tables.port(ports.destination))
+}
+
+/// The port of a tunnel, if the datagram has one that is looked into. L2TP's answering end may send to a port of the
+/// other's choice (RFC 2661 section 8.1). `flags` are what [`wanted_for`] says of both ports.
+#[inline(always)]
+pub(crate) fn tunnel_port<T: Tables>(flags: PortFlags, ports: &Ports, tables: &T) -> Option<u16> {
+    if !ports.udp || !flags.has(PortFlags::TUNNEL) {
+        None
+    } else if tables.port(ports.destination).has(PortFlags::TUNNEL) {
+        Some(ports.destination)
+    } else {
+        (ports.source == L2TP_PORT).then_some(L2TP_PORT)
+    }
+}
+
+/// Either port makes a frame wanted; SIP over both, media over UDP only, WebSocket over TCP only.
+#[inline(always)]
+pub(crate) fn by_flags(flags: PortFlags, udp: bool) -> Verdict {
+    if flags.has(PortFlags::SIP) || !udp && flags.has(PortFlags::WEBSOCKET) {
         Verdict::Sip
-    } else if ports.udp && flags.has(PortFlags::MEDIA) {
+    } else if udp && flags.has(PortFlags::MEDIA) {
         Verdict::Media
     } else {
         Verdict::OtherPorts
+    }
+}
+
+/// Keeps what was decided on a first fragment, if the frame is one.
+#[inline(always)]
+fn remember<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T, datagram: &Datagram, verdict: Verdict) -> Verdict {
+    if !datagram.is_some() {
+        return verdict;
+    }
+    let wanted = match verdict.fate() {
+        Fate::Captured => true,
+        Fate::Filtered => false,
+        // Nothing is known of what it carries.
+        Fate::Dropped => return verdict,
+    };
+    let Some(key) = datagram.key(frame) else {
+        return verdict;
+    };
+    tables.remember(&key, wanted);
+    if wanted { Verdict::FragmentFirst } else { verdict }
+}
+
+/// Decides on a later fragment as on the first.
+#[inline(always)]
+fn recall<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T, datagram: &Datagram) -> Verdict {
+    match datagram.key(frame).and_then(|key| tables.recall(&key)) {
+        Some(true) => Verdict::FragmentLater,
+        Some(false) => Verdict::FragmentUnwanted,
+        None => Verdict::FragmentUnknown,
     }
 }

@@ -4,16 +4,20 @@
 #![no_std]
 
 pub mod classify;
+pub mod descent;
 pub mod headers;
 pub mod load;
 pub mod meta;
 pub mod ports;
 pub mod settings;
+pub mod tunnels;
 pub mod verdict;
 
 pub use classify::{FragmentKey, Tables, classify};
+pub use descent::Descent;
 pub use headers::Bytes;
 pub use meta::FrameMeta;
 pub use ports::{PortFlags, PortTable};
 pub use settings::{Mode, Settings};
+pub use tunnels::{Tunnel, Tunnels};
 pub use verdict::{Fate, Verdict, VerdictCount};

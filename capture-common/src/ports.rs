@@ -13,6 +13,10 @@ impl PortFlags {
     pub const SIP: Self = Self(1);
     /// RTP and RTCP over UDP.
     pub const MEDIA: Self = Self(2);
+    /// A tunnel over UDP, whose inner ports decide.
+    pub const TUNNEL: Self = Self(4);
+    /// SIP in WebSocket over TCP.
+    pub const WEBSOCKET: Self = Self(8);
 
     /// Whether all of `other` is among these.
     #[inline(always)]

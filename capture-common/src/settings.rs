@@ -1,5 +1,7 @@
 //! What the daemon tells the kernel program.
 
+use crate::tunnels::Tunnels;
+
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -20,6 +22,8 @@ pub struct Settings {
     pub mode: u32,
     /// Not 0: log every verdict through aya-log.
     pub log: u32,
+    /// Tunnels whose inner ports decide. Those over UDP have their port in the port table too.
+    pub tunnels: Tunnels,
 }
 
-const _: () = assert!(size_of::<Settings>() == 8);
+const _: () = assert!(size_of::<Settings>() == 12);

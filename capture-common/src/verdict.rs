@@ -58,7 +58,7 @@ impl Fate {
 }
 
 verdicts! {
-    /// UDP or TCP from or to a SIP port.
+    /// UDP or TCP from or to a SIP port, or TCP from or to a port of WebSocket.
     Sip = Captured "sip",
     /// UDP from or to a media port.
     Media = Captured "media",
@@ -68,6 +68,9 @@ verdicts! {
     FragmentLater = Captured "fragment_later",
     /// Later fragment of a datagram whose first was not seen: it may come behind this one, or by another way.
     FragmentUnknown = Captured "fragment_unknown",
+    /// Inside a tunnel that the configuration names, with headers that more than one reading fits, or deeper than the
+    /// program looks: user space decides.
+    TunnelUnclear = Captured "tunnel_unclear",
     /// No IP: ARP, LLDP, spanning tree and the like.
     NotIp = Filtered "not_ip",
     /// IP, but neither UDP nor TCP.
@@ -82,6 +85,8 @@ verdicts! {
     VlanDepth = Dropped "vlan_depth",
     /// An IP header that is cut short or contradicts itself.
     IpMalformed = Dropped "ip_malformed",
+    /// A header of GRE, ERSPAN, PPPoE or MPLS that is cut short or contradicts itself, where the configuration names it.
+    TunnelMalformed = Dropped "tunnel_malformed",
     /// More IPv6 extension headers than the program follows.
     ExtensionDepth = Dropped "extension_depth",
     /// A datagram that ends before its ports.

@@ -3,17 +3,22 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use capture_common::{Fate, FragmentKey, PortFlags, Tables, Verdict, classify};
+use capture_common::{Fate, FragmentKey, PortFlags, Tables, Tunnels, Verdict, classify};
 use proptest::prelude::*;
 
-/// Tables of a test: SIP on 5060, media from 10000 on.
+/// Tables of a test: SIP on 5060, WebSocket on 8080, media from 10000 on.
 #[derive(Default)]
 struct Plain(RefCell<HashMap<FragmentKey, bool>>);
 
 impl Tables for Plain {
+    fn tunnels(&self) -> Tunnels {
+        Tunnels::default()
+    }
+
     fn port(&self, port: u16) -> PortFlags {
         match port {
             5060 => PortFlags::SIP,
+            8080 => PortFlags::WEBSOCKET,
             10_000.. => PortFlags::MEDIA,
             _ => PortFlags::NONE,
         }
@@ -133,6 +138,9 @@ mod reference {
                 return ports(rest, next == 17, first_of, tables);
             }
             if ![0, 43, 44, 51, 60, 135, 139, 140].contains(&next) {
+                if let Some(key) = first_of {
+                    tables.remember(&key, false);
+                }
                 return Err(Verdict::OtherProtocol);
             }
             let (head, _) = cut(rest, 2).ok_or(Verdict::IpMalformed)?;
@@ -185,7 +193,7 @@ mod reference {
     fn ports(payload: &[u8], udp: bool, first_of: Option<FragmentKey>, tables: &Plain) -> Result<Verdict, Verdict> {
         let (ports, _) = cut(payload, 4).ok_or(Verdict::TransportMalformed)?;
         let ports = [number(&ports[..2]), number(&ports[2..])];
-        let verdict = if ports.contains(&5060) {
+        let verdict = if ports.contains(&5060) || !udp && ports.contains(&8080) {
             Verdict::Sip
         } else if udp && ports.iter().any(|port| *port >= 10_000) {
             Verdict::Media
@@ -205,7 +213,16 @@ fn byte(known: &'static [u8]) -> impl Strategy<Value = u8> {
 }
 
 fn ports() -> impl Strategy<Value = Vec<u8>> {
-    let port = || prop_oneof![Just(5060_u16), Just(53), Just(9_999), Just(10_000), any::<u16>()];
+    let port = || {
+        prop_oneof![
+            Just(5060_u16),
+            Just(8080),
+            Just(53),
+            Just(9_999),
+            Just(10_000),
+            any::<u16>()
+        ]
+    };
     (port(), port(), 0..12_usize).prop_map(|(source, destination, more)| {
         let mut bytes = [source.to_be_bytes(), destination.to_be_bytes()].concat();
         bytes.resize(4 + more, 0);

@@ -7,9 +7,11 @@
 pub mod config;
 pub mod counter;
 pub mod frame;
+mod latencies;
 pub mod log;
 pub mod outcome;
 pub mod report;
+mod table;
 pub mod time;
 
 // Where frames come from.
@@ -22,6 +24,7 @@ pub mod net;
 
 pub mod media;
 pub mod sip;
+pub mod turn;
 
 pub mod calls;
 

@@ -42,9 +42,15 @@ labelled! {
         Zrtp = "zrtp",
         /// A UDPTL packet of fax (T.38) where SDP announced one.
         T38 = "t38",
+        /// A STUN message, of TURN or ICE also, over UDP.
+        Stun = "stun",
+        /// ChannelData of TURN over UDP, whatever it carries.
+        TurnChannel = "turn_channel",
+        /// A TCP segment on a followed connection of TURN, with or without payload.
+        TurnTcp = "turn_tcp",
         /// UDP that is none of these.
         OtherUdp = "other_udp",
-        /// TCP on no SIP port.
+        /// TCP on no SIP port, or with something else in it, as TLS or HTTP.
         OtherTcp = "other_tcp",
         /// An IP protocol other than UDP and TCP.
         OtherTransport = "other_transport",
@@ -61,10 +67,15 @@ labelled! {
         TunnelMalformed = "tunnel_malformed",
         /// UDP header missing or its length field wrong.
         UdpMalformed = "udp_malformed",
+        /// Put together from fragments, and not what was cut: the UDP checksum is wrong. Its receiver discards it too (RFC
+        /// 1122 section 4.1.3.4).
+        UdpChecksum = "udp_checksum",
         /// TCP header missing or its data offset wrong.
         TcpMalformed = "tcp_malformed",
         /// A datagram that stands on a SIP port, or begins as SIP does, and is no SIP message.
         SipMalformed = "sip_malformed",
+        /// A datagram with the cookie of STUN that is no message, or has a wrong FINGERPRINT.
+        StunMalformed = "stun_malformed",
     }
 }
 
@@ -81,6 +92,9 @@ impl Outcome {
                 | Self::Dtls
                 | Self::Zrtp
                 | Self::T38
+                | Self::Stun
+                | Self::TurnChannel
+                | Self::TurnTcp
                 | Self::Fragment
         )
     }
@@ -94,6 +108,8 @@ labelled! {
         CallEvicted = "call_evicted",
         /// A registration left the table before its time.
         RegistrationEvicted = "registration_evicted",
+        /// A transaction left the table before its answer came.
+        TransactionEvicted = "transaction_evicted",
         /// A stream left the table before its time.
         StreamEvicted = "stream_evicted",
         /// What looks like RTP left the waiting room before its time.
@@ -118,6 +134,18 @@ labelled! {
         TcpOverflow = "tcp_overflow",
         /// A message over TCP was no SIP.
         TcpMalformed = "tcp_sip_malformed",
+        /// A TCP direction on a SIP port is TLS, and cannot be read.
+        TcpTls = "tcp_tls",
+        /// A WebSocket message is coded by an extension, mostly compressed (RFC 7692), and cannot be read.
+        WebSocketExtension = "websocket_extension",
+        /// An allocation of TURN left the table before its time.
+        AllocationEvicted = "allocation_evicted",
+        /// A STUN transaction left the table before its answer.
+        StunTransactionEvicted = "stun_transaction_evicted",
+        /// Bytes of a TCP direction of TURN were neither STUN nor ChannelData; the reader went on at the next STUN message.
+        TurnTcpMalformed = "tcp_turn_malformed",
+        /// A permission or channel of TURN that an allocation had no room for.
+        TurnBindingEvicted = "turn_binding_evicted",
         /// An SDP body that could not be read.
         SdpMalformed = "sdp_malformed",
         /// A description that is not told of, as the memory for descriptions was used up. Its endpoints are known.

@@ -37,7 +37,7 @@ pub fn replay(files: &[PathBuf], config: &Config) -> Replayed {
         ..config.follow.clone()
     };
     let shared = Arc::new(Shared::new(&follow));
-    let mut engine = Engine::new(&follow, &config.capture.sip_ports, Arc::clone(&shared));
+    let mut engine = Engine::new(&follow, &config.capture, Arc::clone(&shared));
     let mut frames = source::merge(&readable);
     for frame in frames.by_ref() {
         engine.frame(&frame);

@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use capture_daemon::cli::{Style, summary};
 use capture_daemon::config::{Config, parse};
 use capture_daemon::control::{Health, Light, Status};
-use capture_daemon::report::{CallState, Document, RegistrationState, SipCounts};
+use capture_daemon::report::{CallState, Document, RegistrationState, Signaling, SipCounts, Turn};
 use sample::daemon::Daemon;
 use sample::{Fake, at};
 use serde_json::{Value, json};
@@ -122,6 +122,28 @@ fn status_is_a_page() {
 }
 
 #[test]
+fn signaling_is_tables() {
+    let daemon = Daemon::start(Fake::default(), |_| {});
+    sample::assert_is_file("expected/signaling.txt", &stdout(&ask(&daemon, &["signaling"])));
+    let json: Value = serde_json::from_str(&stdout(&ask(&daemon, &["signaling", "--json"]))).unwrap();
+    assert_eq!(json, json!(sample::signaling()));
+    // The document replay writes is for the same people.
+    let document = Document {
+        signaling: sample::signaling(),
+        ..Document::default()
+    };
+    let summary = summary(&document, Style::PLAIN);
+    for part in [
+        "\nMETHOD ",
+        "\nEVENT PACKAGE ",
+        "registration request delay (RRD)",
+        "session establishment ratio (SER)",
+    ] {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+}
+
+#[test]
 fn lists_are_tables() {
     let daemon = Daemon::start(Fake::default(), |_| {});
     for verb in ["calls", "streams", "registrations"] {
@@ -146,7 +168,7 @@ fn lists_are_tables() {
 #[test]
 fn every_table_fits_the_line() {
     let daemon = Daemon::start(Fake::default(), |_| {});
-    for verb in ["calls", "streams", "registrations", "status"] {
+    for verb in ["calls", "streams", "registrations", "signaling", "status"] {
         let text = stdout(&ask(&daemon, &[verb]));
         let longest = text.lines().map(|line| line.chars().count()).max();
         assert!(longest <= Some(100), "{verb}: {longest:?}");
@@ -331,6 +353,8 @@ fn a_replay_is_summed_up() {
         },
         calls: vec![sample::call(1, CallState::Ended), sample::call(2, CallState::Trying)],
         registrations: Vec::new(),
+        turn: Turn::default(),
+        signaling: Signaling::default(),
         streams: vec![sample::stream(0xbeef, Some("1-4711@192.0.2.10"))],
         drops: [("fragment".to_owned(), 2), ("other_udp".to_owned(), 1_000)].into(),
     };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use capture_daemon::cli::Cli;
 use capture_daemon::config::default_file;
 use capture_daemon::control::{Ask, Filter, parse};
-use capture_daemon::metrics::GLOSSARY;
+use capture_daemon::metrics::{GLOSSARY, Kind};
 use clap::Parser as _;
 
 fn root() -> PathBuf {
@@ -53,6 +53,27 @@ fn the_metrics_page_has_the_glossary() {
         ));
     }
     assert_generated("metrics.md", &table);
+}
+
+#[test]
+fn every_metric_the_page_speaks_of_is_one() {
+    let page = page("metrics.md");
+    let (before, _) = page.split_once("<!-- generated -->\n").unwrap();
+    let words = before.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut spoken_of = 0;
+    for word in words.filter(|word| word.starts_with("siphon_")) {
+        let base = word.strip_suffix("_bucket").unwrap_or(word);
+        let kind = GLOSSARY
+            .iter()
+            .find(|metric| metric.name == base)
+            .map(|metric| metric.kind);
+        assert!(
+            kind.is_some_and(|kind| base == word || kind == Kind::Histogram),
+            "{word}"
+        );
+        spoken_of += 1;
+    }
+    assert!(spoken_of >= 10, "only {spoken_of} metrics were found");
 }
 
 /// Pages of the project that tell a reader what to type.
@@ -115,6 +136,7 @@ fn every_request_in_the_control_page_is_one() {
     for ask in [
         Ask::Health,
         Ask::Status,
+        Ask::Signaling,
         Ask::Calls(all()),
         Ask::Streams(all()),
         Ask::Registrations(all()),

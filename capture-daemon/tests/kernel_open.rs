@@ -42,6 +42,22 @@ fn an_interface_with_an_address_is_refused_unless_told_twice() {
     });
 }
 
+/// What the verifier followed when this was written, with kernel 6.18.
+const VERIFIED: u32 = 55_311;
+
+/// The verifier's limit is a million; the program has room to grow, and when it does, this says so.
+#[test]
+fn the_verifier_follows_no_more_than_it_did() {
+    Wire::new(1, 1500).run("the_verifier_follows_no_more_than_it_did", || {
+        let (program, _lanes) = program::open(&config()).unwrap();
+        let followed = program.obtained().verified_instructions.unwrap();
+        assert!(
+            followed <= VERIFIED + VERIFIED / 10,
+            "{followed} instructions, {VERIFIED} before"
+        );
+    });
+}
+
 #[test]
 fn a_missing_interface_is_named() {
     Wire::new(1, 1500).run("a_missing_interface_is_named", || {

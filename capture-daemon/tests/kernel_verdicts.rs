@@ -2,7 +2,8 @@
 
 mod kernel_lab;
 
-use capture_common::{Fate, Verdict};
+use capture_common::{Fate, Tunnel, Verdict};
+use capture_daemon::config::Capture;
 use capture_daemon::program;
 use kernel_lab::frames::{datagram, datagram6, ethernet, extension, ipv4, ipv6, ipv6_fragment, tcp, udp};
 use kernel_lab::{Sender, Wire, config, receive};
@@ -12,6 +13,99 @@ const IPV6: u16 = 0x86dd;
 const UDP: u8 = 17;
 const TCP: u8 = 6;
 const MORE: u16 = 0x2000;
+
+/// SIP in each kind of tunnel, as its document draws the header.
+fn tunnelled() -> Vec<(Tunnel, Vec<u8>)> {
+    let sip = udp(5060, 40_000, b"OPTIONS sip:a SIP/2.0\r\n\r\n");
+    let packet = ipv4(UDP, 0, 0, &[], &sip);
+    let frame = ethernet(&[0x8100], IPV4, &packet);
+    let v4 = |protocol, header: &[u8], inner: &[u8]| {
+        ethernet(&[], IPV4, &ipv4(protocol, 0, 0, &[], &[header, inner].concat()))
+    };
+    let over = |port, header: &[u8], inner: &[u8]| datagram(4_000, port, &[header, inner].concat());
+    let len = (packet.len() as u16).to_be_bytes();
+    vec![
+        (
+            Tunnel::Mpls,
+            ethernet(
+                &[0x8100],
+                0x8847,
+                &[&[0, 1, 0, 64, 0, 2, 1, 64], packet.as_slice()].concat(),
+            ),
+        ),
+        (
+            Tunnel::Mpls,
+            ethernet(&[], 0x8847, &[&[0, 2, 1, 64, 0, 0, 0, 0], frame.as_slice()].concat()),
+        ),
+        (
+            Tunnel::Pppoe,
+            ethernet(
+                &[],
+                0x8864,
+                &[&[0x11, 0, 0, 9, len[0], len[1] + 2, 0, 0x21], packet.as_slice()].concat(),
+            ),
+        ),
+        (Tunnel::Ipip, v4(4, &[], &packet)),
+        (Tunnel::Ipip, v4(41, &[], &ipv6(UDP, &sip))),
+        (Tunnel::Ipip, ethernet(&[], IPV6, &ipv6(60, &extension(4, 0, &packet)))),
+        (
+            Tunnel::Gre,
+            v4(47, &[0xb0, 0, 8, 0, 1, 2, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1], &packet),
+        ),
+        (Tunnel::Gre, v4(47, &[0, 0, 0x65, 0x58], &frame)),
+        (Tunnel::Erspan, v4(47, &[0, 0, 0x88, 0xbe], &frame)),
+        (
+            Tunnel::Erspan,
+            v4(
+                47,
+                &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 42, 0, 7, 0, 0, 0, 0],
+                &frame,
+            ),
+        ),
+        (
+            Tunnel::Erspan,
+            v4(
+                47,
+                &[
+                    0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 42, 0, 7, 1, 2, 3, 4, 0, 0, 0x08, 1, 0, 0, 0, 0, 9, 9, 9, 9,
+                ],
+                &packet,
+            ),
+        ),
+        (Tunnel::Vxlan, over(4789, &[8, 0, 0, 0, 0, 0, 9, 0], &frame)),
+        (
+            Tunnel::Geneve,
+            over(6081, &[1, 0, 0x65, 0x58, 0, 0, 9, 0, 1, 2, 3, 4], &frame),
+        ),
+        (
+            Tunnel::GtpU,
+            over(2152, &[0x30, 255, len[0], len[1], 0, 0, 0, 9], &packet),
+        ),
+        (
+            Tunnel::GtpU,
+            over(
+                2152,
+                &[0x34, 255, 0, 45, 0, 0, 0, 9, 0, 0, 0, 0x85, 1, 0, 9, 0xc0, 1, 1, 2, 0],
+                &packet,
+            ),
+        ),
+        (
+            Tunnel::L2tp,
+            over(
+                1701,
+                &[0x4a, 2, 0, 51, 0, 1, 0, 1, 0, 1, 0, 1, 0, 2, 7, 7, 0, 0x21],
+                &packet,
+            ),
+        ),
+        (Tunnel::L2tp, over(1701, &[0, 3, 0, 0, 0, 0, 0, 9], &frame)),
+        (Tunnel::L2tp, v4(115, &[0, 0, 0, 9, 1, 2, 3, 4], &frame)),
+        // Its port is a media port too, so it is captured in any case.
+        (
+            Tunnel::Tzsp,
+            over(37_008, &[1, 0, 0, 1, 0, 0, 10, 1, 200, 12, 2, 1, 1, 1], &frame),
+        ),
+    ]
+}
 
 /// Frames in the order they are sent, each with the verdict it should get.
 fn cases() -> Vec<(Verdict, Vec<u8>)> {
@@ -39,8 +133,38 @@ fn cases() -> Vec<(Verdict, Vec<u8>)> {
         (Verdict::Sip, ethernet(&[], IPV4, &ipv4(UDP, 0, 0, &[1; 40], &sip))),
         (Verdict::Sip, ethernet(&[], IPV6, &ipv6(0, &behind_extensions))),
         (Verdict::Sip, ethernet(&[], IPV6, &ipv6(51, &authenticated))),
+        // WebSocket is TCP only.
+        (Verdict::Sip, v4(&[], TCP, &tcp(1, 8080, b"GET"))),
+        (Verdict::OtherPorts, datagram(1, 8080, b"GET")),
         (Verdict::Media, datagram(10_000, 9, &[0x80; 172])),
         (Verdict::Media, datagram6(9, 65_535, &[0x80; 172])),
+        // What a tunnel carries is judged as if it came alone, and what is no tunnel's, as what it is.
+        (Verdict::OtherPorts, v4(&[], 4, &ipv4(UDP, 0, 0, &[], &other))),
+        (Verdict::NotIp, v4(&[], 47, &[0, 0, 8, 6, 0, 0, 0, 0])),
+        (Verdict::OtherPorts, datagram(4_000, 4789, &[0; 60])),
+        (Verdict::Media, datagram(4_000, 37_008, &[0x80; 60])),
+        (Verdict::TunnelMalformed, v4(&[], 47, &[0x10, 0, 0x88])),
+        (
+            Verdict::TunnelUnclear,
+            ethernet(&[], 0x8847, &[0, 1, 0, 64].repeat(100)),
+        ),
+        // A tunnel in pieces.
+        (
+            Verdict::FragmentFirst,
+            ethernet(&[], IPV4, &ipv4(4, 9, MORE, &[], &ipv4(UDP, 0, 0, &[], &sip))),
+        ),
+        (
+            Verdict::FragmentLater,
+            ethernet(&[], IPV4, &ipv4(4, 9, 5, &[], &[1; 40])),
+        ),
+        (
+            Verdict::OtherPorts,
+            ethernet(&[], IPV4, &ipv4(4, 10, MORE, &[], &ipv4(UDP, 0, 0, &[], &other))),
+        ),
+        (
+            Verdict::FragmentUnwanted,
+            ethernet(&[], IPV4, &ipv4(4, 10, 5, &[], &[1; 40])),
+        ),
         // In order: the first decides for the later ones.
         (Verdict::FragmentFirst, piece(1, MORE, &sip)),
         (Verdict::FragmentLater, piece(1, MORE | 4, &[1; 32])),
@@ -95,7 +219,7 @@ fn cases() -> Vec<(Verdict, Vec<u8>)> {
 #[test]
 fn each_frame_gets_its_verdict_and_the_wanted_ones_arrive() {
     Wire::new(1, 1500).run("each_frame_gets_its_verdict_and_the_wanted_ones_arrive", || {
-        let (program, mut lanes) = program::open(&config()).unwrap();
+        let (program, mut lanes) = program::open(&with_tunnels(Tunnel::ALL)).unwrap();
         let sender = Sender::open();
         let mut received = Vec::new();
         let mut before = program.verdicts().unwrap();
@@ -132,6 +256,34 @@ fn each_frame_gets_its_verdict_and_the_wanted_ones_arrive() {
                 *verdict != Verdict::NoSocket,
                 "{verdict:?}"
             );
+        }
+    });
+}
+
+fn with_tunnels(tunnels: &[Tunnel]) -> Capture {
+    Capture {
+        tunnels: tunnels.to_vec(),
+        ..config()
+    }
+}
+
+/// Each tunnel is looked into where the configuration names it, and only there.
+#[test]
+fn only_named_tunnels_are_looked_into() {
+    Wire::new(1, 1500).run("only_named_tunnels_are_looked_into", || {
+        for named in Tunnel::ALL {
+            let (program, mut lanes) = program::open(&with_tunnels(&[*named])).unwrap();
+            let sender = Sender::open();
+            let mut received = Vec::new();
+            let mut sent = 0;
+            for (tunnel, frame) in tunnelled() {
+                let before = program.verdicts().unwrap().get(Verdict::Sip).frames;
+                sender.send(&frame);
+                sent += 1;
+                receive(&program, &mut lanes, sent, &mut received);
+                let is_sip = program.verdicts().unwrap().get(Verdict::Sip).frames > before;
+                assert_eq!(is_sip, tunnel == *named, "{named:?}: {frame:02x?}");
+            }
         }
     });
 }

@@ -6,7 +6,7 @@
 )]
 
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -88,7 +88,8 @@ fn what_is_configured_is_what_is_done() {
     let scratch = Scratch::new("live-options").unwrap();
     let shown = scratch.path().display();
     let text = format!(
-        "[capture]\ninterface = \"{TAP}\"\nattach = \"generic\"\nsip_ports = [6060]\nmedia_ports = [\"30000-30001\"]\n\
+        "[capture]\ninterface = \"{TAP}\"\nattach = \"generic\"\nsip_ports = [6060]\n\
+         websocket_ports = [6067]\nmedia_ports = [\"30000-30001\"]\n\
          cpus = [1]\nring_entries = 4096\numem_frames = 8192\nframe_size = 4096\nhuge_pages = false\n\
          promiscuous = false\nkernel_log = true\n\
          [control]\nsocket = \"{shown}/siphon.sock\"\nmode = \"0600\"\n\
@@ -125,10 +126,16 @@ fn what_is_configured_is_what_is_done() {
     for port in [6060, 30_000, 30_001, 5060] {
         send(&network, port, 1, 160);
     }
-    let status = run_siphon.wait_seen(4).unwrap();
-    assert_eq!(status["verdicts"]["sip"], 1);
+    // Of TCP each a SYN and its answer: the callee listens nowhere.
+    for port in [6067, 8080] {
+        let callee = SocketAddr::from((CALLEE, port));
+        let refused = network.caller.enter(|| TcpStream::connect_timeout(&callee, LIMIT));
+        assert!(refused.unwrap().is_err());
+    }
+    let status = run_siphon.wait_seen(8).unwrap();
+    assert_eq!(status["verdicts"]["sip"], 3);
     assert_eq!(status["verdicts"]["media"], 2);
-    assert_eq!(status["verdicts"]["other_ports"], 1);
+    assert_eq!(status["verdicts"]["other_ports"], 3);
     assert_eq!(status["attach"]["got"], "generic");
     assert!(status["attach"]["why"].is_string(), "{status}");
     assert_eq!(status["lanes"][0]["pages"]["got"], "normal");
@@ -150,7 +157,7 @@ fn what_is_configured_is_what_is_done() {
         let listed = run(Command::new("tshark").args(["-n", "-r"]).arg(file)).unwrap();
         frames += listed.lines().count();
     }
-    assert_eq!(frames, 3);
+    assert_eq!(frames, 5);
 }
 
 #[test]

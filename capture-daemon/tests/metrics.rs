@@ -21,7 +21,7 @@ use sample::Fake;
 use tokio::sync::oneshot;
 
 fn page() -> String {
-    Exporter::default().render(&sample::health(), &sample::status())
+    Exporter::default().render(&sample::health(), &sample::status(), &sample::signaling())
 }
 
 /// Figure of one series, its labels in order of the glossary.
@@ -42,11 +42,17 @@ fn every_metric_of_the_glossary_is_exposed_and_no_other() {
             exposed.insert(name, kind);
         } else if !line.starts_with('#') && !line.is_empty() {
             let (name, rest) = line.split_once(['{', ' ']).unwrap();
+            let histogram = ["_bucket", "_sum", "_count"]
+                .iter()
+                .filter_map(|end| name.strip_suffix(end))
+                .find(|name| exposed.get(name) == Some(&"histogram"));
+            let name = histogram.unwrap_or(name);
             let names = rest
                 .split_once('}')
                 .map_or("", |(labels, _)| labels)
                 .split("\",")
                 .filter_map(|label| label.split_once('=').map(|(name, _)| name.to_owned()))
+                .filter(|name| histogram.is_none() || name != "le")
                 .collect();
             labels.insert(name, names);
         }
@@ -91,6 +97,35 @@ fn figures_are_those_of_the_status() {
         ("siphon_calls{state=\"answered\"}", 2.0),
         ("siphon_calls{state=\"trying\"}", 0.0),
         ("siphon_registrations{state=\"registered\"}", 12.0),
+        (
+            "siphon_sip_transactions_total{method=\"INVITE\",result=\"challenged\"}",
+            12.0,
+        ),
+        ("siphon_sip_transactions_total{method=\"INVITE\",result=\"4xx\"}", 5.0),
+        (
+            "siphon_sip_transactions_total{method=\"INVITE\",result=\"timed_out\"}",
+            1.0,
+        ),
+        ("siphon_sip_retransmissions_total{method=\"REGISTER\"}", 3.0),
+        (
+            "siphon_sip_transaction_seconds_bucket{method=\"INVITE\",le=\"10\"}",
+            204.0,
+        ),
+        (
+            "siphon_sip_transaction_seconds_bucket{method=\"INVITE\",le=\"20\"}",
+            408.0,
+        ),
+        (
+            "siphon_sip_transaction_seconds_bucket{method=\"INVITE\",le=\"+Inf\"}",
+            408.0,
+        ),
+        ("siphon_sip_transaction_seconds_sum{method=\"INVITE\"}", 2_529.6),
+        ("siphon_sip_transaction_seconds_count{method=\"INVITE\"}", 408.0),
+        ("siphon_sip_events_total{package=\"presence\",what=\"notify\"}", 70.0),
+        ("siphon_sip_registration_attempts_total{result=\"refused\"}", 6.0),
+        ("siphon_sip_session_request_delay_seconds_count{result=\"failed\"}", 8.0),
+        ("siphon_sip_post_dial_delay_seconds_bucket{le=\"2.5\"}", 195.0),
+        ("siphon_sip_session_establishment_ratio", 388.0 / 397.0),
         ("siphon_spool_writing", 0.0),
         ("siphon_spool_disk_size_bytes", 500_000_000.0),
         ("siphon_control_rejected_clients_total", 1.0),
@@ -102,7 +137,7 @@ fn figures_are_those_of_the_status() {
 #[test]
 fn counters_never_go_back_and_states_that_are_empty_read_zero() {
     let exporter = Exporter::default();
-    exporter.render(&sample::health(), &sample::status());
+    exporter.render(&sample::health(), &sample::status(), &sample::signaling());
     let mut status = sample::status();
     status.sip.messages = 5;
     status.calls.states.clear();
@@ -115,8 +150,14 @@ fn counters_never_go_back_and_states_that_are_empty_read_zero() {
         }],
         ..sample::health()
     };
-    let page = exporter.render(&health, &status);
+    // A message that came late has moved a time into another bucket, and a transaction is between two places.
+    let mut signaling = sample::signaling();
+    let register = signaling.transactions.get_mut("REGISTER").unwrap();
+    register.response_time = Some(sample::latency(1_197, 150.0));
+    let page = exporter.render(&health, &status, &signaling);
     assert_eq!(figure(&page, "siphon_sip_messages_total"), Some(1_980.0));
+    let series = "siphon_sip_transaction_seconds_count{method=\"REGISTER\"}";
+    assert_eq!(figure(&page, series), Some(1_198.0));
     assert_eq!(figure(&page, "siphon_calls{state=\"answered\"}"), Some(0.0));
     assert_eq!(figure(&page, "siphon_health_reason{reason=\"disk_full\"}"), Some(0.0));
     assert_eq!(figure(&page, "siphon_health_reason{reason=\"ring_drops\"}"), Some(1.0));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use capture_daemon::config::Follow;
+use capture_daemon::config::{Capture, Follow};
 use capture_daemon::engine::{Engine, Shared};
 use capture_daemon::frame::{Frame, LinkType};
 use capture_daemon::outcome::Outcome;
@@ -179,7 +179,7 @@ fn taken(make: Make, without_sip: bool) -> (usize, u64) {
         rtp_without_sip: without_sip,
         ..Follow::default()
     };
-    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
     let mut random = Random(7);
     for n in 0..DATAGRAMS {
         for flow in 0..FLOWS {

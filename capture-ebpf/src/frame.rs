@@ -5,8 +5,9 @@ use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
-use capture_common::{Bytes, Fate, Verdict};
+use capture_common::{Bytes, Descent, Fate, Tables, Verdict};
 
+use crate::descent::descend;
 use crate::tables::Maps;
 
 /// Decides on the frame. Headers nearly always lie in the linear part; only where the walk over it did not succeed, which
@@ -48,12 +49,18 @@ struct Linear<'a>(&'a XdpContext);
 impl Bytes for Linear<'_> {
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
+        const { assert!(N >= 2) };
         let start = self.0.data().wrapping_add(at as usize);
         if start.wrapping_add(N) > self.0.data_end() {
             return None;
         }
         // SAFETY: the bytes end before data_end, as the verifier checks too, and bytes have no alignment.
         Some(unsafe { *(start as *const [u8; N]) })
+    }
+
+    #[inline(always)]
+    fn descend<T: Tables>(&self, descent: &mut Descent, _: &T) {
+        descend(self, descent);
     }
 }
 
@@ -81,5 +88,10 @@ impl Bytes for Whole<'_> {
         }
         // SAFETY: the entry is this CPU's own, XDP programs do not interrupt each other on one CPU, and bytes have no alignment.
         Some(unsafe { *self.room.cast::<[u8; N]>() })
+    }
+
+    #[inline(always)]
+    fn descend<T: Tables>(&self, descent: &mut Descent, _: &T) {
+        descend(self, descent);
     }
 }

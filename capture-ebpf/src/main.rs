@@ -4,6 +4,7 @@
 #![no_main]
 
 mod counters;
+mod descent;
 mod fragments;
 mod frame;
 mod log;

@@ -2,7 +2,7 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
-use capture_common::{FragmentKey, PortFlags, PortTable, Settings, Tables};
+use capture_common::{FragmentKey, PortFlags, PortTable, Settings, Tables, Tunnels};
 
 use crate::fragments;
 
@@ -22,6 +22,11 @@ pub fn settings() -> Settings {
 pub struct Maps;
 
 impl Tables for Maps {
+    #[inline(always)]
+    fn tunnels(&self) -> Tunnels {
+        SETTINGS.get(0).map_or(Tunnels::default(), |settings| settings.tunnels)
+    }
+
     #[inline(always)]
     fn port(&self, port: u16) -> PortFlags {
         PORTS.get(0).map_or(PortFlags::NONE, |table| table.flags(port))

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod demo;
 mod fuzz;
+mod policy;
 mod setup;
 mod step;
 mod test;

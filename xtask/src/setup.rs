@@ -9,6 +9,7 @@ use xtask::ebpf;
 use xtask::lab::process::run as quietly;
 use xtask::lab::program;
 
+use crate::policy::{self, Policy};
 use crate::step::{cargo, tell};
 
 /// Programs that tests and the demo start, and the Debian packages they come in.
@@ -24,6 +25,17 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mergecap", "wireshark-common"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
+];
+
+/// Programs that only tests start.
+const PEERS: &[(&str, &str)] = &[
+    ("nft", "nftables"),
+    ("kamailio", "kamailio"),
+    ("rtpengine", "rtpengine-daemon"),
+    ("baresip", "baresip-core"),
+    ("turnserver", "coturn"),
+    ("turnutils_uclient", "coturn"),
+    ("turnutils_peer", "coturn"),
 ];
 
 /// Debian's compiler for the kernel program, with `core` ready-made and its clippy.
@@ -76,6 +88,7 @@ impl Missing {
         Ok(Self {
             programs: PROGRAMS
                 .iter()
+                .chain(if tests { PEERS } else { &[] })
                 .map(|(name, _)| *name)
                 .filter(|name| program(name).is_none())
                 .collect(),
@@ -89,7 +102,10 @@ impl Missing {
 
     /// The Debian packages that bring it.
     fn packages(&self) -> BTreeSet<&'static str> {
-        let programs = PROGRAMS.iter().filter(|(name, _)| self.programs.contains(name));
+        let programs = PROGRAMS
+            .iter()
+            .chain(PEERS)
+            .filter(|(name, _)| self.programs.contains(name));
         let mut packages: BTreeSet<&str> = programs.map(|(_, package)| *package).collect();
         if self.bpf_compiler {
             packages.extend(BPF_COMPILER);
@@ -157,7 +173,7 @@ pub fn run(purpose: Purpose) -> Result<()> {
     Ok(())
 }
 
-/// Installs Debian packages.
+/// Installs Debian packages. The services in them are neither started nor left to be started.
 fn apt(packages: &BTreeSet<&str>) -> Result<()> {
     let words = packages.iter().copied().collect::<Vec<_>>().join(" ");
     if !rustix::process::geteuid().is_root() {
@@ -170,11 +186,14 @@ fn apt(packages: &BTreeSet<&str>) -> Result<()> {
         command
     };
     tell(apt_get().arg("update"))?;
+    let policy = Policy::no_starts()?;
     tell(
         apt_get()
             .args(["install", "--yes", "--no-install-recommends"])
             .args(packages),
-    )
+    )?;
+    drop(policy);
+    policy::disable(packages)
 }
 
 /// The system whose packages are known here (os-release(5)).
@@ -191,13 +210,14 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let missing = Missing {
-            programs: vec!["tc", "ip", "sipp"],
+            programs: vec!["tc", "ip", "sipp", "turnserver", "turnutils_peer"],
             bpf_compiler: true,
             ..Missing::default()
         };
         let packages = missing.packages();
         let expected = [
             "cargo-web",
+            "coturn",
             "iproute2",
             "libstd-rust-web-dev-bpf",
             "rust-web-clippy",

@@ -1,6 +1,6 @@
 //! Makes the captures in `capture-daemon/tests/captures/` anew. Ignored: it does not test, it writes into the repository.
 //!
-//!     cargo test -p xtask --test captures -- --ignored
+//!     cargo test -p xtask --test captures -- --ignored --test-threads=1
 //!
 //! as root, then `cargo test -p capture-daemon --test oracle`, and both into one commit.
 
@@ -11,13 +11,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
+use xtask::lab::baresip::{Baresip, Codec, Media, Telephone};
 use xtask::lab::capture::{Capture, Direction};
-use xtask::lab::mirror::MIRROR;
+use xtask::lab::coturn::{Coturn, PASSWORD, Peer, Wrapping, echo, refused};
+use xtask::lab::kamailio::{self, Kamailio};
+use xtask::lab::loss::{Loss, Place};
+use xtask::lab::mirror::{CALLEE, CALLER, MIDDLE, MIRROR};
 use xtask::lab::process::wait_for;
+use xtask::lab::rtpengine::Rtpengine;
 use xtask::lab::sipp::{Calls, Kind, Telephones, Transport};
-use xtask::lab::{Need, Network, Scratch, require};
+use xtask::lab::{Need, Netns, Network, Scratch, require};
 
 /// So many calls of a kind.
 type Placed = (Kind, Transport, u32);
@@ -49,30 +55,138 @@ fn make_the_captures() {
     if !require("make_the_captures", &needs) {
         return;
     }
-    let scratch = Scratch::new("captures").unwrap();
     for (name, kinds) in FILES {
-        // A network each: the ports of a file are those of its own calls.
-        let network = Network::new(1).unwrap();
-        let file = scratch.path().join(name);
-        let capture = Capture::start(&network.switch, MIRROR, Direction::Out, &file).unwrap();
-        let before = network.mirrored().unwrap().frames;
-        let mut telephones = Telephones::start(&network, Duration::from_secs(1)).unwrap();
-        for &(kind, transport, count) in kinds {
-            let calls = Calls {
-                kind,
-                transport,
-                count,
-                rate: 5,
-            };
-            telephones.call(calls).unwrap().finish().unwrap();
-        }
-        drop(telephones);
-        let sent = settled(&network);
-        capture.finish(sent - before).unwrap();
-        fs::copy(&file, folder().join(name)).unwrap();
+        record(name, |network| {
+            place(Telephones::start(network, Duration::from_secs(1)).unwrap(), kinds);
+        });
     }
     let calls = fs::read(folder().join("calls-udp.pcap")).unwrap();
     fs::write(folder().join("calls-udp-impaired.pcap"), impaired(&calls)).unwrap();
+}
+
+#[test]
+#[ignore = "writes capture-daemon/tests/captures"]
+fn make_the_captures_of_proxy_and_relay() {
+    let programs = ["sipp", "tcpdump", "kamailio", "rtpengine", "nft"].map(Need::Program);
+    if !require("make_the_captures_of_proxy_and_relay", &programs) {
+        return;
+    }
+    let talk = Duration::from_millis(500);
+    record("kamailio.pcap", |network| {
+        let proxy = network.plug("proxy").unwrap();
+        let _kamailio = Kamailio::start(&proxy, kamailio::Media::Direct).unwrap();
+        // So that something is sent again.
+        let _loss = Loss::start(&network.callee, "sip", Place::AfterMirror, "udp dport 5060", 6).unwrap();
+        let kinds = [
+            (Kind::Answered, Transport::Udp, 3),
+            (Kind::Answered, Transport::Tcp, 1),
+            (Kind::Busy, Transport::Udp, 1),
+            (Kind::Cancelled, Transport::Udp, 1),
+            (Kind::Forbidden, Transport::Udp, 1),
+        ];
+        place(Telephones::start(network, talk).unwrap().through(MIDDLE), &kinds);
+    });
+    record("rtpengine.pcap", |network| {
+        let proxy = network.plug("proxy").unwrap();
+        let _rtpengine = Rtpengine::start(&proxy).unwrap();
+        let _kamailio = Kamailio::start(&proxy, kamailio::Media::Relayed).unwrap();
+        let kinds = [(Kind::Answered, Transport::Udp, 1), (Kind::Answered, Transport::Tcp, 1)];
+        place(Telephones::start(network, talk).unwrap().through(MIDDLE), &kinds);
+    });
+}
+
+#[test]
+#[ignore = "writes capture-daemon/tests/captures"]
+fn make_the_captures_of_softphones() {
+    let programs = ["tcpdump", "baresip", "nft", "turnserver", "turnutils_uclient"].map(Need::Program);
+    if !require("make_the_captures_of_softphones", &programs) {
+        return;
+    }
+    record("baresip-loss.pcap", |network| {
+        let drop = |host: &Netns| {
+            let rtp = "udp sport 20000-20009 udp sport & 1 == 0";
+            Loss::start(host, "rtp", Place::BeforeMirror, rtp, 20).unwrap();
+        };
+        drop(&network.caller);
+        drop(&network.callee);
+        // Long enough for a sender report of each side: baresip's first come after five seconds.
+        converse(network, Codec::Pcma, Media::Plain, Duration::from_millis(5_500));
+    });
+    record("baresip-opus.pcap", |network| {
+        converse(network, Codec::Opus, Media::Plain, Duration::from_secs(2));
+    });
+    record("baresip-srtp.pcap", |network| {
+        converse(network, Codec::Pcma, Media::Encrypted, Duration::from_secs(2));
+    });
+    record("coturn.pcap", |network| {
+        let relay = network.plug("relay").unwrap();
+        let _coturn = Coturn::start(&relay, &[]).unwrap();
+        let peer = Peer::start(&network.callee).unwrap();
+        for wrapping in [Wrapping::Channels, Wrapping::Indications] {
+            echo(&network.caller, wrapping, 20).unwrap();
+        }
+        drop(peer);
+        converse(network, Codec::Pcma, Media::Turn, Duration::from_secs(1));
+    });
+    record("coturn-refused.pcap", |network| {
+        let relay = network.plug("relay").unwrap();
+        for (password, options) in [
+            ("wrong", &[][..]),
+            (PASSWORD, &["--user-quota=1"]),
+            (PASSWORD, &["--min-port=50000", "--max-port=50000"]),
+        ] {
+            let _coturn = Coturn::start(&relay, options).unwrap();
+            refused(&network.caller, password).unwrap();
+        }
+    });
+}
+
+/// Places calls of some kinds, one kind after the other, and waits until they are over.
+fn place(mut telephones: Telephones<'_>, kinds: &[Placed]) {
+    for &(kind, transport, count) in kinds {
+        let calls = Calls {
+            kind,
+            transport,
+            count,
+            rate: 5,
+        };
+        telephones.call(calls).unwrap().finish().unwrap();
+    }
+}
+
+/// A call between two softphones that lasts for `talk`.
+fn converse(network: &Network, codec: Codec, media: Media, talk: Duration) {
+    let telephone = |user, address, media| Telephone {
+        user,
+        address,
+        port: 5060,
+        media_ports: 20_000..=20_009,
+        codec,
+        media,
+        registrar: None,
+    };
+    // One side of the relay is enough.
+    let there = if media == Media::Turn { Media::Plain } else { media };
+    let called = telephone("callee", CALLEE, there);
+    let answering = Baresip::answer(&network.callee, &called).unwrap();
+    let calling = Baresip::call(&network.caller, &telephone("caller", CALLER, media), &called.uri()).unwrap();
+    thread::sleep(talk);
+    calling.hang_up().unwrap();
+    answering.hang_up().unwrap();
+}
+
+/// Writes what `work` puts on the wire of a network of its own into the file `name`: the ports of a file are those of its
+/// own calls.
+fn record(name: &str, work: impl FnOnce(&Network)) {
+    let network = Network::new(1).unwrap();
+    let scratch = Scratch::new("captures").unwrap();
+    let file = scratch.path().join(name);
+    let capture = Capture::start(&network.switch, MIRROR, Direction::Out, &file).unwrap();
+    let before = network.mirrored().unwrap().frames;
+    work(&network);
+    let sent = settled(&network);
+    capture.finish(sent - before).unwrap();
+    fs::copy(&file, folder().join(name)).unwrap();
 }
 
 /// Waits until the mirror port is silent, and returns the frames it has sent.

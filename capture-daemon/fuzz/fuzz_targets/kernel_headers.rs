@@ -1,14 +1,21 @@
 //! The walk of the kernel program, on any bytes: every frame has a verdict.
 #![no_main]
 
-use capture_common::{FragmentKey, PortFlags, Tables, Verdict, classify};
+use capture_common::{FragmentKey, PortFlags, Tables, Tunnel, Tunnels, Verdict, classify};
 use libfuzzer_sys::fuzz_target;
 
 struct Odd;
 
 impl Tables for Odd {
+    fn tunnels(&self) -> Tunnels {
+        Tunnel::ALL.iter().copied().collect()
+    }
+
     fn port(&self, port: u16) -> PortFlags {
-        PortFlags(port as u8 & 3)
+        match Tunnel::ALL.iter().any(|tunnel| tunnel.port() == Some(port)) {
+            true => PortFlags::TUNNEL,
+            false => PortFlags(port as u8 & 3),
+        }
     }
 
     fn recall(&self, key: &FragmentKey) -> Option<bool> {

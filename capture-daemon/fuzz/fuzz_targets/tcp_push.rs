@@ -8,12 +8,16 @@ use libfuzzer_sys::fuzz_target;
 
 const BUFFER: usize = 300;
 
-fn take(offer: &Offer<'_>) -> Taken {
+/// Counts what was taken, and loses the step now and then.
+fn take(offer: &Offer<'_>, taken: &mut u8) -> Taken {
+    *taken = taken.wrapping_add(1);
     let len = offer.bytes.len();
     assert!(len <= BUFFER.max(usize::from(u8::MAX)) && offer.searched <= len);
     match offer.bytes.first() {
         Some(first @ 0..64) => Taken::Unit(usize::from(*first)),
-        Some(first @ 64..128) => Taken::Skipped(usize::from(first - 64)),
+        Some(first @ 64..68) => Taken::Lost(usize::from(first - 64)),
+        Some(68) => Taken::Unreadable,
+        Some(first @ 69..128) => Taken::Skipped(usize::from(first - 64)),
         Some(first) => Taken::More {
             needed: usize::from(*first),
             searched: len,
@@ -23,7 +27,7 @@ fn take(offer: &Offer<'_>) -> Taken {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let mut streams = TcpStreams::new(Limits {
+    let mut streams = TcpStreams::<u8>::new(Limits {
         directions: 4,
         buffer: BUFFER,
         total: 2 * BUFFER,

@@ -2,7 +2,7 @@
 
 use super::media::MediaFacts;
 use super::table::{Entry, Worth};
-use super::{Timeouts, earliest, kept_text, milliseconds};
+use super::{CallFigures, Timeouts, earliest, kept_text, milliseconds};
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
 use crate::sip::{Message, Method, StartLine};
@@ -248,6 +248,34 @@ impl Call {
             Some(Refusal { code: 401 | 407, .. }) => None,
             Some(refusal) => Some(refusal.ts),
             None => self.bye,
+        }
+    }
+
+    /// What the call gives to the totals of RFC 6076 at `now`.
+    pub fn figures(&self, now: Timestamp) -> CallFigures {
+        let sets_up = self.origin.as_ref().filter(|origin| !origin.rank.in_dialog);
+        let asked = sets_up.map(|origin| origin.rank).filter(|rank| !rank.is_response);
+        let answered = self.answer.map(|(ts, _)| ts);
+        let delay = |from: Option<Timestamp>, to: Option<Timestamp>| Some(milliseconds(from?, to?));
+        let asked = asked.map(|rank| rank.ts);
+        CallFigures {
+            state: self.state(now),
+            is_session_request: sets_up.is_some(),
+            final_code: self
+                .answer
+                .map(|(_, code)| code)
+                .or(self.refusal(now).map(|refusal| refusal.code)),
+            challenges: 0,
+            redirects: 0,
+            session_request_delay_ms: delay(asked, answered),
+            failed_session_request_delay_ms: None,
+            session_disconnect_delay_ms: None,
+            failed_session_disconnect_delay_ms: None,
+            session_duration_ms: delay(answered, self.bye),
+            failed_session_duration_ms: None,
+            ring_time_ms: None,
+            post_dial_delay_ms: None,
+            completed: None,
         }
     }
 

@@ -1,31 +1,39 @@
-//! Calls and registrations: what SIP messages say happened, whatever order they came in.
+//! Calls, registrations and transactions: what SIP messages say happened, whatever order they came in.
 //!
-//! Both are sets of facts with the packets' times, taken by minimum or maximum, so that two directions of a dialog may
+//! All are sets of facts with the packets' times, taken by minimum or maximum, so that two directions of a dialog may
 //! arrive on two queues. Where a call stands is a pure function of its facts and of the time it is asked for.
 
+mod attempts;
 mod call;
 mod description;
+mod figures;
+mod figures_of_call;
 mod media;
 mod registration;
 mod registrations;
-mod table;
+mod transaction;
+mod transactions;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use description::{Description, Ledger};
+pub use figures_of_call::CallFigures;
 pub use registrations::Registrations;
+pub use transactions::Transactions;
 
 use self::call::Call;
+use self::figures::SessionTotals;
 use self::table::{Table, Worth};
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
 use crate::sip::{Message, Method};
+use crate::table;
 use crate::time::Timestamp;
 
 /// How long an answer may take before it is not expected any more.
@@ -54,6 +62,8 @@ pub struct Calls {
     linger: Duration,
     /// Calls that have left the table, by the state they left it in.
     departed: [AtomicU64; CallState::ALL.len()],
+    /// What those gave to the totals of RFC 6076.
+    departed_totals: Mutex<SessionTotals>,
 }
 
 /// How many calls there are and were.
@@ -86,6 +96,7 @@ impl Calls {
             timeouts: Timeouts::from(follow),
             linger: follow.linger,
             departed: Default::default(),
+            departed_totals: Mutex::default(),
         }
     }
 
@@ -108,9 +119,9 @@ impl Calls {
         };
         let ((call_id, ended_at), left) = if may_begin(message) {
             let make = || Call::new(ts, self.timeouts);
-            self.table.find_or_insert(&call_id, ts, make, record)
+            self.table.find_or_insert(&*call_id, ts, make, record)
         } else {
-            (self.table.find(&call_id, record)?, Vec::new())
+            (self.table.find(&*call_id, record)?, Vec::new())
         };
         self.depart(left.iter().map(|left| &left.entry), ts);
         Some(Followed {
@@ -144,7 +155,13 @@ impl Calls {
     fn depart<'a>(&self, calls: impl Iterator<Item = &'a Call>, now: Timestamp) {
         for call in calls.filter(|call| call.is_call()) {
             self.departed[call.state(now) as usize].fetch_add(1, Ordering::Relaxed);
+            self.departed_totals().add(&call.figures(now));
         }
+    }
+
+    /// A panic under this lock leaves sums that hold.
+    fn departed_totals(&self) -> MutexGuard<'_, SessionTotals> {
+        self.departed_totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts calls by state at `now`. Looks at every call, a shard at a time.
@@ -165,6 +182,18 @@ impl Calls {
             states: states.to_vec(),
             results,
         }
+    }
+
+    /// What all calls there were came to by `now`, as RFC 6076 measures it. Looks at every call, a shard at a time.
+    pub fn figures(&self, now: Timestamp) -> report::SessionFigures {
+        // In this order, a call that departs meanwhile is missing until the next time, and never counted twice.
+        let mut totals = self.departed_totals().clone();
+        self.table.for_each(|_, call| {
+            if call.is_call() {
+                totals.add(&call.figures(now));
+            }
+        });
+        totals.report()
     }
 
     /// Every call as it stands at `now`, without streams, in order of start, then Call-ID.

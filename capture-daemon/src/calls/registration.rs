@@ -1,8 +1,10 @@
 //! The facts of one registration, and where it stands.
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
+use super::attempts::{Attempt, Attempts, End};
 use super::table::{Entry, Worth};
 use super::{Timeouts, kept_text};
 use crate::net::Endpoint;
@@ -15,6 +17,8 @@ use crate::time::Timestamp;
 const TRANSACTIONS: usize = 4;
 /// Bindings of one answer that are remembered.
 const BINDINGS: usize = 8;
+/// Codes of refusals that are counted one by one, the lowest; clients meet one or two.
+const REFUSALS: usize = 8;
 
 /// What is known of the REGISTER messages of one Call-ID and address of record: a client keeps its Call-ID for all of
 /// them (RFC 3261 section 10.2). As in a call, every field is a minimum, a maximum or a sum.
@@ -32,6 +36,35 @@ pub struct Registration {
     contact: Option<(Timestamp, Box<str>)>,
     /// Highest CSeq first.
     transactions: Vec<Transaction>,
+    attempts: Attempts,
+    /// What the attempts came to that are settled.
+    settled: Tries,
+}
+
+/// Sums over attempts to register.
+#[derive(Clone, Debug, Default)]
+struct Tries {
+    attempts: u64,
+    ineffective: u64,
+    challenges: u64,
+    refusals: BTreeMap<u16, u64>,
+    /// Of the latest successful one.
+    delay: Option<Duration>,
+}
+
+impl Tries {
+    fn add(&mut self, attempt: &Attempt) {
+        self.attempts += 1;
+        self.ineffective += u64::from(attempt.end.is_ineffective());
+        self.challenges += u64::from(attempt.challenges);
+        if let End::Refused(code) = attempt.end {
+            *self.refusals.entry(code).or_default() += 1;
+            if self.refusals.len() > REFUSALS {
+                self.refusals.pop_last();
+            }
+        }
+        self.delay = attempt.delay.or(self.delay);
+    }
 }
 
 /// One REGISTER and its final response.
@@ -83,11 +116,13 @@ impl Registration {
             origin: None,
             contact: None,
             transactions: Vec::with_capacity(TRANSACTIONS + 1),
+            attempts: Attempts::new(timeouts),
+            settled: Tries::default(),
         }
     }
 
-    /// Takes in one message that went from `src` to `dst`.
-    pub fn record(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) {
+    /// Takes in one message that went from `src` to `dst`. Returns the attempts that are settled by it.
+    pub fn record(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) -> Vec<Attempt> {
         self.messages += 1;
         self.first = self.first.min(ts);
         self.last = self.last.max(ts);
@@ -96,11 +131,26 @@ impl Registration {
             StartLine::Response { .. } => (true, ts, dst, src),
         };
         self.origin = Some(self.origin.map_or(origin, |known| known.min(origin)));
-        match message.start {
-            StartLine::Request { .. } => self.request(ts, message),
-            StartLine::Response { code, .. } if code >= 200 => self.response(ts, message, code),
-            StartLine::Response { .. } => {}
+        let settled = match message.start {
+            StartLine::Request { .. } => {
+                self.request(ts, message);
+                self.attempts.request(ts, message)
+            }
+            StartLine::Response { code, .. } if code >= 200 => {
+                self.response(ts, message, code);
+                self.attempts.answer(ts, message, code)
+            }
+            StartLine::Response { .. } => Vec::new(),
+        };
+        for attempt in &settled {
+            self.settled.add(attempt);
         }
+        settled
+    }
+
+    /// The attempts that are not settled, as they stand at `now`.
+    pub fn unsettled(&self, now: Timestamp) -> Vec<Attempt> {
+        self.attempts.unsettled(now)
     }
 
     fn request(&mut self, ts: Timestamp, message: &Message<'_>) {
@@ -236,6 +286,10 @@ impl Registration {
     /// The registration as reports give it.
     pub fn report(&self, now: Timestamp) -> report::Registration {
         let (src, dst) = self.origin.map(|(_, _, src, dst)| (src, dst)).unwrap_or_default();
+        let mut tries = self.settled.clone();
+        for attempt in self.unsettled(now) {
+            tries.add(&attempt);
+        }
         report::Registration {
             aor: self.aor.to_string(),
             contact: self
@@ -250,6 +304,11 @@ impl Registration {
             src: src.to_string(),
             dst: dst.to_string(),
             messages: self.messages,
+            attempts: tries.attempts,
+            ineffective: tries.ineffective,
+            challenges: tries.challenges,
+            failures: tries.refusals,
+            registration_request_delay_ms: tries.delay.map(|delay| delay.as_nanos() as f64 / 1e6),
         }
     }
 }

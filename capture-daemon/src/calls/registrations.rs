@@ -1,9 +1,12 @@
 //! The registrations of the whole process.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Timeouts;
+use super::attempts::Attempt;
+use super::figures::RegistrationTotals;
 use super::registration::{Registration, address_of_record};
 use super::table::{Entry, Table};
 use crate::config::Follow;
@@ -18,6 +21,8 @@ pub struct Registrations {
     table: Table<Registration>,
     timeouts: Timeouts,
     linger: Duration,
+    /// What the attempts came to that no entry remembers.
+    settled: Mutex<RegistrationTotals>,
 }
 
 impl Registrations {
@@ -27,6 +32,7 @@ impl Registrations {
             table: Table::new(follow.max_registrations),
             timeouts: Timeouts::from(follow),
             linger: follow.linger,
+            settled: Mutex::default(),
         }
     }
 
@@ -56,16 +62,52 @@ impl Registrations {
         let call_id = String::from_utf8_lossy(message.call_id);
         let key = format!("{call_id}\n{}", address_of_record(message));
         let make = || Registration::new(message, ts, self.timeouts);
-        let (_, left) = self.table.find_or_insert(&key, ts, make, |_, registration| {
-            registration.record(ts, src, dst, message);
+        let (settled, left) = self.table.find_or_insert(key.as_str(), ts, make, |_, registration| {
+            registration.record(ts, src, dst, message)
         });
+        self.settle(settled, left.iter().map(|left| &left.entry), ts);
         left.len()
+    }
+
+    /// Counts attempts for good: `settled`, and what those came to that have left.
+    fn settle<'a>(&self, settled: Vec<Attempt>, left: impl Iterator<Item = &'a Registration>, now: Timestamp) {
+        let attempts: Vec<_> = left.fold(settled, |mut attempts, registration| {
+            attempts.extend(registration.unsettled(now));
+            attempts
+        });
+        if attempts.is_empty() {
+            return;
+        }
+        let mut totals = self.totals();
+        for attempt in &attempts {
+            totals.add(attempt);
+        }
+    }
+
+    /// A panic under this lock leaves sums that hold.
+    fn totals(&self) -> MutexGuard<'_, RegistrationTotals> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What all attempts to register came to by `now`, as RFC 6076 measures it. Looks at every registration, a shard at a
+    /// time.
+    pub fn figures(&self, now: Timestamp) -> report::RegistrationFigures {
+        // In this order, what is settled meanwhile is missing until the next time, and never counted twice.
+        let mut totals = self.totals().clone();
+        self.table.for_each(|_, registration| {
+            for attempt in registration.unsettled(now) {
+                totals.add(&attempt);
+            }
+        });
+        totals.report()
     }
 
     /// Forgets registrations that ran out long ago, a part of the table at a time.
     pub fn sweep(&self, now: Timestamp) {
-        self.table
+        let forgotten = self
+            .table
             .sweep(|registration| registration.is_forgotten(now, self.linger));
+        self.settle(Vec::new(), forgotten.iter().map(|(_, registration)| registration), now);
     }
 
     /// Every address of record and contact as it stands at `now`, in order of start, then address of record. A client
@@ -97,6 +139,16 @@ fn join(
     let order = |entry: &(Timestamp, report::Registration)| (entry.0, entry.1.start, entry.1.call_id.clone());
     let (earlier, mut later) = if order(&a) <= order(&b) { (a, b) } else { (b, a) };
     later.1.messages += earlier.1.messages;
+    later.1.attempts += earlier.1.attempts;
+    later.1.ineffective += earlier.1.ineffective;
+    later.1.challenges += earlier.1.challenges;
+    for (code, count) in &earlier.1.failures {
+        *later.1.failures.entry(*code).or_default() += count;
+    }
+    later.1.registration_request_delay_ms = later
+        .1
+        .registration_request_delay_ms
+        .or(earlier.1.registration_request_delay_ms);
     if earlier.1.start < later.1.start {
         later.1.start = earlier.1.start;
         later.1.src = earlier.1.src;

@@ -8,6 +8,7 @@ mod health;
 mod registrations;
 mod replay;
 mod run;
+mod signaling;
 mod status;
 mod stop;
 mod streams;
@@ -55,6 +56,8 @@ enum Verb {
     Health(health::Health),
     /// Says what the daemon obtained, what it sees and where every frame went.
     Status(status::Status),
+    /// Says how signalling does: transactions and their times, registrations, sessions (RFC 6076).
+    Signaling(signaling::Signaling),
     /// Lists calls.
     Calls(calls::Calls),
     /// Lists RTP streams.
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Verb::Config(config) => (config.execute(), FAILED),
         Verb::Health(health) => (health.execute(), health::NO_ANSWER),
         Verb::Status(status) => (status.execute(), FAILED),
+        Verb::Signaling(signaling) => (signaling.execute(), FAILED),
         Verb::Calls(calls) => (calls.execute(), FAILED),
         Verb::Streams(streams) => (streams.execute(), FAILED),
         Verb::Registrations(registrations) => (registrations.execute(), FAILED),

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::terminal::{complain, say};
 use super::text::{bytes, count, duration, list, moment};
-use super::{Style, calls, registrations, streams};
+use super::{Style, calls, registrations, signaling, streams};
 use crate::config::{Config, load};
 use crate::replay::{Replayed, replay};
 use crate::report::Document;
@@ -79,6 +79,10 @@ pub fn summary(document: &Document, style: Style) -> String {
             .iter()
             .map(|(reason, frames)| format!("{reason} {}", count(*frames)));
         text.push_str(&list("Dropped: ", drops, style.width));
+    }
+    let figures = signaling::text(&document.signaling, style);
+    if !figures.is_empty() {
+        text.push_str(&format!("\n{figures}"));
     }
     let parts = [
         ("Calls", document.calls.len(), calls::table(&document.calls, style)),

@@ -103,12 +103,15 @@ impl Check {
         for (key, value) in [
             ("follow.max_calls", follow.max_calls),
             ("follow.max_registrations", follow.max_registrations),
+            ("follow.max_transactions", follow.max_transactions),
             ("follow.max_streams", follow.max_streams),
             ("follow.waiting_room", follow.waiting_room),
             ("follow.max_endpoints", follow.max_endpoints),
             ("follow.max_faxes", follow.max_faxes),
             ("follow.max_fragments", follow.max_fragments),
             ("follow.max_tcp_streams", follow.max_tcp_streams),
+            ("follow.max_allocations", follow.max_allocations),
+            ("follow.max_stun_transactions", follow.max_stun_transactions),
         ] {
             self.within(key, value as u64, 1, 1 << 28);
         }

@@ -4,7 +4,7 @@
 use toml::de::DeValue;
 
 use super::Config;
-use super::lists::{Choices, Cpus, PortRanges, Ports};
+use super::lists::{Choices, Cpus, PortRanges, Ports, Tunnels};
 use super::value::{Address, Choice, Count, Flag, Kind, Octal, Path, Size, Span, Text};
 
 /// One key.
@@ -55,7 +55,10 @@ pub(super) const KEYS: &[Key] = keys! {
     capture.mode: Choice, "\"mirror\": wanted frames go to siphon, all others are dropped; for a mirror port.";
     capture.steal_traffic: Flag, "Capture even though the interface carries the host's own addresses. Cuts the host off that network.";
     capture.sip_ports: Ports, "Ports of SIP over UDP and TCP.";
+    capture.websocket_ports: Ports, "Ports of SIP in WebSocket (RFC 7118) over TCP; those of FreeSWITCH, Kamailio and Asterisk. Other HTTP on them is captured too, and not read.";
+    capture.turn_ports: Ports, "Ports of STUN and TURN over UDP and TCP; their relayed ports are among media_ports.";
     capture.media_ports: PortRanges, "Ports and ranges of ports of RTP and RTCP.";
+    capture.tunnels: Tunnels, "Tunnels in which the kernel program looks for these ports: \"mpls\", \"pppoe\", \"ipip\", \"gre\", \"erspan\", \"vxlan\", \"geneve\", \"gtp_u\", \"tzsp\", \"l2tp\". Of the others, only frames whose outer ports are wanted are captured.";
     capture.attach: Choice, "How the XDP program is attached: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic.";
     capture.bind: Choice, "How AF_XDP sockets are bound: \"zero-copy\", \"copy\", or \"auto\": zero-copy, else copy.";
     capture.cpus: Cpus, "CPUs the workers are pinned to, in order of the queues, over again when there are fewer. Empty: all the process may run on.";
@@ -68,6 +71,7 @@ pub(super) const KEYS: &[Key] = keys! {
 
     follow.max_calls: Count, "Calls remembered at once, over all lanes.";
     follow.max_registrations: Count, "Registrations remembered at once.";
+    follow.max_transactions: Count, "Requests and their answers remembered at once; those that are over leave first.";
     follow.max_streams: Count, "RTP streams remembered at once, per lane.";
     follow.waiting_room: Count, "RTP streams that wait for their SDP at once, per lane: each for 10 s after its last packet.";
     follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
@@ -80,6 +84,8 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.max_tcp_streams: Count, "TCP directions followed at once, per lane.";
     follow.tcp_buffer: Size, "Bytes one TCP direction may hold back while a message is incomplete or segments are missing.";
     follow.tcp_memory: Size, "Bytes all TCP directions of a lane may hold back together.";
+    follow.max_allocations: Count, "TURN allocations remembered at once, over all lanes.";
+    follow.max_stun_transactions: Count, "STUN requests with their answers remembered at once, over all lanes.";
     follow.linger: Span, "How long an ended call or an idle stream stays in the answers.";
     follow.invite_timeout: Span, "An INVITE without a final response for this long has timed out (timer C, RFC 3261 section 16.6).";
     follow.request_timeout: Span, "Any other request without a final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2).";

@@ -1,4 +1,4 @@
-//! Kinds of values that are lists: ports, ranges of ports, CPUs, names.
+//! Kinds of values that are lists: ports, ranges of ports, tunnels, CPUs, names.
 
 #![deny(
     clippy::indexing_slicing,
@@ -7,6 +7,7 @@
     reason = "a value is whatever stands in the file"
 )]
 
+use capture_common::Tunnel;
 use toml::de::DeValue;
 
 use super::PortRange;
@@ -117,5 +118,23 @@ impl<T: Named> Kind<Vec<T>> for Choices {
 
     fn write(value: &Vec<T>) -> String {
         written(value, Choice::write)
+    }
+}
+
+/// Names of tunnels.
+pub(super) struct Tunnels;
+
+impl Kind<Vec<Tunnel>> for Tunnels {
+    fn read(value: &DeValue<'_>) -> Result<Vec<Tunnel>, String> {
+        let names: Vec<&str> = Tunnel::ALL.iter().map(|tunnel| tunnel.label()).collect();
+        let wanted = format!("a list of tunnels, of \"{}\"", names.join("\", \""));
+        list(value, &wanted, |entry| {
+            let name = entry.as_str()?;
+            Tunnel::ALL.iter().find(|tunnel| tunnel.label() == name).copied()
+        })
+    }
+
+    fn write(value: &Vec<Tunnel>) -> String {
+        written(value, |tunnel| format!("\"{}\"", tunnel.label()))
     }
 }

@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use capture_common::Tunnel;
+
 /// Everything `siphon run` can be told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -95,8 +97,14 @@ pub struct Capture {
     pub steal_traffic: bool,
     /// Ports of SIP over UDP and TCP.
     pub sip_ports: Vec<u16>,
+    /// Ports of SIP in WebSocket over TCP.
+    pub websocket_ports: Vec<u16>,
+    /// Ports of STUN and TURN over UDP and TCP.
+    pub turn_ports: Vec<u16>,
     /// Ports of RTP and RTCP.
     pub media_ports: Vec<PortRange>,
+    /// Tunnels into which the kernel program looks for these ports.
+    pub tunnels: Vec<Tunnel>,
     /// How the program is attached.
     pub attach: Attach,
     /// How sockets are bound.
@@ -125,10 +133,14 @@ impl Default for Capture {
             mode: Mode::default(),
             steal_traffic: false,
             sip_ports: vec![5060, 5061],
+            websocket_ports: vec![5066, 8080, 8088],
+            // RFC 8656 section 17, and the next one, on which coturn answers too (alt-listening-port).
+            turn_ports: vec![3478, 3479],
             media_ports: vec![PortRange {
                 first: 10_000,
                 last: 65_535,
             }],
+            tunnels: Vec::new(),
             attach: Attach::default(),
             bind: Bind::default(),
             cpus: Vec::new(),
@@ -158,6 +170,8 @@ pub struct Follow {
     pub max_calls: usize,
     /// Registrations remembered at once.
     pub max_registrations: usize,
+    /// Transactions remembered at once.
+    pub max_transactions: usize,
     /// RTP streams remembered per lane.
     pub max_streams: usize,
     /// RTP streams per lane that wait for the SDP that announces them.
@@ -182,6 +196,10 @@ pub struct Follow {
     pub tcp_buffer: usize,
     /// Bytes that all TCP directions of a lane may hold back.
     pub tcp_memory: usize,
+    /// TURN allocations remembered at once, over all lanes.
+    pub max_allocations: usize,
+    /// STUN transactions remembered at once, over all lanes.
+    pub max_stun_transactions: usize,
     /// How long an ended call or an idle stream stays in the answers.
     pub linger: Duration,
     /// An INVITE with no final response for this long has timed out (timer C, RFC 3261 section 16.6: over 3 minutes).
@@ -195,6 +213,7 @@ impl Default for Follow {
         Self {
             max_calls: 131_072,
             max_registrations: 131_072,
+            max_transactions: 131_072,
             max_streams: 262_144,
             waiting_room: 32_768,
             max_endpoints: 524_288,
@@ -207,6 +226,8 @@ impl Default for Follow {
             max_tcp_streams: 16_384,
             tcp_buffer: 128 << 10,
             tcp_memory: 64 << 20,
+            max_allocations: 32_768,
+            max_stun_transactions: 65_536,
             linger: Duration::from_secs(300),
             invite_timeout: Duration::from_secs(180),
             request_timeout: Duration::from_secs(32),

@@ -65,7 +65,10 @@ fn every_key_changes_what_it_names() {
         mode = "mirror"
         steal_traffic = true
         sip_ports = [5080]
+        websocket_ports = [80]
+        turn_ports = [3480]
         media_ports = ["16384-32767", 4000]
+        tunnels = ["erspan", "gtp_u"]
         attach = "generic"
         bind = "zero-copy"
         cpus = [2, 3]
@@ -78,6 +81,7 @@ fn every_key_changes_what_it_names() {
         [follow]
         max_calls = 10
         max_registrations = 11
+        max_transactions = 16
         max_streams = 12
         waiting_room = 16
         max_endpoints = 13
@@ -88,6 +92,8 @@ fn every_key_changes_what_it_names() {
         max_fragments = 15
         fragment_buffer = "8MiB"
         max_tcp_streams = 14
+        max_allocations = 16
+        max_stun_transactions = 17
         tcp_buffer = "256KiB"
         tcp_memory = "32MiB"
         linger = "1m"

@@ -164,6 +164,7 @@ impl Conversation {
         match ask {
             Ask::Health => self.whole(id, &sensor.health()).await,
             Ask::Status => self.whole(id, &sensor.status()).await,
+            Ask::Signaling => self.whole(id, &sensor.signaling()).await,
             Ask::Calls(filter) => self.list(id, "calls", sensor.calls(&filter)).await,
             Ask::Streams(filter) => self.list(id, "streams", sensor.streams(&filter)).await,
             Ask::Registrations(filter) => self.list(id, "registrations", sensor.registrations(&filter)).await,

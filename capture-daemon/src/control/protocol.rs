@@ -36,6 +36,8 @@ pub enum Ask {
     Health,
     /// Everything about the daemon itself.
     Status,
+    /// Transactions, registrations and sessions in figures.
+    Signaling,
     /// Calls.
     Calls(Filter),
     /// RTP streams.
@@ -52,6 +54,7 @@ pub enum Ask {
 const ASKS: &[&str] = &[
     "health",
     "status",
+    "signaling",
     "calls",
     "streams",
     "registrations",
@@ -65,6 +68,7 @@ impl Ask {
         match self {
             Self::Health => "health",
             Self::Status => "status",
+            Self::Signaling => "signaling",
             Self::Calls(_) => "calls",
             Self::Streams(_) => "streams",
             Self::Registrations(_) => "registrations",
@@ -77,7 +81,7 @@ impl Ask {
     pub fn line(&self) -> String {
         let filter = match self {
             Self::Calls(filter) | Self::Streams(filter) | Self::Registrations(filter) => Some(filter),
-            Self::Health | Self::Status | Self::Stop | Self::Version => None,
+            Self::Health | Self::Status | Self::Signaling | Self::Stop | Self::Version => None,
         };
         let mut request = Map::new();
         request.insert("v".to_owned(), VERSION.into());
@@ -187,6 +191,7 @@ fn ask(fields: &Map<String, Value>) -> Result<Ask, Refusal> {
     let (ask, narrows): (fn(Filter) -> Ask, &[&str]) = match name {
         "health" => (|_| Ask::Health, &[]),
         "status" => (|_| Ask::Status, &[]),
+        "signaling" => (|_| Ask::Signaling, &[]),
         "calls" => (Ask::Calls, &["limit", "state", "call_id"]),
         "streams" => (Ask::Streams, &["limit", "call_id"]),
         "registrations" => (Ask::Registrations, &["limit", "state", "call_id"]),
@@ -274,6 +279,7 @@ mod tests {
         for ask in [
             Ask::Health,
             Ask::Status,
+            Ask::Signaling,
             Ask::Calls(filter),
             Ask::Calls(Filter::default()),
             Ask::Streams(stateless),
@@ -313,7 +319,7 @@ mod tests {
         );
         assert_eq!(
             refusal(r#"{"v":1}"#),
-            bad("ask is one of health, status, calls, streams, registrations, stop, version")
+            bad("ask is one of health, status, signaling, calls, streams, registrations, stop, version")
         );
         assert_eq!(
             refusal(r#"{"v":1,"ask":"health","limit":1}"#),

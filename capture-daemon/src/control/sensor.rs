@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::{Filter, Health, Page, Status};
-use crate::report::{Call, Registration, Stream};
+use crate::report::{Call, Registration, Signaling, Stream};
 
 /// An answer that is being put together, for instance because the workers each have a part of it.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -16,6 +16,8 @@ pub trait Sensor: Send + Sync {
     fn health(&self) -> Health;
     /// Everything about the daemon itself.
     fn status(&self) -> Status;
+    /// Transactions, registrations and sessions in figures.
+    fn signaling(&self) -> Signaling;
     /// Calls that pass the filter.
     fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>>;
     /// RTP streams that pass the filter.

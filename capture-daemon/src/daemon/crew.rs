@@ -109,7 +109,7 @@ impl Crew {
             stop: Arc::default(),
         };
         for ((lane, spool), cpu) in lanes.into_iter().zip(spool_lanes).zip(cpus.iter().cycle()) {
-            let engine = Engine::new(&config.follow, &config.capture.sip_ports, Arc::clone(shared));
+            let engine = Engine::new(&config.follow, &config.capture, Arc::clone(shared));
             let (inbox, questions) = channel::bounded(INBOX);
             let mut post = Post {
                 queue: lane.queue(),

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::{Counts, Filter, Health, Page, Pending, Sensor, Status};
 use crate::engine::{self, Shared};
 use crate::program::{Obtained, Presence, Program, Verdicts};
-use crate::report::{Call, Registration, Stream};
+use crate::report::{Call, Registration, Signaling, Stream};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
 use crate::worker::Question;
@@ -82,10 +82,12 @@ impl Live {
         let Obtained {
             attach,
             why_not_native,
+            verified_instructions,
             queues,
         } = &self.obtained;
         let interface = &self.config.capture.interface;
         tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len());
+        tracing::debug!("the kernel's verifier followed {verified_instructions:?} instructions of the program");
         if let Some(why) = why_not_native {
             tracing::warn!("{interface}: no native XDP: {why}");
         }
@@ -170,6 +172,10 @@ impl Sensor for Live {
 
     fn status(&self) -> Status {
         status::status(self, now())
+    }
+
+    fn signaling(&self) -> Signaling {
+        self.shared.signaling(now())
     }
 
     fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>> {

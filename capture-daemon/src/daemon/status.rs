@@ -27,9 +27,10 @@ use crate::time::Timestamp;
 const TRIES: usize = 64;
 
 /// Losses that a larger table would have prevented.
-const EVICTIONS: [Loss; 6] = [
+const EVICTIONS: [Loss; 7] = [
     Loss::CallEvicted,
     Loss::RegistrationEvicted,
+    Loss::TransactionEvicted,
     Loss::StreamEvicted,
     Loss::EndpointEvicted,
     Loss::FragmentEvicted,
@@ -321,6 +322,12 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             live.shared.registrations.len() as u64,
             follow.max_registrations,
             Loss::RegistrationEvicted,
+        ),
+        table(
+            "transactions",
+            live.shared.transactions.len() as u64,
+            follow.max_transactions,
+            Loss::TransactionEvicted,
         ),
         table(
             "endpoints",

@@ -5,6 +5,7 @@ use crate::frame::Frame;
 use crate::outcome::{Losses, Outcome, Outcomes};
 use crate::sip::{Malformed, Message, Method, StartLine};
 use crate::time::Timestamp;
+use crate::turn::stun;
 
 /// Status codes counted: 100 to 699.
 const CODES: std::ops::Range<u16> = 100..700;
@@ -31,6 +32,10 @@ pub struct EngineCounters {
     requests: [Counter; Method::ALL.len()],
     responses: Box<[Counter]>,
     malformed: [Counter; Malformed::ALL.len()],
+    stun: [[Counter; stun::Class::ALL.len()]; stun::Method::ALL.len()],
+    /// STUN messages that came inside another one of TURN.
+    pub stun_relayed: Counter,
+    stun_malformed: [Counter; stun::Malformed::ALL.len()],
 }
 
 impl Default for EngineCounters {
@@ -48,6 +53,9 @@ impl Default for EngineCounters {
             requests: Default::default(),
             responses: CODES.map(|_| Counter::default()).collect(),
             malformed: Default::default(),
+            stun: Default::default(),
+            stun_relayed: Counter::default(),
+            stun_malformed: Default::default(),
         }
     }
 }
@@ -81,6 +89,25 @@ impl EngineCounters {
 
     pub(super) fn malformed(&self, why: Malformed) {
         self.malformed[why as usize].add(1);
+    }
+
+    pub(super) fn stun(&self, message: &stun::Message<'_>, relayed: bool) {
+        self.stun[message.method as usize][message.class as usize].add(1);
+        self.stun_relayed.add(u64::from(relayed));
+    }
+
+    pub(super) fn stun_malformed(&self, why: stun::Malformed) {
+        self.stun_malformed[why as usize].add(1);
+    }
+
+    /// STUN messages of this method and class.
+    pub fn stun_messages(&self, method: stun::Method, class: stun::Class) -> u64 {
+        self.stun[method as usize][class as usize].get()
+    }
+
+    /// What has the cookie of STUN and is no message for this reason.
+    pub fn stun_malformed_for(&self, why: stun::Malformed) -> u64 {
+        self.stun_malformed[why as usize].get()
     }
 
     /// Time of the earliest and of the latest frame; `None` where there was none.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::{EngineCounters, Shared, one_way};
 use crate::outcome::{Loss, Outcome};
-use crate::report::{Call, Document, SipCounts, Stream};
+use crate::report::{Call, Document, SipCounts, Stream, Turn, TurnFigures};
 use crate::sip::{Malformed, Method};
 use crate::time::Timestamp;
+use crate::turn::stun;
 
 /// What siphon says of everything that `lanes` took in, as it stands at `now`. `streams` are those of all lanes, in any
 /// order.
@@ -22,8 +23,13 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         sip: sip_counts(lanes),
         calls: calls(shared, &streams, now),
         registrations: shared.registrations.report(now),
+        signaling: shared.signaling(now),
         drops: drops(lanes),
         streams,
+        turn: Turn {
+            figures: turn_figures(shared, lanes, now),
+            allocations: shared.turn.report(now),
+        },
     }
 }
 
@@ -63,6 +69,32 @@ pub fn sip_counts(lanes: &[Arc<EngineCounters>]) -> SipCounts {
     }
     counts.messages = counts.requests.values().chain(counts.responses.values()).sum();
     counts
+}
+
+/// Figures of STUN and TURN, of all lanes, as they stand at `now`.
+pub fn turn_figures(shared: &Shared, lanes: &[Arc<EngineCounters>], now: Timestamp) -> TurnFigures {
+    let mut figures = shared.turn.figures(now);
+    for lane in lanes {
+        for method in stun::Method::ALL {
+            let of_class = [
+                (stun::Class::Request, &mut figures.requests),
+                (stun::Class::Indication, &mut figures.indications),
+                (stun::Class::Success, &mut figures.successes),
+                (stun::Class::Error, &mut figures.errors),
+            ];
+            for (class, counts) in of_class {
+                let count = lane.stun_messages(*method, class);
+                if count > 0 {
+                    *counts.entry(method.label().to_owned()).or_default() += count;
+                    figures.messages += count;
+                }
+            }
+        }
+        figures.relayed_messages += lane.stun_relayed.get();
+        let malformed = stun::Malformed::ALL.iter().map(|why| lane.stun_malformed_for(*why));
+        figures.malformed += malformed.sum::<u64>();
+    }
+    figures
 }
 
 fn drops(lanes: &[Arc<EngineCounters>]) -> BTreeMap<String, u64> {

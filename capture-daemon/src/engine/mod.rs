@@ -1,12 +1,15 @@
 //! The engine: frames in, facts out. It has no clock, no socket and no thread; one belongs to each lane.
 
+mod carried;
 mod counters;
 mod descriptions;
 mod document;
+mod media;
 mod one_way;
 mod ports;
 mod shared;
 mod signaling;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -15,20 +18,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::EngineCounters;
-pub use document::{calls, document, sip_counts};
+pub use document::{calls, document, sip_counts, turn_figures};
 pub use shared::Shared;
 
+use self::carried::Carried;
+use self::media::Media;
 use self::ports::PortSet;
 use self::signaling::Signaling;
-use crate::config::Follow;
+use self::turn::Relaying;
+use crate::config::{Capture, Follow};
 use crate::frame::Frame;
-use crate::media::dtls::{self, Handshake};
-use crate::media::{Slice, Streams, rtp};
-use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Packet, Segment, TcpStreams, Transport};
-use crate::outcome::Outcome;
+use crate::media::{Slice, Streams};
+use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Offer, Packet, Segment, Taken, TcpStreams, Transport};
+use crate::outcome::{Losses, Outcome};
 use crate::report;
 use crate::sip;
 use crate::time::Timestamp;
+use crate::turn::{Path, stun};
 
 /// Packet time between two looks at what has grown old. Each look is at a small part of the tables.
 const TICK: Duration = Duration::from_millis(100);
@@ -40,21 +46,27 @@ const MAX_REASSEMBLIES: usize = 4;
 #[derive(Debug)]
 pub struct Engine {
     sip_ports: PortSet,
-    tcp: TcpStreams,
+    /// Where TCP may carry SIP, as it is or in WebSocket, or TURN.
+    stream_ports: PortSet,
+    tcp: TcpStreams<Carried>,
     streams: Streams,
     signaling: Signaling,
+    relaying: Relaying,
     shared: Arc<Shared>,
     counters: Arc<EngineCounters>,
     ticked: Timestamp,
 }
 
 impl Engine {
-    /// An engine that remembers as much as `follow` says and takes `sip_ports` for SIP's. What begins as SIP does is
-    /// read on any port, and so is RTP: which ports are captured is decided where frames come from.
-    pub fn new(follow: &Follow, sip_ports: &[u16], shared: Arc<Shared>) -> Self {
+    /// An engine that remembers as much as `follow` says and takes the ports for what `capture` says. What begins as SIP
+    /// or STUN does is read on any port, and so is RTP: which ports are captured is decided where frames come from.
+    pub fn new(follow: &Follow, capture: &Capture, shared: Arc<Shared>) -> Self {
         let counters = Arc::new(EngineCounters::default());
         Self {
-            sip_ports: PortSet::new(sip_ports),
+            sip_ports: PortSet::new(&capture.sip_ports),
+            stream_ports: PortSet::new(
+                &[&capture.sip_ports[..], &capture.websocket_ports, &capture.turn_ports].concat(),
+            ),
             tcp: TcpStreams::new(Limits {
                 directions: follow.max_tcp_streams,
                 buffer: follow.tcp_buffer,
@@ -62,6 +74,7 @@ impl Engine {
             }),
             streams: Streams::new(follow),
             signaling: Signaling::new(follow, Arc::clone(&shared), Arc::clone(&counters)),
+            relaying: Relaying::new(&capture.turn_ports, Arc::clone(&shared), Arc::clone(&counters)),
             shared,
             counters,
             ticked: Timestamp::ZERO,
@@ -110,40 +123,56 @@ impl Engine {
         if sip::begins(payload) {
             return self.signaling.datagram(ts, src, dst, payload);
         }
-        if self.is_sip(src, dst) {
+        // STUN keeps a flow open too (RFC 5626 section 3.5.2), and ICE may run on any port.
+        if self.is_sip(src, dst) && !stun::begins(payload) {
             return keepalive(payload);
         }
-        self.media(ts, src, dst, payload)
+        self.media().datagram(ts, Path { src, dst, tcp: false }, payload)
     }
 
-    /// Takes a datagram that is no SIP (RFC 7983 tells the rest apart by the first byte).
     #[inline]
-    fn media(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
-        let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
-        let may_be_fax = endpoints.may_be_fax(dst.port()) || endpoints.may_be_fax(src.port());
-        if may_be_fax && self.shared.faxes.take(ts, src, dst, payload, endpoints, losses) {
-            return Outcome::T38;
-        }
-        match rtp::read(payload) {
-            rtp::Kind::Rtp(packet) => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
-            rtp::Kind::Rtcp => Outcome::Rtcp,
-            rtp::Kind::Other => match dtls::read(payload) {
-                Some(Handshake::Dtls) => Outcome::Dtls,
-                Some(Handshake::Zrtp) => Outcome::Zrtp,
-                None => Outcome::OtherUdp,
-            },
+    fn media(&mut self) -> Media<'_> {
+        Media {
+            streams: &mut self.streams,
+            relaying: &mut self.relaying,
+            shared: &self.shared,
+            counters: &self.counters,
         }
     }
 
     fn segment(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, segment: &Segment<'_>) -> Outcome {
-        if !self.is_sip(src, dst) && !sip::begins(segment.payload) && !self.tcp.follows(src, dst) {
+        let ports = &self.stream_ports;
+        let is_followed = ports.contains(dst.port())
+            || ports.contains(src.port())
+            || carried::begins(segment.payload)
+            || self.tcp.follows(src, dst);
+        if !is_followed {
             return Outcome::OtherTcp;
         }
+        let carried = self.read_tcp(|tcp, losses, read| tcp.push(ts, src, dst, segment, losses, read));
+        match carried {
+            Carried::Unknown if self.relaying.is_on_port(src, dst) => Outcome::TurnTcp,
+            Carried::Unknown | Carried::Sip | Carried::WebSocket => Outcome::SipTcp,
+            Carried::Turn => Outcome::TurnTcp,
+            Carried::Web | Carried::Tls => Outcome::OtherTcp,
+        }
+    }
+
+    /// Has TCP directions read by whoever understands what they carry.
+    fn read_tcp<R>(
+        &mut self,
+        with: impl FnOnce(&mut TcpStreams<Carried>, &Losses, &mut dyn FnMut(&Offer<'_>, &mut Carried) -> Taken) -> R,
+    ) -> R {
         let signaling = &self.signaling;
-        self.tcp.push(ts, src, dst, segment, &self.counters.losses, |offer| {
-            signaling.stream(offer)
-        });
-        Outcome::SipTcp
+        let mut media = Media {
+            streams: &mut self.streams,
+            relaying: &mut self.relaying,
+            shared: &self.shared,
+            counters: &self.counters,
+        };
+        with(&mut self.tcp, &self.counters.losses, &mut |offer, carried| {
+            carried::read(offer, carried, signaling, &mut media)
+        })
     }
 
     fn is_sip(&self, src: Endpoint, dst: Endpoint) -> bool {
@@ -157,9 +186,8 @@ impl Engine {
             return;
         }
         self.ticked = now;
-        let signaling = &self.signaling;
-        self.tcp
-            .tick(now, &self.counters.losses, |offer| signaling.stream(offer));
+        self.read_tcp(|tcp, losses, read| tcp.tick(now, losses, read));
+        self.relaying.flush();
         self.streams.tick(now, &self.shared.endpoints, &self.counters.losses);
         self.shared.tick(now, &self.counters.losses);
         self.counters.streams.set(self.streams.len() as u64);
@@ -170,8 +198,8 @@ impl Engine {
     /// Gives up what waits for more: no more frames will come, of any lane.
     pub fn finish(&mut self) {
         self.shared.fragments.finish(&self.counters.losses);
-        let signaling = &self.signaling;
-        self.tcp.finish(&self.counters.losses, |offer| signaling.stream(offer));
+        self.read_tcp(|tcp, losses, read| tcp.finish(losses, read));
+        self.relaying.flush();
         self.streams.finish(&self.shared.endpoints, &self.counters.losses);
     }
 

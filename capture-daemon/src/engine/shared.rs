@@ -1,28 +1,34 @@
 //! What all lanes share.
 
-use crate::calls::{Calls, Ledger, Registrations};
+use crate::calls::{Calls, Ledger, Registrations, Transactions};
 use crate::config::Follow;
 use crate::media::{Endpoints, Faxes};
 use crate::net::Fragments;
 use crate::outcome::Losses;
+use crate::report;
 use crate::time::Timestamp;
+use crate::turn::Turn;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Calls, registrations, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
+/// Calls, registrations, transactions, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
 #[derive(Debug)]
 pub struct Shared {
     /// INVITE dialogs by Call-ID.
     pub calls: Calls,
     /// Registrations by Call-ID and address of record.
     pub registrations: Registrations,
+    /// Requests and their answers, hop by hop.
+    pub transactions: Transactions,
     /// Where SDP says that media goes.
     pub endpoints: Endpoints,
     /// Fax over UDPTL.
     pub faxes: Faxes,
     /// Memory for the descriptions that calls keep.
     pub descriptions: Arc<Ledger>,
+    /// STUN transactions and TURN allocations.
+    pub turn: Arc<Turn>,
     /// Datagrams of which fragments are missing.
     pub fragments: Fragments,
     linger: Duration,
@@ -31,14 +37,28 @@ pub struct Shared {
 impl Shared {
     /// Empty, and never more than `follow` says.
     pub fn new(follow: &Follow) -> Self {
+        let turn = Arc::new(Turn::new(follow));
         Self {
             calls: Calls::new(follow),
             registrations: Registrations::new(follow),
-            endpoints: Endpoints::new(follow.max_endpoints),
+            transactions: Transactions::new(follow),
+            endpoints: Endpoints::new(follow.max_endpoints).relayed_by(Arc::clone(&turn)),
             faxes: Faxes::new(follow.max_faxes),
             descriptions: Arc::new(Ledger::new(follow.sdp_memory)),
+            turn,
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
             linger: follow.linger,
+        }
+    }
+
+    /// The figures of signalling by `now`. Looks at everything that is remembered of it, a shard at a time.
+    pub fn signaling(&self, now: Timestamp) -> report::Signaling {
+        let transactions = self.transactions.report(now);
+        report::Signaling {
+            transactions: transactions.methods,
+            events: transactions.events,
+            registrations: self.registrations.figures(now),
+            sessions: self.calls.figures(now),
         }
     }
 
@@ -49,6 +69,8 @@ impl Shared {
             self.endpoints.release(&call_id, now, losses);
         }
         self.registrations.sweep(now);
+        self.turn.sweep(now);
+        self.transactions.sweep(now);
         self.endpoints.tick(now, self.linger);
         self.faxes.tick(now, self.linger);
         self.fragments.tick(now, losses);

@@ -7,7 +7,7 @@ use super::{EngineCounters, Shared};
 use crate::calls::Followed;
 use crate::config::{Follow, Nat};
 use crate::net::{Endpoint, Offer, Taken};
-use crate::outcome::{Loss, Outcome};
+use crate::outcome::{Loss, Losses, Outcome};
 use crate::sip::{self, Framing, Message, Method, frame};
 use crate::time::Timestamp;
 
@@ -45,7 +45,12 @@ impl Signaling {
         }
     }
 
-    /// Takes what can be read at the beginning of a TCP direction's bytes.
+    /// What could not be followed.
+    pub fn losses(&self) -> &Losses {
+        &self.counters.losses
+    }
+
+    /// Takes what can be read at the beginning of the bytes of a TCP direction that may carry SIP.
     pub fn stream(&self, offer: &Offer<'_>) -> Taken {
         let Offer {
             ts,
@@ -76,7 +81,7 @@ impl Signaling {
                 if !fresh {
                     self.counters.losses.count(Loss::TcpMalformed);
                 }
-                Taken::Skipped(len)
+                Taken::Lost(len)
             }
             Framing::Message(len) => {
                 match Message::parse(bytes.get(..len).unwrap_or(bytes)) {
@@ -91,8 +96,25 @@ impl Signaling {
         }
     }
 
+    /// Takes the payload of a message of WebSocket, which is one of SIP (RFC 7118 section 5) or a keep-alive (section 6).
+    pub fn websocket(&self, offer: &Offer<'_>, payload: &[u8]) {
+        if payload.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return;
+        }
+        match Message::parse(payload) {
+            Ok((message, _)) => self.message(offer.ts, offer.src, offer.dst, &message),
+            Err(why) => {
+                self.counters.malformed(why);
+                self.counters.losses.count(Loss::TcpMalformed);
+            }
+        }
+    }
+
     fn message(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) {
         self.counters.message(message);
+        for _ in 0..self.shared.transactions.record(ts, src, dst, message) {
+            self.counters.losses.count(Loss::TransactionEvicted);
+        }
         if message.cseq.method == Method::Register {
             for _ in 0..self.shared.registrations.record(ts, src, dst, message) {
                 self.counters.losses.count(Loss::RegistrationEvicted);

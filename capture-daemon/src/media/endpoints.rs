@@ -15,6 +15,7 @@ use super::announcement::{self, Announcement, Basis, Claim, Lease, NEVER, Place,
 use super::udptl_ports::UdptlPorts;
 use crate::outcome::{Loss, Losses};
 use crate::time::Timestamp;
+use crate::turn::{Ends, Path, Turn, Via};
 
 /// Parts the table is locked in.
 const SHARDS: usize = 64;
@@ -49,6 +50,8 @@ pub struct Endpoints {
     udptl: Arc<UdptlPorts>,
     /// Some SDP had sources in it.
     ssrcs: AtomicBool,
+    /// Where relayed packets belong.
+    turn: Option<Arc<Turn>>,
 }
 
 impl Endpoints {
@@ -64,13 +67,31 @@ impl Endpoints {
             sweep: AtomicUsize::new(0),
             udptl: Arc::default(),
             ssrcs: AtomicBool::new(false),
+            turn: None,
         }
+    }
+
+    /// The same, with the allocations that tell the inner ends of what TURN relays.
+    pub fn relayed_by(self, turn: Arc<Turn>) -> Self {
+        Self {
+            turn: Some(turn),
+            ..self
+        }
+    }
+
+    /// The inner ends of a packet of time `ts` that TURN wrapped; nothing of them where nothing is known.
+    pub fn behind(&self, ts: Timestamp, path: Path, via: Via) -> Ends {
+        self.turn
+            .as_ref()
+            .map(|turn| turn.ends(ts, path, via))
+            .unwrap_or_default()
     }
 
     /// A number that changes with the table.
     pub fn generation(&self) -> u64 {
-        // A reader that sees the old number looks again a few packets later.
-        self.generation.load(Ordering::Relaxed)
+        // A reader that sees the old number looks again a few packets later. Both only grow, and so does the sum.
+        let of_turn = self.turn.as_ref().map_or(0, |turn| turn.generation());
+        self.generation.load(Ordering::Relaxed).wrapping_add(of_turn)
     }
 
     /// Places in the table.

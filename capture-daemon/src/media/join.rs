@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::announcement::{Author, Basis, Claim, LEAD, Place, Purpose, Terms};
 use super::codec::Format;
 use super::endpoints::Endpoints;
-use super::stream::{Due, Key, Stream};
+use super::stream::{Due, Stream};
 use crate::config::Nat;
 use crate::net::Endpoint;
 use crate::outcome::Losses;
@@ -90,6 +90,7 @@ impl Joiner {
 
     /// Lets a stream at rest find its call.
     pub fn settle(&self, stream: &mut Stream, endpoints: &Endpoints, losses: &Losses) {
+        stream.ends(stream.end(), endpoints);
         if !stream.joined().is_some_and(Join::is_settled) {
             self.look(stream, stream.end(), endpoints, Due::Change, losses);
         }
@@ -102,7 +103,8 @@ impl Joiner {
         if !moved && due == Due::Change {
             return Look::Same;
         }
-        let chosen = self.find(stream, ts, endpoints);
+        let ends = stream.ends(ts, endpoints);
+        let chosen = self.find(stream, ends, ts, endpoints);
         let active = chosen.as_ref().is_some_and(|(_, join)| join.firm);
         if stream.joined().is_some() && !active {
             if due == Due::Restart {
@@ -136,22 +138,32 @@ impl Joiner {
             }
         }
         if join.link.by == LinkedBy::Destination && active {
-            self.guess_source(stream, &claim, endpoints, losses);
+            self.guess_source(stream, ends.0, &claim, endpoints, losses);
         }
         stream.join(join);
         Look::Same
     }
 
-    /// What is known of the stream at `ts`: a call under way before one that is only near, then the better link.
-    fn find(&self, stream: &Stream, ts: Timestamp, endpoints: &Endpoints) -> Option<(Claim, Join)> {
-        let Key { src, dst, ssrc } = *stream.key();
+    /// What is known at `ts` of the stream between these ends: a call under way before one that is only near, then the
+    /// better link.
+    fn find(
+        &self,
+        stream: &Stream,
+        (src, dst): (Endpoint, Endpoint),
+        ts: Timestamp,
+        endpoints: &Endpoints,
+    ) -> Option<(Claim, Join)> {
+        let outer = *stream.key();
         let holder = stream.joined().map(|join| &*join.call_id);
         let claim = |place: Place| endpoints.claim(place, Purpose::Media, ts, holder);
-        let by_dst = claim(dst.into()).and_then(|claim| self.of_destination(claim));
-        let by_src = claim(src.into()).and_then(|claim| self.of_source(claim));
+        // SDP may name the client's own address where TURN relays for it: ICE leaves that to the candidates (RFC 8839).
+        let by_dst = claim(dst.into()).or_else(|| claim(outer.dst.into()).filter(|_| dst != outer.dst));
+        let by_src = claim(src.into()).or_else(|| claim(outer.src.into()).filter(|_| src != outer.src));
+        let by_dst = by_dst.and_then(|claim| self.of_destination(claim));
+        let by_src = by_src.and_then(|claim| self.of_source(claim));
         let by_ssrc = endpoints
             .has_ssrcs()
-            .then(|| claim(Place::Ssrc(ssrc)))
+            .then(|| claim(Place::Ssrc(outer.ssrc)))
             .flatten()
             .map(of_ssrc);
         let all = [&by_dst, &by_src, &by_ssrc];
@@ -212,11 +224,10 @@ impl Joiner {
 
     /// Where this stream comes from is where the endpoint it goes to sends its own media, unless SDP says otherwise
     /// (RFC 4961). RTCP does the same one port further, where it has a port of its own.
-    fn guess_source(&self, stream: &Stream, claim: &Claim, endpoints: &Endpoints, losses: &Losses) {
+    fn guess_source(&self, stream: &Stream, src: Endpoint, claim: &Claim, endpoints: &Endpoints, losses: &Losses) {
         if !self.nat.contains(&Nat::Symmetric) {
             return;
         }
-        let Key { src, .. } = *stream.key();
         let known = |known: Claim| known.active && (known.basis > Basis::Symmetric || known.call_id == claim.call_id);
         if endpoints
             .claim(src, Purpose::Media, stream.end(), Some(&claim.call_id))

@@ -1,6 +1,7 @@
 //! One RTP stream: an SSRC in one direction.
 
 use super::codec::{self, Format, Kind};
+use super::endpoints::Endpoints;
 use super::jitter::{Candidates, Meter, Rhythm};
 use super::join::Join;
 use super::rtp;
@@ -8,6 +9,7 @@ use super::sequence::{Arrival, Sequence};
 use crate::net::Endpoint;
 use crate::report;
 use crate::time::Timestamp;
+use crate::turn::{Ends, Path, Via};
 
 /// What tells streams apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +101,15 @@ pub struct Stream {
     first: u8,
     /// While packets of unknown clock are in the stream.
     candidates: Option<Box<Candidates>>,
+    /// Where TURN wrapped its packets.
+    relay: Option<Box<Relay>>,
+}
+
+/// How a stream went through TURN, and what is known of its ends behind it.
+#[derive(Clone, Copy, Debug)]
+struct Relay {
+    via: Via,
+    ends: Ends,
 }
 
 const _: () = assert!(size_of::<Hot>() <= 128, "two cache lines per packet");
@@ -125,6 +136,7 @@ impl Stream {
             media: None,
             first: packet.payload_type,
             candidates: None,
+            relay: None,
         };
         stream.recognise(packet);
         stream
@@ -275,6 +287,40 @@ impl Stream {
         self.hot.end
     }
 
+    /// The stream's packets came inside of TURN. A client begins with indications and goes on with a channel.
+    pub fn wrap(&mut self, via: Via) {
+        match &mut self.relay {
+            Some(relay) => relay.via.channel = relay.via.channel.or(via.channel),
+            None => {
+                self.relay = Some(Box::new(Relay {
+                    via,
+                    ends: Ends::default(),
+                }));
+            }
+        }
+    }
+
+    /// Source and destination as SDP may name them: behind the server where TURN wraps the packets, as far as that is
+    /// known at `ts`.
+    pub fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint) {
+        let Key { src, dst, .. } = self.key;
+        let Some(relay) = &mut self.relay else {
+            return (src, dst);
+        };
+        let tcp = relay.via.tcp;
+        relay.ends = endpoints.behind(ts, Path { src, dst, tcp }, relay.via);
+        let Ends {
+            relayed,
+            peer,
+            from_client,
+        } = relay.ends;
+        if from_client {
+            (relayed.unwrap_or(src), peer.unwrap_or(dst))
+        } else {
+            (peer.unwrap_or(src), relayed.unwrap_or(dst))
+        }
+    }
+
     /// The call it belongs to.
     pub const fn joined(&self) -> Option<&Join> {
         self.join.as_ref()
@@ -347,6 +393,23 @@ impl Stream {
             linked_by: self.join.as_ref().map(|join| join.link.by),
             direction: self.join.as_ref().and_then(|join| join.sender).map(report::Way::from),
             encrypted: self.is_encrypted().then_some(report::Encryption::Srtp),
+            via: self.relay.as_ref().map(|relay| relay.report()),
+        }
+    }
+}
+
+impl Relay {
+    fn report(&self) -> report::Via {
+        let text = |endpoint: Option<Endpoint>| endpoint.map(|endpoint| endpoint.to_string());
+        report::Via {
+            kind: match self.via.channel {
+                Some(_) => "turn_channel",
+                None => "turn_indication",
+            }
+            .to_owned(),
+            channel: self.via.channel.map(|number| format!("{number:#06x}")),
+            relayed: text(self.ends.relayed),
+            peer: text(self.ends.peer),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses, Outcome};
 use crate::report;
 use crate::time::Timestamp;
+use crate::turn::{Path, Via};
 
 /// Slots of each room looked through for idle streams at one tick.
 const SWEEP: usize = 1024;
@@ -95,13 +96,38 @@ impl Streams {
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
-        let key = Key {
-            src,
-            dst,
-            ssrc: packet.ssrc,
-        };
+        let ssrc = packet.ssrc;
+        self.take(ts, Key { src, dst, ssrc }, None, packet, endpoints, losses)
+    }
+
+    /// Takes an RTP packet that TURN wrapped between `src` and `dst`. It is a stream of its own beside the one between
+    /// server and peer, and belongs to the call that announced the inner ends.
+    pub fn wrapped_packet(
+        &mut self,
+        ts: Timestamp,
+        path: Path,
+        via: Via,
+        packet: &rtp::Packet<'_>,
+        endpoints: &Endpoints,
+        losses: &Losses,
+    ) -> Outcome {
+        let Path { src, dst, .. } = path;
+        let ssrc = packet.ssrc;
+        self.take(ts, Key { src, dst, ssrc }, Some(via), packet, endpoints, losses)
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        ts: Timestamp,
+        key: Key,
+        via: Option<Via>,
+        packet: &rtp::Packet<'_>,
+        endpoints: &Endpoints,
+        losses: &Losses,
+    ) -> Outcome {
         let Some(&seat) = self.index.get(&key) else {
-            return self.begin(ts, key, packet, endpoints, losses);
+            return self.begin(ts, key, via, packet, endpoints, losses);
         };
         let room = if seat.waits() {
             &mut self.waiting
@@ -109,11 +135,14 @@ impl Streams {
             &mut self.told
         };
         let Some(stream) = room.get_mut(seat.at()) else {
-            return self.begin(ts, key, packet, endpoints, losses);
+            return self.begin(ts, key, via, packet, endpoints, losses);
         };
+        if let Some(via) = via {
+            stream.wrap(via);
+        }
         let due = stream.due(ts, packet.seq);
         if due != Due::No && self.joiner.look(stream, ts, endpoints, due, losses) == Look::OtherCall {
-            return self.begin(ts, key, packet, endpoints, losses);
+            return self.begin(ts, key, via, packet, endpoints, losses);
         }
         stream.take(ts, packet);
         if seat.waits() {
@@ -128,11 +157,15 @@ impl Streams {
         &mut self,
         ts: Timestamp,
         key: Key,
+        via: Option<Via>,
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
         let mut stream = Stream::begin(ts, key, packet);
+        if let Some(via) = via {
+            stream.wrap(via);
+        }
         self.joiner.look(&mut stream, ts, endpoints, Due::Pause, losses);
         if is_told(&stream, self.without_sip) {
             let seat = self.seat(stream, losses);

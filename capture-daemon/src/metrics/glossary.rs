@@ -10,6 +10,8 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// Counts of times by buckets, in seconds.
+    Histogram,
 }
 
 impl Kind {
@@ -18,6 +20,7 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
         }
     }
 }
@@ -36,11 +39,12 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Registers the HELP line with the current recorder.
+    /// Registers the HELP line with the current recorder, which has no part in histograms.
     pub(super) fn describe(&self) {
         match self.kind {
             Kind::Counter => metrics::describe_counter!(self.name, self.help),
             Kind::Gauge => metrics::describe_gauge!(self.name, self.help),
+            Kind::Histogram => {}
         }
     }
 
@@ -49,6 +53,7 @@ impl Metric {
         match self.kind {
             Kind::Counter => metrics::counter!(self.name, self.labelled(values)).absolute(figure),
             Kind::Gauge => self.set_gauge(values, figure as f64),
+            Kind::Histogram => debug_assert!(false, "{} has no single figure", self.name),
         }
     }
 
@@ -129,6 +134,30 @@ glossary! {
     CALLS_ACTIVE: Gauge "siphon_active_calls" [] "Calls that are trying, ringing or answered.";
     CALL_RESULTS: Counter "siphon_call_results_total" ["result"] "Calls that are over, by result.";
     REGISTRATIONS: Gauge "siphon_registrations" ["state"] "Registrations remembered, by state.";
+    TRANSACTIONS: Counter "siphon_sip_transactions_total" ["method", "result"] "SIP transactions that are over, each hop for itself, by method and class of the final response; challenged: 401 and 407, timed_out: none in time.";
+    TRANSACTIONS_OPEN: Gauge "siphon_sip_open_transactions" ["method"] "SIP transactions whose final response may still come, whose request was not seen, or that were evicted.";
+    RETRANSMISSIONS: Counter "siphon_sip_retransmissions_total" ["method"] "SIP requests that were seen again at the same hop.";
+    TRANSACTION_TIME: Histogram "siphon_sip_transaction_seconds" ["method"] "Request to final response at a hop.";
+    EVENTS: Counter "siphon_sip_events_total" ["package", "what"] "SUBSCRIBE, NOTIFY and PUBLISH transactions by event package; subscription: subscriptions begun, failed: refused or not answered.";
+    REGISTRATION_ATTEMPTS: Counter "siphon_sip_registration_attempts_total" ["result"] "Attempts to register, refresh or remove that are over; abandoned: challenged and not gone on with.";
+    REGISTRATION_FAILURES: Counter "siphon_sip_registration_failures_total" ["code"] "Attempts to register that ended with this code of 300 or above.";
+    REGISTRATION_CHALLENGES: Counter "siphon_sip_registration_challenges_total" [] "REGISTERs answered with 401 or 407.";
+    REGISTRATION_DELAY: Histogram "siphon_sip_registration_request_delay_seconds" [] "RRD of successful attempts, challenges included (RFC 6076 section 4.1).";
+    IRA: Gauge "siphon_sip_ineffective_registration_attempts_ratio" [] "IRA since the start, 0 to 1 (RFC 6076 section 4.2).";
+    SESSION_REQUESTS: Counter "siphon_sip_session_requests_total" [] "Session requests: INVITEs outside a dialog, those of one call as one.";
+    SESSIONS_ESTABLISHED: Counter "siphon_sip_sessions_established_total" [] "Session requests that a 2xx answered.";
+    SESSION_FAILURES: Counter "siphon_sip_session_failures_total" ["code"] "Session requests that ended with this code of 300 or above.";
+    SESSION_CHALLENGES: Counter "siphon_sip_session_challenges_total" [] "INVITEs answered with 401 or 407.";
+    SESSION_REQUEST_DELAY: Histogram "siphon_sip_session_request_delay_seconds" ["result"] "SRD (RFC 6076 section 4.3).";
+    SESSION_DISCONNECT_DELAY: Histogram "siphon_sip_session_disconnect_delay_seconds" ["result"] "SDD (RFC 6076 section 4.4).";
+    SESSION_DURATION: Histogram "siphon_sip_session_duration_seconds" ["result"] "SDT (RFC 6076 section 4.5).";
+    RING_TIME: Histogram "siphon_sip_ring_seconds" [] "First 180 to first 2xx.";
+    POST_DIAL_DELAY: Histogram "siphon_sip_post_dial_delay_seconds" [] "First INVITE to first 180 or 183, challenges included.";
+    SER: Gauge "siphon_sip_session_establishment_ratio" [] "SER since the start, 0 to 1 (RFC 6076 section 4.6).";
+    SEER: Gauge "siphon_sip_session_establishment_effectiveness_ratio" [] "SEER since the start, 0 to 1 (RFC 6076 section 4.7).";
+    ISA: Gauge "siphon_sip_ineffective_session_attempts_ratio" [] "ISA since the start, 0 to 1 (RFC 6076 section 4.8).";
+    SCR: Gauge "siphon_sip_session_completion_ratio" [] "SCR since the start, 0 to 1 (RFC 6076 section 4.9).";
+    ASR: Gauge "siphon_sip_answer_seizure_ratio" [] "Session requests that a 2xx answered, of all that are decided, since the start, 0 to 1 (ITU-T E.411).";
     TABLE_ENTRIES: Gauge "siphon_table_entries" ["table"] "Entries of a bounded table.";
     TABLE_CAPACITY: Gauge "siphon_table_capacity_entries" ["table"] "Entries a bounded table may have.";
     TABLE_EVICTED: Counter "siphon_table_evictions_total" ["table"] "Entries that left a bounded table before their time.";

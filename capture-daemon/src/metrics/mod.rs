@@ -1,13 +1,15 @@
 //! Prometheus: what the daemon says of itself under `/metrics`.
 //!
-//! `glossary` has every metric's name and meaning, `record` fills them from a [`Status`](crate::control::Status),
-//! `listener` bounds the clients, `serve` answers them. Nothing here is called by a worker: a scrape reads the counters
+//! `glossary` has every metric's name and meaning, `record` fills them from a [`Status`](crate::control::Status) and
+//! `signaling` from [`Signaling`](crate::report::Signaling), `histogram` writes what the recorder cannot, `listener` bounds the clients, `serve` answers them. Nothing here is called by a worker: a scrape reads the counters
 //! that are there.
 
 mod glossary;
+mod histogram;
 mod listener;
 mod record;
 mod serve;
+mod signaling;
 
 pub use glossary::{GLOSSARY, Kind, Metric};
 pub use record::Exporter;

@@ -6,15 +6,17 @@ use std::sync::{Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
-use super::glossary as m;
+use super::histogram::Histograms;
+use super::{glossary as m, signaling};
 use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
-use crate::report::{CallState, RegistrationState};
+use crate::report::{CallState, RegistrationState, Signaling};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
     recorder: PrometheusRecorder,
     /// Reasons that were ever given, which read 0 afterwards.
     reasons: Mutex<BTreeSet<String>>,
+    histograms: Mutex<Histograms>,
 }
 
 impl fmt::Debug for Exporter {
@@ -30,13 +32,15 @@ impl Default for Exporter {
         Self {
             recorder,
             reasons: Mutex::default(),
+            histograms: Mutex::default(),
         }
     }
 }
 
 impl Exporter {
     /// The text of `/metrics`.
-    pub fn render(&self, health: &Health, status: &Status) -> String {
+    pub fn render(&self, health: &Health, status: &Status, signaling: &Signaling) -> String {
+        let mut histograms = self.histograms.lock().unwrap_or_else(PoisonError::into_inner);
         metrics::with_local_recorder(&self.recorder, || {
             self.health(health);
             daemon(status);
@@ -47,8 +51,11 @@ impl Exporter {
             calls(status);
             spool(&status.spool);
             control(status);
+            signaling::record(signaling, &mut histograms);
         });
-        self.recorder.handle().render()
+        let mut page = self.recorder.handle().render();
+        histograms.render(&mut page);
+        page
     }
 
     fn health(&self, health: &Health) {

@@ -100,7 +100,10 @@ struct Source {
 }
 
 async fn metrics(State(source): State<Arc<Source>>) -> ([(axum::http::HeaderName, &'static str); 1], String) {
-    let page = source.exporter.render(&source.sensor.health(), &source.sensor.status());
+    let sensor = &source.sensor;
+    let page = source
+        .exporter
+        .render(&sensor.health(), &sensor.status(), &sensor.signaling());
     // The text format's content type: prometheus.io/docs/instrumenting/exposition_formats.
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
 }

@@ -43,6 +43,11 @@ impl Endpoint {
         }
     }
 
+    /// The address as it stands in IPv6, that of IPv4 in its mapped form.
+    pub const fn octets(&self) -> [u8; 16] {
+        self.addr
+    }
+
     /// The port.
     pub const fn port(&self) -> u16 {
         self.port

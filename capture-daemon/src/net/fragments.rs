@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::pieces::Pieces;
-use super::{Decoded, Endpoint, whole};
+use super::{Decoded, Domain, Endpoint, whole};
 use crate::outcome::{Loss, Losses, Outcome};
 use crate::time::Timestamp;
 
@@ -48,6 +48,8 @@ pub struct Datagram {
     pub id: u32,
     /// IPv4's protocol; `None` for IPv6, where it is no part of the key.
     pub protocol: Option<u8>,
+    /// The network the addresses are of.
+    pub domain: Domain,
 }
 
 /// A datagram put together again.
@@ -65,7 +67,7 @@ impl Whole {
     /// Takes the datagram apart as [`decode`](super::decode) does a frame. It may be a fragment again, inside a tunnel.
     ///
     /// # Errors
-    /// As of `decode`.
+    /// As of `decode`, and `UdpChecksum`.
     pub fn decode(&self) -> Result<Decoded<'_>, Outcome> {
         whole(&self.datagram, self.protocol, &self.bytes)
     }

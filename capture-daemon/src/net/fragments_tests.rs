@@ -43,6 +43,7 @@ fn key(id: u32, protocol: Option<u8>) -> Datagram {
         dst: Endpoint::v4([192, 0, 2, 2], 0),
         id,
         protocol,
+        domain: Domain::default(),
     }
 }
 

@@ -6,6 +6,7 @@
 )]
 
 use super::Layer;
+use super::domain::{Domain, Kind};
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
 
@@ -25,8 +26,11 @@ const ERSPAN: u16 = 0x88be;
 /// ERSPAN III.
 const ERSPAN_III: u16 = 0x22eb;
 
-/// Opens the payload of IP protocol 47.
-pub(super) fn open(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
+/// Transparent Ethernet bridging, where the low octet of the key is NVGRE's, which spreads load (RFC 7637 section 3.2).
+const BRIDGED: u16 = 0x6558;
+
+/// Opens the payload of IP protocol 47, and enters the domain of its key.
+pub(super) fn open<'a>(bytes: &'a [u8], domain: &mut Domain) -> Result<Layer<'a>, Outcome> {
     let (header, rest) = bytes.split_first_chunk::<4>().ok_or(Outcome::TunnelMalformed)?;
     let [flags_hi, flags_lo, protocol_hi, protocol_lo] = *header;
     let flags = u16::from_be_bytes([flags_hi, flags_lo]);
@@ -38,31 +42,40 @@ pub(super) fn open(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
         .filter(|bit| flags & **bit != 0)
         .count();
     let inner = rest.get(words.saturating_mul(4)..).ok_or(Outcome::TunnelMalformed)?;
-    match u16::from_be_bytes([protocol_hi, protocol_lo]) {
+    let ethertype = u16::from_be_bytes([protocol_hi, protocol_lo]);
+    if flags & KEY != 0 {
+        let at = if flags & CHECKSUM != 0 { 4 } else { 0 };
+        let key = rest.get(at..).and_then(<[u8]>::first_chunk);
+        let key = u32::from_be_bytes(*key.ok_or(Outcome::TunnelMalformed)?);
+        domain.enter(Kind::Gre, if ethertype == BRIDGED { key >> 8 } else { key });
+    }
+    match ethertype {
         // The draft tells type I from type II by the sequence number: I has none, and no header of its own.
         ERSPAN if flags & SEQUENCE == 0 => Ok(Layer::Link(LinkType::Ethernet, inner)),
-        ERSPAN => erspan_ii(inner),
-        ERSPAN_III => erspan_iii(inner),
+        ERSPAN => erspan_ii(inner, domain),
+        ERSPAN_III => erspan_iii(inner, domain),
         ethertype => Ok(Layer::Typed(ethertype, inner)),
     }
 }
 
 /// Section 4.2 of the draft: eight bytes, version 1.
-fn erspan_ii(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
-    let (&[first, ..], inner) = bytes.split_first_chunk::<8>().ok_or(Outcome::TunnelMalformed)?;
+fn erspan_ii<'a>(bytes: &'a [u8], domain: &mut Domain) -> Result<Layer<'a>, Outcome> {
+    let (&[first, second, ..], inner) = bytes.split_first_chunk::<8>().ok_or(Outcome::TunnelMalformed)?;
     if first >> 4 != 1 {
         return Err(Outcome::TunnelMalformed);
     }
+    enter_vlan(first, second, domain);
     Ok(Layer::Link(LinkType::Ethernet, inner))
 }
 
 /// Section 4.3 of the draft: twelve bytes, version 2, and eight more where the O bit says so.
-fn erspan_iii(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
+fn erspan_iii<'a>(bytes: &'a [u8], domain: &mut Domain) -> Result<Layer<'a>, Outcome> {
     let (header, rest) = bytes.split_first_chunk::<12>().ok_or(Outcome::TunnelMalformed)?;
-    let [first, _, _, _, _, _, _, _, _, _, kind, last] = *header;
+    let [first, second, _, _, _, _, _, _, _, _, kind, last] = *header;
     if first >> 4 != 2 {
         return Err(Outcome::TunnelMalformed);
     }
+    enter_vlan(first, second, domain);
     let subheader = if last & 1 == 0 { 0 } else { 8 };
     let inner = rest.get(subheader..).ok_or(Outcome::TunnelMalformed)?;
     // FT, the frame type: 0 for Ethernet, 2 for a bare IP packet.
@@ -70,4 +83,10 @@ fn erspan_iii(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
         2 => Ok(Layer::Link(LinkType::Raw, inner)),
         _ => Ok(Layer::Link(LinkType::Ethernet, inner)),
     }
+}
+
+/// The VLAN a frame was in, which its own tag need not say any more. The session behind it is of the mirror and not of what
+/// is mirrored: pieces of one datagram may come by two.
+const fn enter_vlan(first: u8, second: u8, domain: &mut Domain) {
+    domain.enter(Kind::Vlan, u32::from_be_bytes([0, 0, first & 0x0f, second]));
 }

@@ -6,7 +6,7 @@
 )]
 
 use super::fragments::{Datagram, Fragment};
-use super::{Endpoint, Layer};
+use super::{Domain, Endpoint, Layer};
 use crate::outcome::Outcome;
 
 /// What an IP packet carries: padding of the link cut off, extension headers passed.
@@ -190,6 +190,7 @@ pub(super) fn v4_fragment(bytes: &[u8]) -> Result<Fragment<'_>, Outcome> {
             dst: Endpoint::v4(dst, 0),
             id: u16::from_be_bytes([id_hi, id_lo]).into(),
             protocol: Some(protocol),
+            domain: Domain::default(),
         },
         protocol,
         (field & 0x1fff).checked_mul(8).ok_or(Outcome::IpMalformed)?,
@@ -217,6 +218,7 @@ pub(super) fn v6_fragment(bytes: &[u8]) -> Result<Fragment<'_>, Outcome> {
             dst: fixed.dst,
             id: u32::from_be_bytes(id),
             protocol: None,
+            domain: Domain::default(),
         },
         protocol,
         field & 0xfff8,
@@ -248,7 +250,7 @@ fn fragment(
 }
 
 /// Opens what was put together from fragments.
-pub(super) fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> Result<Layer<'a>, Outcome> {
+pub(super) fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> Result<Payload<'a>, Outcome> {
     let (protocol, bytes) = match datagram.protocol {
         Some(protocol) => (protocol, bytes),
         // What was cut may begin with more extension headers, but none of a fragment.
@@ -257,13 +259,13 @@ pub(super) fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> R
             found => found,
         },
     };
-    Ok(Layer::Transport(Payload {
+    Ok(Payload {
         src: datagram.src,
         dst: datagram.dst,
         protocol,
         bytes,
         cut: false,
-    }))
+    })
 }
 
 /// Whether bytes that are guessed to be an IP packet say so themselves: IPv4 by its checksum (RFC 791 section 3.1), IPv6,

@@ -5,6 +5,7 @@
     reason = "reads what anyone may send: a slice is asked for, never assumed"
 )]
 
+use super::domain::{Domain, Kind};
 use super::{Layer, link};
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
@@ -23,23 +24,23 @@ const RESERVED_V2: u16 = 0x34f0;
 const RESERVED_V3: u16 = 0x7ff0;
 
 /// Opens a datagram on L2TP's port, if it looks like a data message.
-pub(super) fn over_udp(bytes: &[u8]) -> Option<Layer<'_>> {
+pub(super) fn over_udp<'a>(bytes: &'a [u8], domain: &mut Domain) -> Option<Layer<'a>> {
     let (flags, rest) = bytes.split_first_chunk::<2>()?;
     let flags = u16::from_be_bytes(*flags);
     match flags & 0x000f {
-        2 if flags & (TYPE | RESERVED_V2) == 0 => v2(flags, rest),
-        3 if flags & (TYPE | RESERVED_V3) == 0 => session(rest.get(2..)?),
+        2 if flags & (TYPE | RESERVED_V2) == 0 => v2(flags, rest, domain),
+        3 if flags & (TYPE | RESERVED_V3) == 0 => session(rest.get(2..)?, domain),
         _ => None,
     }
 }
 
 /// Opens the payload of IP protocol 115 (RFC 3931 section 4.1.1).
-pub(super) fn over_ip(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
-    session(bytes).ok_or(Outcome::OtherTransport)
+pub(super) fn over_ip<'a>(bytes: &'a [u8], domain: &mut Domain) -> Result<Layer<'a>, Outcome> {
+    session(bytes, domain).ok_or(Outcome::OtherTransport)
 }
 
 /// RFC 2661 section 3.1, behind the flags.
-fn v2(flags: u16, bytes: &[u8]) -> Option<Layer<'_>> {
+fn v2<'a>(flags: u16, bytes: &'a [u8], domain: &mut Domain) -> Option<Layer<'a>> {
     let mut rest = bytes;
     if flags & LENGTH != 0 {
         let (len, behind) = rest.split_first_chunk::<2>()?;
@@ -47,8 +48,9 @@ fn v2(flags: u16, bytes: &[u8]) -> Option<Layer<'_>> {
         let len = usize::from(u16::from_be_bytes(*len)).checked_sub(4)?;
         rest = behind.get(..len).unwrap_or(behind);
     }
-    // Tunnel and session.
-    rest = rest.get(4..)?;
+    let (tunnel_and_session, behind) = rest.split_first_chunk::<4>()?;
+    domain.enter(Kind::L2tp, u32::from_be_bytes(*tunnel_and_session));
+    rest = behind;
     if flags & SEQUENCE != 0 {
         rest = rest.get(4..)?;
     }
@@ -61,11 +63,12 @@ fn v2(flags: u16, bytes: &[u8]) -> Option<Layer<'_>> {
 
 /// RFC 3931 section 4.1: a session, a cookie of 0, 4 or 8 bytes and a sublayer of 0 or 4. What the two peers agreed on
 /// is not in the packet, so the first place where Ethernet leads to IP is taken. Session 0 is for control messages.
-fn session(bytes: &[u8]) -> Option<Layer<'_>> {
+fn session<'a>(bytes: &'a [u8], domain: &mut Domain) -> Option<Layer<'a>> {
     let (session, rest) = bytes.split_first_chunk::<4>()?;
     if *session == [0; 4] {
         return None;
     }
+    domain.enter(Kind::L2tp, u32::from_be_bytes(*session));
     [0, 4, 8, 12]
         .iter()
         .filter_map(|at| rest.get(*at..))

@@ -5,6 +5,7 @@
     reason = "reads what anyone may send: a slice is asked for, never assumed"
 )]
 
+use super::domain::{Domain, Kind};
 use super::{Layer, ip, ppp};
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
@@ -77,18 +78,19 @@ pub(super) fn ip(ethertype: u16, bytes: &[u8]) -> Option<Result<Layer<'_>, Outco
     }
 }
 
-/// Opens what stands behind an EtherType.
-pub(super) fn typed(ethertype: u16, bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
+/// Opens what stands behind an EtherType, and enters its domain.
+pub(super) fn typed<'a>(ethertype: u16, bytes: &'a [u8], domain: &mut Domain) -> Result<Layer<'a>, Outcome> {
     match ethertype {
         ETHERTYPE_IPV4 => Ok(Layer::Ipv4(bytes)),
         ETHERTYPE_IPV6 => Ok(Layer::Ipv6(bytes)),
         ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_QINQ_OLD => {
             let (tag, rest) = bytes.split_first_chunk::<4>().ok_or(Outcome::LinkShort)?;
-            let [.., hi, lo] = *tag;
+            let [tci_hi, tci_lo, hi, lo] = *tag;
+            domain.enter(Kind::Vlan, u16::from_be_bytes([tci_hi & 0x0f, tci_lo]).into());
             Ok(Layer::Typed(u16::from_be_bytes([hi, lo]), rest))
         }
         ETHERTYPE_MPLS | ETHERTYPE_MPLS_MULTICAST => Ok(Layer::Mpls(bytes)),
-        ETHERTYPE_PPPOE => ppp::over_ethernet(bytes),
+        ETHERTYPE_PPPOE => ppp::over_ethernet(bytes, domain),
         ETHERTYPE_BRIDGED => Ok(Layer::Link(LinkType::Ethernet, bytes)),
         _ => Err(Outcome::NotIp),
     }

@@ -3,6 +3,7 @@
 //! A frame is a stack of layers. Each opens to the next one inside it, until the transport is reached: a tunnel is one
 //! more layer that opens to `Layer::Link`, `Layer::Typed` or `Layer::Ipv4` again.
 
+mod domain;
 mod endpoint;
 pub mod fragments;
 mod gre;
@@ -15,7 +16,9 @@ mod ppp;
 pub mod tcp;
 mod transport;
 mod tunnel;
+pub mod websocket;
 
+pub use domain::Domain;
 pub use endpoint::Endpoint;
 pub use fragments::{Fragment, Fragments};
 pub use tcp::{Flags, Limits, Offer, Segment, Taken, TcpStreams};
@@ -87,7 +90,7 @@ enum Layer<'a> {
 pub fn decode<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Decoded<'a>, Outcome> {
     match plain(link, bytes) {
         Some(packet) => Ok(Decoded::Packet(packet)),
-        None => descend(Layer::Link(link, bytes), MAX_LAYERS),
+        None => descend(Layer::Link(link, bytes), MAX_LAYERS, Domain::default()),
     }
 }
 
@@ -105,41 +108,48 @@ fn plain<'a>(link: LinkType, bytes: &'a [u8]) -> Option<Packet<'a>> {
     (!tunnel::has_port(&packet)).then_some(packet)
 }
 
-/// Opens at most `layers` layers.
+/// Opens at most `layers` layers of what is in `domain`.
 #[inline(never)]
-fn descend<'a>(mut layer: Layer<'a>, layers: usize) -> Result<Decoded<'a>, Outcome> {
+fn descend<'a>(mut layer: Layer<'a>, layers: usize, mut domain: Domain) -> Result<Decoded<'a>, Outcome> {
     for left in (0..layers).rev() {
         layer = match layer {
             Layer::Link(link, bytes) => link::open(link, bytes)?,
-            Layer::Typed(ethertype, bytes) => link::typed(ethertype, bytes)?,
+            Layer::Typed(ethertype, bytes) => link::typed(ethertype, bytes, &mut domain)?,
             Layer::Ipv4(bytes) => ip::v4(bytes)?,
             Layer::Ipv6(bytes) => ip::v6(bytes)?,
             Layer::Transport(payload) => match transport::open(&payload)? {
-                Some(packet) if tunnel::has_port(&packet) => return inside(packet, left),
+                Some(packet) if tunnel::has_port(&packet) => return inside(packet, left, domain),
                 Some(packet) => return Ok(Decoded::Packet(packet)),
-                None => tunnel::in_ip(&payload)?,
+                None => tunnel::in_ip(&payload, &mut domain)?,
             },
-            Layer::Mpls(bytes) => mpls::open(bytes)?,
+            Layer::Mpls(bytes) => mpls::open(bytes, &mut domain)?,
             Layer::Ppp(bytes) => ppp::open(bytes)?,
-            Layer::Ipv4Fragment(bytes) => return ip::v4_fragment(bytes).map(Decoded::Fragment),
-            Layer::Ipv6Fragment(bytes) => return ip::v6_fragment(bytes).map(Decoded::Fragment),
+            Layer::Ipv4Fragment(bytes) => return fragment(ip::v4_fragment(bytes)?, domain),
+            Layer::Ipv6Fragment(bytes) => return fragment(ip::v6_fragment(bytes)?, domain),
         };
     }
     Err(Outcome::NotIp)
 }
 
+const fn fragment(mut fragment: Fragment<'_>, domain: Domain) -> Result<Decoded<'_>, Outcome> {
+    fragment.datagram.domain = domain;
+    Ok(Decoded::Fragment(fragment))
+}
+
 /// Takes a datagram apart that was put together from fragments.
 fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> Result<Decoded<'a>, Outcome> {
-    descend(ip::whole(datagram, protocol, bytes)?, MAX_LAYERS)
+    let payload = ip::whole(datagram, protocol, bytes)?;
+    transport::verify(&payload)?;
+    descend(Layer::Transport(payload), MAX_LAYERS, datagram.domain)
 }
 
 /// Goes on inside a datagram on a tunnel's port. A port does not make a tunnel: what leads to no IP packet is the payload
 /// of the datagram.
-fn inside(packet: Packet<'_>, layers: usize) -> Result<Decoded<'_>, Outcome> {
-    let Some(layer) = tunnel::in_udp(&packet) else {
+fn inside(packet: Packet<'_>, layers: usize, mut domain: Domain) -> Result<Decoded<'_>, Outcome> {
+    let Some(layer) = tunnel::in_udp(&packet, &mut domain) else {
         return Ok(Decoded::Packet(packet));
     };
-    match descend(layer, layers) {
+    match descend(layer, layers, domain) {
         Err(Outcome::NotIp | Outcome::LinkShort | Outcome::IpMalformed | Outcome::TunnelMalformed) => {
             Ok(Decoded::Packet(packet))
         }

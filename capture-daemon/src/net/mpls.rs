@@ -5,6 +5,7 @@
     reason = "reads what anyone may send: a slice is asked for, never assumed"
 )]
 
+use super::domain::{Domain, Kind};
 use super::{Layer, ip, link};
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
@@ -12,14 +13,28 @@ use crate::outcome::Outcome;
 /// Labels of a stack that are passed; networks use up to five or six.
 const MAX_LABELS: usize = 16;
 
-/// Opens a label stack.
-pub(super) fn open(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
+/// The label behind this one spreads load, and differs from flow to flow (RFC 6790 section 4.2).
+const ENTROPY_FOLLOWS: u32 = 7;
+
+/// Opens a label stack, and enters the domain of the label at its bottom. Those above it are the network's own, and spread
+/// load or change where a route does.
+pub(super) fn open<'a>(bytes: &'a [u8], domain: &mut Domain) -> Result<Layer<'a>, Outcome> {
     let mut rest = bytes;
+    // Of the last three, the latest first.
+    let mut labels = [0; 3];
     for _ in 0..MAX_LABELS {
-        let (&[_, _, low, _], next) = rest.split_first_chunk::<4>().ok_or(Outcome::LinkShort)?;
+        let (&[high, middle, low, _], next) = rest.split_first_chunk::<4>().ok_or(Outcome::LinkShort)?;
         rest = next;
+        let [latest, before, _] = labels;
+        labels = [u32::from_be_bytes([0, high, middle, low]) >> 4, latest, before];
         // The S bit: bottom of the stack.
         if low & 1 != 0 {
+            domain.enter(
+                Kind::Mpls,
+                match labels {
+                    [_, ENTROPY_FOLLOWS, label] | [label, ..] => label,
+                },
+            );
             return inside(rest);
         }
     }

@@ -6,14 +6,16 @@
 )]
 
 use super::Layer;
+use super::domain::{Domain, Kind};
 use crate::outcome::Outcome;
 
 /// Opens a PPPoE session frame (RFC 2516 section 4): version and type 1, code 0.
-pub(super) fn over_ethernet(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
+pub(super) fn over_ethernet<'a>(bytes: &'a [u8], domain: &mut Domain) -> Result<Layer<'a>, Outcome> {
     let (header, rest) = bytes.split_first_chunk::<6>().ok_or(Outcome::LinkShort)?;
-    let [0x11, 0, _, _, len_hi, len_lo] = *header else {
+    let [0x11, 0, session_hi, session_lo, len_hi, len_lo] = *header else {
         return Err(Outcome::NotIp);
     };
+    domain.enter(Kind::Pppoe, u16::from_be_bytes([session_hi, session_lo]).into());
     let len = usize::from(u16::from_be_bytes([len_hi, len_lo]));
     open(rest.get(..len).unwrap_or(rest))
 }

@@ -1,4 +1,5 @@
-//! TCP directions: segments in, contiguous bytes out. What the bytes mean is the caller's.
+//! TCP directions: segments in, contiguous bytes out. What the bytes mean is the caller's, who has a state of their own in
+//! each direction to remember it in.
 //!
 //! Each direction stands alone, for the two may arrive on different queues. Segments are read in the order of their
 //! sequence numbers, in whatever order they come; of bytes that come twice, the first count. Missing data is waited for
@@ -68,7 +69,7 @@ pub struct Offer<'a> {
     /// The bytes, at least one. What comes behind a whole unit may have come later.
     pub bytes: &'a [u8],
     /// Whether they may begin anywhere, in the middle of a connection or behind a gap: the caller finds the next beginning
-    /// by itself. True until the first [`Taken::Unit`].
+    /// by itself. True until the first [`Taken::Unit`], and again after [`Taken::Lost`].
     pub fresh: bool,
     /// What the caller said in [`Taken::More`] of the same bytes when there were fewer; 0 at first.
     pub searched: usize,
@@ -81,6 +82,11 @@ pub enum Taken {
     Unit(usize),
     /// The first so many bytes belong to nothing that can be read.
     Skipped(usize),
+    /// The same, and what follows may begin anywhere: the reader is out of step.
+    Lost(usize),
+    /// Nothing that this connection carries can be read: there will be no more offers of it, and what is missing of it is
+    /// missed by nobody.
+    Unreadable,
     /// The bytes begin something that needs more of them.
     More {
         /// Bytes there must be before the caller is asked again.
@@ -112,10 +118,14 @@ pub struct Limits {
 }
 
 /// TCP directions followed at once, each by source and destination.
+///
+/// `R` is what the caller remembers of each: it begins as its default, is lent with every [`Offer`], and goes with the
+/// connection. It is `Copy`, so that it owns no memory beside its place in the table: what a reader wants to see again it
+/// leaves pending ([`Taken::More`]), where it is bounded.
 #[derive(Debug)]
-pub struct TcpStreams {
+pub struct TcpStreams<R> {
     // SipHash: an attacker chooses addresses, ports and how often.
-    directions: HashMap<(Endpoint, Endpoint), Direction>,
+    directions: HashMap<(Endpoint, Endpoint), Direction<R>>,
     /// Those that hold something, in the order in which they began to.
     holding: BTreeMap<u64, (Endpoint, Endpoint)>,
     /// Bytes that all hold.
@@ -125,7 +135,7 @@ pub struct TcpStreams {
     limits: Limits,
 }
 
-impl TcpStreams {
+impl<R: Copy + Default> TcpStreams<R> {
     /// Follows directions within `limits`.
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -141,7 +151,8 @@ impl TcpStreams {
     }
 
     /// Takes one segment, and offers the bytes that are now contiguous: `take` says what it consumed and is asked again
-    /// with the rest, until nothing is left or it wants more than there is.
+    /// with the rest, until nothing is left or it wants more than there is. Returns what the caller now remembers of the
+    /// direction.
     pub fn push(
         &mut self,
         ts: Timestamp,
@@ -149,13 +160,13 @@ impl TcpStreams {
         dst: Endpoint,
         segment: &Segment<'_>,
         losses: &Losses,
-        mut take: impl FnMut(&Offer<'_>) -> Taken,
-    ) {
+        mut take: impl FnMut(&Offer<'_>, &mut R) -> Taken,
+    ) -> R {
         let key = (src, dst);
         if !self.directions.contains_key(&key) {
             if segment.payload.is_empty() && !segment.flags.syn() {
                 // A bare acknowledgement of a connection in progress tells nothing that the next data would not.
-                return;
+                return R::default();
             }
             self.make_room(losses);
         }
@@ -163,12 +174,14 @@ impl TcpStreams {
         let direction = self.directions.entry(key).or_insert_with(|| Direction::begin(segment));
         let before = direction.held();
         direction.take(ts, segment, &context, &mut take);
+        let reader = direction.reader;
         self.account(key, before);
         self.release(losses);
+        reader
     }
 
     /// Gives up what was waited for too long, and forgets directions that were silent for a long time.
-    pub fn tick(&mut self, now: Timestamp, losses: &Losses, mut take: impl FnMut(&Offer<'_>) -> Taken) {
+    pub fn tick(&mut self, now: Timestamp, losses: &Losses, mut take: impl FnMut(&Offer<'_>, &mut R) -> Taken) {
         let Self {
             directions,
             holding,
@@ -196,7 +209,7 @@ impl TcpStreams {
     }
 
     /// Reads what can be read, and gives up the rest: no more segments will come.
-    pub fn finish(&mut self, losses: &Losses, mut take: impl FnMut(&Offer<'_>) -> Taken) {
+    pub fn finish(&mut self, losses: &Losses, mut take: impl FnMut(&Offer<'_>, &mut R) -> Taken) {
         for (key, direction) in &mut self.directions {
             direction.finish(&context(*key, &self.limits, losses), &mut take);
         }

@@ -27,6 +27,51 @@ pub(super) fn open<'a>(ip: &Payload<'a>) -> Result<Option<Packet<'a>>, Outcome> 
     }))
 }
 
+/// Verifies the checksum of a whole UDP datagram (RFC 768; over IPv6, RFC 8200 section 8.1), if it has one.
+///
+/// Meant for one that was put together from fragments, where it is what tells pieces of two datagrams that had the same
+/// identification from one (RFC 4963 section 2); its receiver discards them (RFC 1122 section 4.1.3.4). A packet as it was
+/// captured may lack a checksum that the sender's NIC adds behind the capture. A fragment never does: the sum goes over all
+/// pieces, so the sender's kernel has it ready before it cuts (`skb_checksum_help` in `ip_do_fragment`, net/ipv4/ip_output.c).
+///
+/// # Errors
+/// `UdpChecksum` where it is wrong.
+pub(super) fn verify(ip: &Payload<'_>) -> Result<(), Outcome> {
+    let Some(&[_, _, _, _, len_hi, len_lo, sum_hi, sum_lo]) = ip.bytes.first_chunk().filter(|_| ip.protocol == UDP)
+    else {
+        return Ok(());
+    };
+    let len = u16::from_be_bytes([len_hi, len_lo]);
+    let datagram = match ip.bytes.get(..usize::from(len)) {
+        Some(datagram) if [sum_hi, sum_lo] != [0, 0] && len != 0 => datagram,
+        _ => return Ok(()),
+    };
+    // The pseudo header. A mapped address adds what the IPv4 address does, and 0xffff, which is zero in this arithmetic.
+    let parts = [ip.src.octets(), ip.dst.octets()];
+    let sum = parts
+        .iter()
+        .map(|octets| sum(octets))
+        .fold(sum(datagram), u64::saturating_add);
+    let sum = sum.saturating_add(u64::from(len)).saturating_add(u64::from(UDP));
+    // At most 2^15 words and some: carries add up in a few steps (RFC 1071 section 1).
+    let folded = (0..4).fold(sum, |sum, _| (sum & 0xffff).saturating_add(sum >> 16));
+    if folded == 0xffff {
+        Ok(())
+    } else {
+        Err(Outcome::UdpChecksum)
+    }
+}
+
+/// The sum of 16-bit words, the last one filled up with zeros.
+fn sum(bytes: &[u8]) -> u64 {
+    let (words, last) = bytes.as_chunks::<2>();
+    let words = words.iter().map(|word| u64::from(u16::from_be_bytes(*word)));
+    words.fold(
+        last.first().map_or(0, |octet| u64::from(*octet) << 8),
+        u64::saturating_add,
+    )
+}
+
 fn udp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {
     let (header, rest) = ip.bytes.split_first_chunk::<8>().ok_or(Outcome::UdpMalformed)?;
     let [s0, s1, d0, d1, l0, l1, _, _] = *header;

@@ -5,6 +5,7 @@
     reason = "reads what anyone may send: a slice is asked for, never assumed"
 )]
 
+use super::domain::{Domain, Kind};
 use super::ip::Payload;
 use super::{Layer, Packet, Transport, gre, l2tp};
 use crate::frame::LinkType;
@@ -15,15 +16,16 @@ const IPV6: u8 = 41;
 const GRE: u8 = 47;
 const L2TPV3: u8 = 115;
 
-/// Opens what an IP packet carries that is neither UDP nor TCP.
-pub(super) fn in_ip<'a>(ip: &Payload<'a>) -> Result<Layer<'a>, Outcome> {
+/// Opens what an IP packet carries that is neither UDP nor TCP, and enters its domain. The outer addresses are no part of
+/// that: a tunnel may have several ways.
+pub(super) fn in_ip<'a>(ip: &Payload<'a>, domain: &mut Domain) -> Result<Layer<'a>, Outcome> {
     match ip.protocol {
         // RFC 2003 and RFC 2473.
         IPV4 => Ok(Layer::Ipv4(ip.bytes)),
         // RFC 4213 section 3 and RFC 2473.
         IPV6 => Ok(Layer::Ipv6(ip.bytes)),
-        GRE => gre::open(ip.bytes),
-        L2TPV3 => l2tp::over_ip(ip.bytes),
+        GRE => gre::open(ip.bytes, domain),
+        L2TPV3 => l2tp::over_ip(ip.bytes, domain),
         _ => Err(Outcome::OtherTransport),
     }
 }
@@ -44,37 +46,41 @@ pub(super) fn has_port(packet: &Packet<'_>) -> bool {
     ) || packet.src.port() == L2TP_PORT
 }
 
-/// Opens a datagram that its ports say is a tunnel's, if its header does not deny it.
-pub(super) fn in_udp<'a>(packet: &Packet<'a>) -> Option<Layer<'a>> {
+/// Opens a datagram that its ports say is a tunnel's, if its header does not deny it, and enters its domain.
+pub(super) fn in_udp<'a>(packet: &Packet<'a>, domain: &mut Domain) -> Option<Layer<'a>> {
     let Transport::Udp(payload) = packet.transport else {
         return None;
     };
     match packet.dst.port() {
-        VXLAN_PORT => vxlan(payload),
-        GENEVE_PORT => geneve(payload),
-        GTP_U_PORT => gtp_u(payload),
+        VXLAN_PORT => vxlan(payload, domain),
+        GENEVE_PORT => geneve(payload, domain),
+        GTP_U_PORT => gtp_u(payload, domain),
         TZSP_PORT => tzsp(payload),
-        _ => l2tp::over_udp(payload),
+        _ => l2tp::over_udp(payload, domain),
     }
 }
 
 /// RFC 7348 section 5: the I flag, a network identifier, and zeros. The G flag and the policy behind it are of
 /// draft-smith-vxlan-group-policy-05.
-fn vxlan(bytes: &[u8]) -> Option<Layer<'_>> {
+fn vxlan<'a>(bytes: &'a [u8], domain: &mut Domain) -> Option<Layer<'a>> {
     let (header, frame) = bytes.split_first_chunk::<8>()?;
     match *header {
-        [0x08 | 0x88, _, _, _, _, _, _, 0] => Some(Layer::Link(LinkType::Ethernet, frame)),
+        [0x08 | 0x88, _, _, _, vni @ .., 0] => {
+            domain.enter_by_three(Kind::Vxlan, vni);
+            Some(Layer::Link(LinkType::Ethernet, frame))
+        }
         _ => None,
     }
 }
 
 /// RFC 8926 section 3.4: version 0, options in words of four bytes, no control message.
-fn geneve(bytes: &[u8]) -> Option<Layer<'_>> {
+fn geneve<'a>(bytes: &'a [u8], domain: &mut Domain) -> Option<Layer<'a>> {
     let (header, rest) = bytes.split_first_chunk::<8>()?;
-    let [first, flags, protocol_hi, protocol_lo, _, _, _, reserved] = *header;
+    let [first, flags, protocol_hi, protocol_lo, vni @ .., reserved] = *header;
     if first >> 6 != 0 || flags & 0xbf != 0 || reserved != 0 {
         return None;
     }
+    domain.enter_by_three(Kind::Geneve, vni);
     let options = usize::from(first & 0x3f).saturating_mul(4);
     let ethertype = u16::from_be_bytes([protocol_hi, protocol_lo]);
     Some(Layer::Typed(ethertype, rest.get(options..)?))
@@ -84,11 +90,12 @@ fn geneve(bytes: &[u8]) -> Option<Layer<'_>> {
 const MAX_EXTENSIONS: usize = 16;
 
 /// 3GPP TS 29.281 section 5.1: version 1, protocol type GTP, message type G-PDU.
-fn gtp_u(bytes: &[u8]) -> Option<Layer<'_>> {
+fn gtp_u<'a>(bytes: &'a [u8], domain: &mut Domain) -> Option<Layer<'a>> {
     let (header, rest) = bytes.split_first_chunk::<8>()?;
-    let [flags, 255, len_hi, len_lo, _, _, _, _] = *header else {
+    let [flags, 255, len_hi, len_lo, teid @ ..] = *header else {
         return None;
     };
+    domain.enter(Kind::GtpU, u32::from_be_bytes(teid));
     if flags & 0xf8 != 0x30 {
         return None;
     }

@@ -16,7 +16,7 @@ use aya::Ebpf;
 use aya::maps::{Array, PerCpuArray, XskMap};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, Xdp, XdpMode};
-use capture_common::{Mode, PortFlags, PortTable, Settings, Verdict, VerdictCount};
+use capture_common::{Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
 
 use crate::config::{self, Attach, Bind, Capture};
 use crate::xsk::socket::Bound;
@@ -53,6 +53,9 @@ pub struct Obtained {
     pub attach: AttachMode,
     /// Why not natively.
     pub why_not_native: Option<String>,
+    /// Instructions the kernel's verifier followed, of at most a million (BPF_COMPLEXITY_LIMIT_INSNS,
+    /// include/linux/bpf.h); `None` from kernels before 5.16.
+    pub verified_instructions: Option<u32>,
     /// The queues, in order.
     pub queues: Vec<ObtainedQueue>,
 }
@@ -109,6 +112,7 @@ pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
     let obtained = Obtained {
         attach,
         why_not_native,
+        verified_instructions: verified_instructions(&mut ebpf),
         queues: lanes.iter().map(obtained_queue).collect(),
     };
     let program = Program {
@@ -203,8 +207,14 @@ fn write_ports(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
     for port in &capture.sip_ports {
         table.want(*port, *port, PortFlags::SIP);
     }
+    for port in &capture.websocket_ports {
+        table.want(*port, *port, PortFlags::WEBSOCKET);
+    }
     for range in &capture.media_ports {
         table.want(range.first, range.last, PortFlags::MEDIA);
+    }
+    for port in capture.tunnels.iter().copied().filter_map(Tunnel::port) {
+        table.want(port, port, PortFlags::TUNNEL);
     }
     let bytes: &[u8; PortTable::PORTS] = bytemuck::cast_ref(&*table);
     let mut ports: Array<_, [u8; PortTable::PORTS]> = object::map(ebpf, object::PORTS)?;
@@ -282,9 +292,10 @@ fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
     let settings = Settings {
         mode: Mode::Mirror as u32,
         log: u32::from(capture.kernel_log),
+        tunnels: capture.tunnels.iter().copied().collect(),
     };
-    let mut map: Array<_, [u32; 2]> = object::map(ebpf, object::SETTINGS)?;
-    map.set(0, bytemuck::cast::<Settings, [u32; 2]>(settings), 0)
+    let mut map: Array<_, [u32; 3]> = object::map(ebpf, object::SETTINGS)?;
+    map.set(0, bytemuck::cast::<Settings, [u32; 3]>(settings), 0)
         .map_err(|source| OpenError::map(object::SETTINGS, source))
 }
 
@@ -295,6 +306,10 @@ fn obtained_queue(lane: &Lane) -> ObtainedQueue {
         huge_pages: lane.umem().huge_pages(),
         why_not_huge_pages: lane.umem().no_huge_pages().map(str::to_owned),
     }
+}
+
+fn verified_instructions(ebpf: &mut Ebpf) -> Option<u32> {
+    xdp(ebpf).ok()?.info().ok()?.verified_instruction_count()
 }
 
 fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {

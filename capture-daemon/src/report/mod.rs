@@ -5,7 +5,9 @@ mod call;
 mod fax;
 mod media;
 mod registration;
+mod signaling;
 mod stream;
+mod turn;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,11 @@ pub use self::media::{
     CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Side, Way,
 };
 pub use self::registration::{Registration, RegistrationState};
-pub use self::stream::Stream;
+pub use self::signaling::{
+    BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
+};
+pub use self::stream::{Stream, Via};
+pub use self::turn::{Allocation, AllocationState, Channel, Permission, Relayed, StunTransactions, Turn, TurnFigures};
 use crate::time::Timestamp;
 
 /// The whole answer to "what is in these files".
@@ -37,8 +43,14 @@ pub struct Document {
     pub calls: Vec<Call>,
     /// Registrations in order of their start, then address of record.
     pub registrations: Vec<Registration>,
+    /// Transactions, subscriptions, registrations and sessions in figures.
+    #[serde(default)]
+    pub signaling: Signaling,
     /// RTP streams in order of their first packet, then SSRC and addresses.
     pub streams: Vec<Stream>,
+    /// STUN and TURN.
+    #[serde(default)]
+    pub turn: Turn,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }

@@ -1,5 +1,7 @@
 //! What is said of a registration.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
@@ -69,4 +71,20 @@ pub struct Registration {
     pub dst: String,
     /// SIP messages that belong to it.
     pub messages: u64,
+    /// Attempts to register, refresh or remove: a REGISTER and those that follow it with credentials.
+    #[serde(default)]
+    pub attempts: u64,
+    /// Attempts that failed as RFC 6076 section 4.2 has it: refused, other than with 3xx, 401, 402 or 407, or not answered.
+    #[serde(default)]
+    pub ineffective: u64,
+    /// REGISTERs answered with 401 or 407.
+    #[serde(default)]
+    pub challenges: u64,
+    /// Attempts by the code of 300 or above that ended them; of more than eight codes the lowest.
+    #[serde(default)]
+    pub failures: BTreeMap<u16, u64>,
+    /// Registration request delay of the latest successful attempt in milliseconds: first REGISTER to 2xx, a challenge
+    /// included (RFC 6076 section 4.1).
+    #[serde(default)]
+    pub registration_request_delay_ms: Option<f64>,
 }

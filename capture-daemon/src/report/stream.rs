@@ -49,4 +49,20 @@ pub struct Stream {
     /// How its payload is encrypted, as SDP says; absent where SDP says that it is not, or says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypted: Option<Encryption>,
+    /// How TURN wrapped the packets between `src` and `dst`; absent where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
+}
+
+/// RTP inside of TURN: what the stream's ends are behind the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    /// `turn_channel` for ChannelData, `turn_indication` for Send and Data indications alone.
+    pub kind: String,
+    /// The channel's number as `0x4000`; absent for indications.
+    pub channel: Option<String>,
+    /// The client's relayed address (RFC 8656 section 2.2); absent where its grant was not seen.
+    pub relayed: Option<String>,
+    /// The peer; absent where it is not known what the channel was bound to.
+    pub peer: Option<String>,
 }

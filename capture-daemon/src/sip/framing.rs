@@ -20,8 +20,9 @@ pub enum Framing {
 /// Says what stands at the beginning of `bytes`. Never more than one pass over them, and every answer but
 /// [`Framing::Incomplete`] takes at least one octet.
 ///
-/// A message without a readable Content-Length, which RFC 3261 section 20.14 forbids in streams, is taken to have no
-/// body.
+/// A message without Content-Length, which RFC 3261 section 18.3 forbids in streams, has the lines of a session description
+/// that follow it for a body, as many as `bytes` hold; where its Content-Type announces one, it is waited for. With a
+/// Content-Length that cannot be read it has none.
 pub fn frame(bytes: &[u8]) -> Framing {
     let (slack, message) = split_before(bytes, |byte| !matches!(byte, b'\r' | b'\n'));
     if !slack.is_empty() {
@@ -47,13 +48,31 @@ pub fn frame(bytes: &[u8]) -> Framing {
 fn rest_len(rest: &[u8]) -> Option<usize> {
     let mut fields = Fields::new(rest);
     let mut length = None;
+    let mut has_sdp = false;
     for (name, value) in fields.by_ref() {
         if length.is_none() && name.eq_ignore_ascii_case(b"Content-Length") {
             length = Some(content_length(value).unwrap_or(0));
+        } else if name.eq_ignore_ascii_case(b"Content-Type") {
+            let (media_type, _) = split_before(value, |byte| byte == b';');
+            has_sdp = media_type.trim_ascii().eq_ignore_ascii_case(b"application/sdp");
         }
     }
     let header = fields.ended().then(|| rest.len() - fields.rest().len())?;
-    header.checked_add(length.unwrap_or(0))
+    let length = length.unwrap_or_else(|| match fields.rest() {
+        body @ ([] | [b'v']) if has_sdp => body.len() + 1,
+        body => sdp_len(body),
+    });
+    header.checked_add(length)
+}
+
+/// Octets of the lines that begin `bytes` as those of a session description do (RFC 8866 section 5), the last one perhaps
+/// not there in full. No start line looks like one.
+fn sdp_len(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while bytes.starts_with(b"v=") && matches!(rest, [b'a'..=b'z', b'=', ..]) {
+        rest = line(rest).map_or(&[], |(_, behind)| behind);
+    }
+    bytes.len() - rest.len()
 }
 
 /// Octets of the message that begins `bytes`, which [`frame`] found incomplete: `None` while its header is not whole.
@@ -140,6 +159,48 @@ mod tests {
         assert_eq!(frame(b"\x16\x03\x01\x00\xff\x00"), Framing::Garbage(6));
         // The last line may be the beginning of a message and is kept.
         assert_eq!(frame(b"a=b\r\nOPTI"), Framing::Garbage(5));
+    }
+
+    #[test]
+    fn without_a_content_length_a_session_description_is_the_body() {
+        const BODY: &[u8] = b"v=0\r\no=- 1 1 IN IP4 h\r\nm=audio 9 RTP/AVP 0\r\na=sendrecv\r\n";
+        for (header, waits) in [
+            (&b"SIP/2.0 200 OK\r\nc: Application/SDP;x\r\n\r\n"[..], true),
+            (b"SIP/2.0 200 OK\r\n\r\n", false),
+        ] {
+            for behind in [&b""[..], OPTIONS, b"\r\n\r\n", b"OPT", b"a", b"\x81\x00"] {
+                let text = [header, BODY, behind].concat();
+                assert_eq!(frame(&text), Framing::Message(header.len() + BODY.len()), "{behind:?}");
+                let alone = [header, behind].concat();
+                let expected = match (waits, behind) {
+                    (true, []) => Framing::Incomplete,
+                    _ => Framing::Message(header.len()),
+                };
+                assert_eq!(frame(&alone), expected, "{behind:?}");
+            }
+            for len in 2..BODY.len() {
+                let text = [header, BODY.get(..len).unwrap()].concat();
+                let whole_lines_and_what_may_be_one = match BODY.get(len - 2) {
+                    Some(b'\n') => len - 1,
+                    _ => len,
+                };
+                assert_eq!(
+                    frame(&text),
+                    Framing::Message(header.len() + whole_lines_and_what_may_be_one),
+                    "{len}"
+                );
+            }
+            let one = [header, b"v"].concat();
+            let expected = if waits {
+                Framing::Incomplete
+            } else {
+                Framing::Message(header.len())
+            };
+            assert_eq!(frame(&one), expected);
+            assert_eq!(announced_len(header), Some(header.len() + usize::from(waits)));
+        }
+        let said = b"SIP/2.0 200 OK\r\nc: application/sdp\r\nl: 3\r\n\r\nv=0\r\n";
+        assert_eq!(frame(said), Framing::Message(said.len() - 2), "what it says holds");
     }
 
     #[test]

@@ -7,6 +7,8 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 mod address;
+mod digest;
+mod event;
 mod framing;
 mod header;
 mod message;
@@ -18,10 +20,14 @@ mod uri;
 
 #[cfg(test)]
 mod proptests;
+#[cfg(test)]
+mod reference;
 
 pub use address::Address;
+pub use digest::nonce;
+pub use event::EventPackage;
 pub use framing::{Framing, announced_len, frame, is_unchanged};
 pub use message::{CSeq, Malformed, Message};
 pub use method::Method;
-pub use start_line::{StartLine, begins};
+pub use start_line::{StartLine, begins, is_beginning};
 pub use uri::Uri;

@@ -116,6 +116,29 @@ pub fn may_become(prefix: &[u8]) -> bool {
     prefix.len() <= LONGEST && (method_goes_on || uri_goes_on)
 }
 
+/// Whether octets whose line end is not looked for begin a message: a version, or a token and a URI with a scheme. `None`
+/// where there are too few to tell. Bytes at random do so once in some ten million places.
+pub fn is_beginning(prefix: &[u8]) -> Option<bool> {
+    const VERSION: &[u8] = b"SIP/2.0 ";
+    let version = prefix.get(..VERSION.len()).unwrap_or(prefix);
+    if VERSION
+        .get(..version.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(version))
+    {
+        return (version.len() == VERSION.len()).then_some(true);
+    }
+    let (token, rest) = split_before(prefix, |byte| !is_token(byte));
+    let (space, uri) = rest.split_first()?;
+    if token.is_empty() || *space != b' ' {
+        return Some(false);
+    }
+    // RFC 3986 section 3.1.
+    let (scheme, rest) = split_before(uri, |byte| {
+        !byte.is_ascii_alphanumeric() && !matches!(byte, b'+' | b'-' | b'.')
+    });
+    Some(*rest.first()? == b':' && scheme.first().is_some_and(u8::is_ascii_alphabetic))
+}
+
 /// RFC 3261 section 25.1, `token`.
 const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
@@ -171,6 +194,42 @@ mod tests {
         ];
         for (line, why) in cases {
             assert_eq!(StartLine::parse(line), Err(why), "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_told_by_its_first_octets() {
+        for sure in [
+            &b"SIP/2.0 "[..],
+            b"sip/2.0 200 OK",
+            b"INVITE sip:",
+            b"x tel:+1",
+            b"OPTIONS sips:b@h SIP/2.0\r\n",
+        ] {
+            assert_eq!(is_beginning(sure), Some(true));
+        }
+        for unsure in [
+            &b""[..],
+            b"S",
+            b"SIP/2.0",
+            b"SIPPING",
+            b"INVITE ",
+            b"INVITE s",
+            b"INVITE sip",
+        ] {
+            assert_eq!(is_beginning(unsure), None);
+        }
+        for other in [
+            &b"\r\n"[..],
+            b"SIP/3.0 200",
+            b"GET / HTTP/1.1",
+            b"INVITE  sip:b",
+            b"INVITE 5:b",
+            b"INVITE :b",
+            b" sip:b",
+            b"v=0\r\n",
+        ] {
+            assert_eq!(is_beginning(other), Some(false), "{}", String::from_utf8_lossy(other));
         }
     }
 

@@ -9,5 +9,6 @@
 mod captures;
 mod differences;
 mod order;
+mod response_times;
 mod second_opinion;
 mod torture;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use capture_daemon::config::{Config, Follow};
 use capture_daemon::engine::{Engine, Shared, document};
 use capture_daemon::frame::{Frame, LinkType};
-use capture_daemon::report::{Call, Registration, SipCounts};
+use capture_daemon::report::{Call, Registration, Signaling, SipCounts};
 use capture_daemon::source::CaptureFile;
 use capture_daemon::time::Timestamp;
 use proptest::prelude::*;
@@ -45,6 +45,7 @@ struct Told {
     sip: SipCounts,
     calls: Vec<Call>,
     registrations: Vec<Registration>,
+    signaling: Signaling,
     streams: Vec<Loss>,
 }
 
@@ -60,7 +61,7 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
     };
     let shared = Arc::new(Shared::new(&follow));
     let mut engines: Vec<Engine> = (0..LANES)
-        .map(|_| Engine::new(&follow, &capture.sip_ports, Arc::clone(&shared)))
+        .map(|_| Engine::new(&follow, &capture, Arc::clone(&shared)))
         .collect();
     for frame in frames {
         let engine = &mut engines[lane(frame)];
@@ -92,6 +93,7 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
         sip: document.sip,
         calls: document.calls,
         registrations: document.registrations,
+        signaling: document.signaling,
         streams,
     }
 }
@@ -162,6 +164,13 @@ fn difference(is: &Told, should_be: &Told) -> Option<String> {
         std::slice::from_ref(&should_be.sip),
     )
     .or_else(|| of("calls", &is.calls, &should_be.calls))
+    .or_else(|| {
+        of(
+            "signaling",
+            std::slice::from_ref(&is.signaling),
+            std::slice::from_ref(&should_be.signaling),
+        )
+    })
     .or_else(|| of("registrations", &is.registrations, &should_be.registrations))
     .or_else(|| of("streams", &is.streams, &should_be.streams))
 }

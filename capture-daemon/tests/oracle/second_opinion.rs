@@ -45,11 +45,18 @@ macro_rules! captures {
 
 captures! {
     own from captures::own;
+    baresip_loss: "baresip-loss.pcap",
+    baresip_opus: "baresip-opus.pcap",
+    baresip_srtp: "baresip-srtp.pcap",
     calls_tcp: "calls-tcp.pcap",
     calls_udp: "calls-udp.pcap",
     calls_udp_impaired: "calls-udp-impaired.pcap",
+    coturn: "coturn.pcap",
+    coturn_refused: "coturn-refused.pcap",
     failures: "failures.pcap",
+    kamailio: "kamailio.pcap",
     registrations: "registrations.pcap",
+    rtpengine: "rtpengine.pcap",
 }
 
 captures! {

@@ -16,7 +16,10 @@ use capture_daemon::control::{
     CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Page,
     Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
-use capture_daemon::report::{Call, CallState, LinkedBy, Registration, RegistrationState, SipCounts, Stream};
+use capture_daemon::report::{
+    BUCKETS_MS, Call, CallState, Events, Latency, LinkedBy, Ratio, Registration, RegistrationFigures,
+    RegistrationState, SessionFigures, Signaling, SipCounts, Stream, Transactions,
+};
 use capture_daemon::time::Timestamp;
 use tokio::sync::Notify;
 
@@ -88,6 +91,14 @@ pub fn registration(number: u64, state: RegistrationState) -> Registration {
         src: format!("192.0.2.{number}:5062"),
         dst: "192.0.2.1:5060".to_owned(),
         messages: 4,
+        attempts: 2,
+        ineffective: u64::from(state == RegistrationState::Failed),
+        challenges: 1,
+        failures: match state {
+            RegistrationState::Failed => [(403, 1)].into(),
+            _ => BTreeMap::new(),
+        },
+        registration_request_delay_ms: (state == RegistrationState::Registered).then_some(84.5),
     }
 }
 
@@ -112,6 +123,95 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         linked_by: call.map(|_| LinkedBy::Destination),
         direction: None,
         encrypted: None,
+        via: None,
+    }
+}
+
+/// `count` cases between 0.8 ms and `most` milliseconds, as far as a page shows them.
+pub fn latency(count: u64, most: f64) -> Latency {
+    Latency {
+        count,
+        mean_ms: most / 2.0,
+        min_ms: 0.8,
+        p50_ms: most / 2.0,
+        p90_ms: most * 0.9,
+        p99_ms: most * 0.99,
+        max_ms: most,
+        sum_s: most * count as f64 / 2_000.0,
+        buckets: BUCKETS_MS
+            .iter()
+            .map(|bound| if *bound as f64 >= most { count } else { count / 2 })
+            .collect(),
+    }
+}
+
+pub fn signaling() -> Signaling {
+    let transactions = |count: u64, most: f64| Transactions {
+        transactions: count,
+        retransmissions: 3,
+        responses: [(200, count - 20), (401, 12), (404, 5), (503, 1)].into(),
+        timed_out: 1,
+        open: 1,
+        response_time: Some(latency(count - 2, most)),
+    };
+    Signaling {
+        transactions: [
+            ("INVITE".to_owned(), transactions(410, 12_400.0)),
+            ("REGISTER".to_owned(), transactions(1_200, 260.0)),
+            (
+                "BYE".to_owned(),
+                Transactions {
+                    transactions: 2,
+                    open: 2,
+                    ..Transactions::default()
+                },
+            ),
+        ]
+        .into(),
+        events: [(
+            "presence".to_owned(),
+            Events {
+                subscribe: 8,
+                subscriptions: 6,
+                notify: 70,
+                publish: 9,
+                failed: 2,
+            },
+        )]
+        .into(),
+        registrations: RegistrationFigures {
+            attempts: 1_188,
+            successful: 1_180,
+            abandoned: 1,
+            challenges: 12,
+            failures: [(404, 5), (503, 1)].into(),
+            timed_out: 1,
+            registration_request_delay: Some(latency(1_180, 410.0)),
+            ineffective_registration_attempts: Ratio::of(7, 1_188),
+        },
+        sessions: SessionFigures {
+            requests: 400,
+            open: 2,
+            established: 388,
+            redirected: 1,
+            cancelled: 1,
+            timed_out: 1,
+            challenges: 12,
+            failures: [(302, 1), (486, 6), (487, 1), (503, 1)].into(),
+            session_request_delay: Some(latency(388, 1_900.0)),
+            failed_session_request_delay: Some(latency(8, 2_100.0)),
+            session_disconnect_delay: Some(latency(380, 40.0)),
+            failed_session_disconnect_delay: Some(latency(1, 32_000.0)),
+            session_duration_time: Some(latency(380, 3_700_000.0)),
+            failed_session_duration_time: Some(latency(1, 65_000.0)),
+            ring_time: Some(latency(380, 24_000.0)),
+            post_dial_delay: Some(latency(390, 3_000.0)),
+            session_establishment_ratio: Ratio::of(388, 397),
+            session_establishment_effectiveness_ratio: Ratio::of(394, 397),
+            ineffective_session_attempts: Ratio::of(2, 398),
+            session_completion_ratio: Ratio::of(380, 390),
+            answer_seizure_ratio: Ratio::of(388, 398),
+        },
     }
 }
 
@@ -326,6 +426,10 @@ impl Sensor for Fake {
 
     fn status(&self) -> Status {
         status()
+    }
+
+    fn signaling(&self) -> Signaling {
+        signaling()
     }
 
     fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>> {

@@ -5,6 +5,8 @@
 //!                           ├ bridge `lan` (switch) ┤
 //!                           └───── ingress of both ports is mirrored ──► mirror ══ tap ─ sensor
 //! ```
+//!
+//! A third host, for a proxy or a relay, is plugged in with [`Network::plug`], and its port is mirrored too.
 
 use std::net::Ipv4Addr;
 
@@ -26,8 +28,12 @@ pub const CALLER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The called host.
 pub const CALLEE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-const CALLER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
-const CALLEE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+/// The host between them: a proxy, a relay.
+pub const MIDDLE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+
+/// The interface of a host that the traffic goes over.
+pub const WIRE: &str = "wire";
+
 const MTU: u32 = 1500;
 
 /// What an interface has sent.
@@ -88,31 +94,9 @@ impl Network {
         }
         switch.ip("link set lan up")?;
 
-        let far = |name, last| End {
-            netns: switch,
-            name,
-            mac: [2, 0, 0, 0, 1, last],
-            address: None,
-        };
-        for (host, name, hardware, address, peer, peer_hardware) in [
-            (caller, "caller", CALLER_MAC, CALLER, CALLEE, CALLEE_MAC),
-            (callee, "callee", CALLEE_MAC, CALLEE, CALLER, CALLER_MAC),
-        ] {
-            let near = End {
-                netns: host,
-                name: "wire",
-                mac: hardware,
-                address: Some(&format!("{address}/24")),
-            };
-            veth(near, far(name, hardware[5]), 1, MTU)?;
-            let peer_hardware = mac(peer_hardware);
-            host.ip(&format!(
-                "neighbour replace {peer} lladdr {peer_hardware} dev wire nud permanent"
-            ))?;
-            // ICMP by its number: its name is in /etc/protocols, which a small system does not have.
-            host.ip("rule add ipproto 1 blackhole")?;
-            switch.ip(&format!("link set {name} master lan"))?;
-        }
+        network.port(caller, "caller", CALLER)?;
+        network.port(callee, "callee", CALLEE)?;
+        network.acquaint((caller, CALLER), (callee, CALLEE))?;
 
         let tap = End {
             netns: sensor,
@@ -120,15 +104,71 @@ impl Network {
             mac: [2, 0, 0, 0, 2, 1],
             address: None,
         };
-        veth(far(MIRROR, 3), tap, queues, MTU)?;
+        veth(network.far(MIRROR, 255), tap, queues, MTU)?;
         for port in ["caller", "callee"] {
-            switch.exec(&format!("tc qdisc add dev {port} clsact"))?;
-            // There is no matchall on every kernel; a u32 match of nothing matches everything.
-            switch.exec(&format!(
-                "tc filter add dev {port} ingress protocol all u32 match u32 0 0 action mirred egress mirror dev {MIRROR}"
-            ))?;
+            network.mirror(port)?;
         }
         Ok(network)
+    }
+
+    /// Plugs a host into the switch, at [`MIDDLE`] and with its port mirrored as the others are, and returns it.
+    ///
+    /// # Errors
+    /// When it is there already, or as [`Network::new`].
+    pub fn plug(&self, name: &str) -> Result<Netns> {
+        let host = Netns::new(name)?;
+        self.port(&host, name, MIDDLE)?;
+        for other in [(&self.caller, CALLER), (&self.callee, CALLEE)] {
+            self.acquaint((&host, MIDDLE), other)?;
+        }
+        self.mirror(name)?;
+        Ok(host)
+    }
+
+    /// The switch's end of a link.
+    const fn far<'a>(&'a self, name: &'a str, last: u8) -> End<'a> {
+        End {
+            netns: &self.switch,
+            name,
+            mac: [2, 0, 0, 0, 1, last],
+            address: None,
+        }
+    }
+
+    /// Joins a host to the port `name` of the switch. ICMP does not leave it.
+    fn port(&self, host: &Netns, name: &str, address: Ipv4Addr) -> Result<()> {
+        let near = End {
+            netns: host,
+            name: WIRE,
+            mac: hardware(address),
+            address: Some(&format!("{address}/24")),
+        };
+        veth(near, self.far(name, address.octets()[3]), 1, MTU)?;
+        // ICMP by its number: its name is in /etc/protocols, which a small system does not have.
+        host.ip("rule add ipproto 1 blackhole")?;
+        self.switch.ip(&format!("link set {name} master lan")).map(drop)
+    }
+
+    /// Tells two hosts each other's hardware address for good.
+    fn acquaint(&self, one: (&Netns, Ipv4Addr), other: (&Netns, Ipv4Addr)) -> Result<()> {
+        for ((host, _), (_, peer)) in [(one, other), (other, one)] {
+            let peer_hardware = mac(hardware(peer));
+            host.ip(&format!(
+                "neighbour replace {peer} lladdr {peer_hardware} dev {WIRE} nud permanent"
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Copies what comes in on a port to the mirror.
+    fn mirror(&self, port: &str) -> Result<()> {
+        self.switch.exec(&format!("tc qdisc add dev {port} clsact"))?;
+        // There is no matchall on every kernel; a u32 match of nothing matches everything.
+        self.switch
+            .exec(&format!(
+                "tc filter add dev {port} ingress protocol all u32 match u32 0 0 action mirred egress mirror dev {MIRROR}"
+            ))
+            .map(drop)
     }
 
     /// What has left on the mirror port so far.
@@ -172,4 +212,9 @@ impl Network {
         }
         Ok(queues)
     }
+}
+
+/// The hardware address of a host.
+const fn hardware(address: Ipv4Addr) -> [u8; 6] {
+    [2, 0, 0, 0, 0, address.octets()[3]]
 }

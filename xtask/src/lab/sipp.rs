@@ -1,6 +1,7 @@
 //! Real telephones: sipp on both hosts, with scenarios out of `xtask/scenarios/` and media both ways.
 
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::mirror::{CALLEE, CALLER, Network};
 use super::netns::Netns;
 use super::process::{Process, wait_for};
 use super::scratch::Scratch;
+use super::server::listens;
 use super::tone;
 
 /// SSRC of what callers send. sipp plays the packets of a file as they are: every caller's stream has it, and streams
@@ -96,6 +98,8 @@ pub struct Calls {
 #[derive(Debug)]
 pub struct Telephones<'a> {
     network: &'a Network,
+    /// Whom the callers call.
+    target: Ipv4Addr,
     talk: Duration,
     /// Held for their drop, before that of their directory.
     _callees: [Process; 3],
@@ -128,17 +132,24 @@ impl<'a> Telephones<'a> {
         ];
         for (protocol, port) in [("-u", PORT), ("-t", PORT), ("-u", REGISTRAR_PORT)] {
             wait_for(&format!("sipp on port {port}"), Duration::from_secs(10), || {
-                let sockets = host.exec(&format!("ss -H -n -l -a {protocol} sport = {port}"))?;
-                Ok((!sockets.trim().is_empty()).then_some(()))
+                Ok(listens(host, protocol, port)?.then_some(()))
             })?;
         }
         Ok(Self {
             network,
+            target: CALLEE,
             talk,
             scratch,
             _callees: callees,
             started: 0,
         })
+    }
+
+    /// Has the callers call a proxy at this address, on the port of the called side, instead of the called side itself.
+    #[must_use]
+    pub fn through(mut self, proxy: Ipv4Addr) -> Self {
+        self.target = proxy;
+        self
     }
 
     /// Packets of each media stream of an answered call.
@@ -162,6 +173,9 @@ impl<'a> Telephones<'a> {
         }
         let (name, text, user) = kind.scenario();
         let scenario = self.scratch.write(name, text)?;
+        if kind == Kind::Registration && self.target != CALLEE {
+            bail!("the registrar is at the called side");
+        }
         let (mode, port) = match (transport, kind) {
             (Transport::Udp, Kind::Registration) => ("u1", REGISTRAR_PORT),
             (Transport::Udp, _) => ("u1", PORT),
@@ -174,7 +188,8 @@ impl<'a> Telephones<'a> {
         let lasts = (self.talk + MARGIN).as_millis();
         let words = format!(
             "-i {CALLER} -mi {CALLER} -p {local} -t {mode} -mp {media} -s {user} -m {count} -l {count} -r {rate} \
-             -d {lasts} -max_socket 4096 {CALLEE}:{port}"
+             -d {lasts} -max_socket 4096 {}:{port}",
+            self.target
         );
         let (process, errors) = sipp(&self.network.caller, &self.scratch, &scenario, &words)?;
         // All begin within count/rate seconds; retransmissions of a slow machine are allowed for generously.

@@ -65,6 +65,88 @@ pub struct Stream {
     pub jitter_max_ms: f64,
 }
 
+/// A SIP message, with its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Nanoseconds since 1970.
+    pub time: u64,
+    /// IPv4 address it came from.
+    pub src: String,
+    /// IPv4 address it went to.
+    pub dst: String,
+    /// Method of a request.
+    pub method: Option<String>,
+    /// Status code of a response.
+    pub status: Option<u16>,
+    /// What the CSeq says it is about.
+    pub about: String,
+    /// Call-ID.
+    pub call_id: String,
+}
+
+/// The SIP messages of a file over IPv4, one to a frame, in order.
+///
+/// # Errors
+/// When tshark fails, or prints what is not understood here, as for a frame with several messages.
+pub fn messages(file: &Path) -> Result<Vec<Message>> {
+    let mut arguments = vec!["-Y", "sip", "-T", "fields"];
+    for field in [
+        "frame.time_epoch",
+        "ip.src",
+        "ip.dst",
+        "sip.Method",
+        "sip.Status-Code",
+        "sip.CSeq.method",
+        "sip.Call-ID",
+    ] {
+        arguments.extend(["-e", field]);
+    }
+    let text = tshark(file, &ONE_CLOCK, &arguments)?;
+    let line = |line: &str| timed(line).with_context(|| format!("tshark, {line:?}"));
+    text.lines().map(line).collect()
+}
+
+/// STUN error responses of a file by code (RFC 8489 section 14.8), TURN's among them.
+///
+/// # Errors
+/// When tshark fails, or prints what is not understood here.
+pub fn stun_errors(file: &Path) -> Result<BTreeMap<u16, u64>> {
+    let filter = ["-Y", "stun.att.error", "-T", "fields"];
+    let fields = ["-e", "stun.att.error.class", "-e", "stun.att.error"];
+    let mut errors = BTreeMap::new();
+    for line in tshark(file, &ONE_CLOCK, &[filter, fields].concat())?.lines() {
+        *errors.entry(stun_error(line)?).or_default() += 1;
+    }
+    Ok(errors)
+}
+
+/// The class is the hundreds.
+fn stun_error(line: &str) -> Result<u16> {
+    let (class, number) = line.split_once(FIELD).context("no class")?;
+    Ok(class.parse::<u16>()? * 100 + number.parse::<u16>()?)
+}
+
+fn timed(line: &str) -> Result<Message> {
+    let fields: Vec<&str> = line.split(FIELD).collect();
+    let [time, src, dst, method, status, about, call_id] = fields[..] else {
+        bail!("{} fields", fields.len());
+    };
+    let (seconds, nanoseconds) = time.split_once('.').context("no fraction of a second")?;
+    if nanoseconds.len() != 9 {
+        bail!("no nanoseconds");
+    }
+    let text = |field: &str| Some(field.to_owned()).filter(|field| !field.is_empty());
+    Ok(Message {
+        time: seconds.parse::<u64>()? * 1_000_000_000 + nanoseconds.parse::<u64>()?,
+        src: src.to_owned(),
+        dst: dst.to_owned(),
+        method: text(method),
+        status: text(status).map(|status| status.parse()).transpose()?,
+        about: about.to_owned(),
+        call_id: call_id.to_owned(),
+    })
+}
+
 /// Reads files, merged by their timestamps where there are several: each lane writes its own, and media is only known as
 /// such after its SDP.
 ///
@@ -192,6 +274,33 @@ fn streams(table: &str) -> Result<Vec<Stream>> {
     Ok(streams)
 }
 
+/// Times from request to final response in whole milliseconds as tshark has them (`sip.response-time`), by method: the first
+/// final response of each request. tshark knows them over UDP only.
+///
+/// # Errors
+/// When tshark fails, or prints what is not understood here.
+pub fn response_times(file: &Path) -> Result<BTreeMap<String, Vec<u64>>> {
+    let mut arguments = vec!["-Y", "sip.Status-Code >= 200 && sip.response-time", "-T", "fields"];
+    for field in ["sip.CSeq.method", "sip.response-request", "sip.response-time"] {
+        arguments.extend(["-e", field]);
+    }
+    let mut times: BTreeMap<(String, u64), u64> = BTreeMap::new();
+    for line in tshark(file, &ONE_CLOCK, &arguments)?.lines() {
+        let fields: Vec<&str> = line.split(FIELD).collect();
+        let [method, request, time] = fields.as_slice() else {
+            bail!("tshark, response time {line:?}");
+        };
+        let key = ((*method).to_owned(), request.parse()?);
+        times.entry(key).or_insert(time.parse()?);
+    }
+    let mut by_method: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for ((method, _), time) in times {
+        by_method.entry(method).or_default().push(time);
+    }
+    by_method.values_mut().for_each(|times| times.sort_unstable());
+    Ok(by_method)
+}
+
 /// `address:port`, the address of IPv6 in brackets as URIs have it.
 fn endpoint(address: &str, port: &str) -> String {
     if address.contains(':') {
@@ -241,6 +350,29 @@ mod tests {
             }]
         );
         assert!(streams("1 2 (0.0%)").is_err());
+    }
+
+    #[test]
+    fn a_message_has_its_time() {
+        let message = timed("1795273676.000000042\t192.0.2.2\t192.0.2.3\t\t200\tINVITE\tid-1").unwrap();
+        let expected = Message {
+            time: 1_795_273_676_000_000_042,
+            src: "192.0.2.2".to_owned(),
+            dst: "192.0.2.3".to_owned(),
+            method: None,
+            status: Some(200),
+            about: "INVITE".to_owned(),
+            call_id: "id-1".to_owned(),
+        };
+        assert_eq!(message, expected);
+        assert!(timed("1795273676.5\ta\tb\tBYE\t\tBYE\tid-1").is_err());
+        assert!(timed("1795273676.000000042\ta\tb\t\t200,200\tBYE,BYE\tid-1,id-2").is_err());
+    }
+
+    #[test]
+    fn an_error_is_made_of_class_and_number() {
+        assert_eq!(stun_error("4\t86").unwrap(), 486);
+        assert!(stun_error("4").is_err());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Dialogs written down message by message, and what they come to in any order.
 
 mod call;
+mod figures;
 mod registration;
+mod transaction;
 
 use std::time::Duration;
 
@@ -221,9 +223,13 @@ proptest! {
         now in 0u64..400_000,
     ) {
         if in_order[0].text.contains("REGISTER") {
-            prop_assert_eq!(registrations_of(&in_order).report(ms(now)), registrations_of(&shuffled).report(ms(now)));
+            let (one, other) = (registrations_of(&in_order), registrations_of(&shuffled));
+            prop_assert_eq!(one.report(ms(now)), other.report(ms(now)));
+            prop_assert_eq!(one.figures(ms(now)), other.figures(ms(now)));
         } else {
-            prop_assert_eq!(calls_of(&in_order).report(ms(now)), calls_of(&shuffled).report(ms(now)));
+            let (one, other) = (calls_of(&in_order), calls_of(&shuffled));
+            prop_assert_eq!(one.report(ms(now)), other.report(ms(now)));
+            prop_assert_eq!(one.figures(ms(now)), other.figures(ms(now)));
         }
     }
 }

@@ -72,7 +72,7 @@ fn each_kind_of_frame_has_its_outcome() {
     ];
     for (frame, outcome) in cases {
         let follow = Follow::default();
-        let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+        let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
         take(&mut engine, &frame);
         let counters = engine.counters();
         assert_eq!(counters.outcomes.get(outcome), 1, "{outcome:?}");
@@ -83,7 +83,7 @@ fn each_kind_of_frame_has_its_outcome() {
 #[test]
 fn what_began_as_sip_and_is_none_is_counted_by_reason() {
     let follow = Follow::default();
-    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
     for payload in [
         &b"hello"[..],
         b"OPTIONS sip:b@x SIP/2.0\r\n\r\n",
@@ -112,7 +112,7 @@ fn media_nobody_can_send_is_not_announced() {
     ] {
         let follow = Follow::default();
         let shared = Arc::new(Shared::new(&follow));
-        let mut engine = Engine::new(&follow, &[5060], Arc::clone(&shared));
+        let mut engine = Engine::new(&follow, &Capture::default(), Arc::clone(&shared));
         let invite = message("INVITE sip:b@x SIP/2.0", "x", "1 INVITE", &description);
         take(&mut engine, &(0, udp((CALLER, 5060), (CALLEE, 5060), &invite)));
         assert_eq!(shared.calls.report(Timestamp::ZERO).len(), 1);
@@ -124,7 +124,7 @@ fn media_nobody_can_send_is_not_announced() {
 fn what_a_refusal_would_accept_is_no_place_for_media() {
     let follow = Follow::default();
     let shared = Arc::new(Shared::new(&follow));
-    let mut engine = Engine::new(&follow, &[5060], Arc::clone(&shared));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::clone(&shared));
     let mut down = |start: &str| {
         let response = message(start, "x", "1 INVITE", &sdp(CALLEE, 30_000));
         take(&mut engine, &(0, udp((CALLEE, 5060), (CALLER, 5060), &response)));
@@ -169,7 +169,7 @@ fn a_connection_joined_in_the_middle_or_on_another_port_is_read_from_its_next_me
 fn time_clears_what_is_over() {
     let follow = Follow::default();
     let shared = Arc::new(Shared::new(&follow));
-    let mut engine = Engine::new(&follow, &[5060], Arc::clone(&shared));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::clone(&shared));
     let register = message("REGISTER sip:x SIP/2.0", "r", "1 REGISTER", "");
     let refused = message("SIP/2.0 407 x", "r2", "1 INVITE", "");
     let invite = message("INVITE sip:b@x SIP/2.0", "r2", "1 INVITE", &sdp(CALLER, 40_000));
@@ -212,9 +212,10 @@ fn a_full_table_counts_what_it_loses() {
     let follow = Follow {
         max_calls: 2,
         max_registrations: 3,
+        max_transactions: 4,
         ..Follow::default()
     };
-    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
     for n in 0..10 {
         for method in ["INVITE", "REGISTER"] {
             let text = message(
@@ -229,4 +230,5 @@ fn a_full_table_counts_what_it_loses() {
     let losses = &engine.counters().losses;
     assert_eq!(losses.get(Loss::CallEvicted), 8);
     assert_eq!(losses.get(Loss::RegistrationEvicted), 7);
+    assert_eq!(losses.get(Loss::TransactionEvicted), 16);
 }

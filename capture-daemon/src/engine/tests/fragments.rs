@@ -61,7 +61,7 @@ fn fragments_inside_a_tunnel_that_is_in_fragments_itself() {
 #[test]
 fn the_piece_that_completes_a_message_ends_as_the_message() {
     let follow = Follow::default();
-    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
     let options = message("OPTIONS sip:b@x SIP/2.0", "o", "1 OPTIONS", "");
     let frames = cut(&(0, udp((CALLER, 5060), (CALLEE, 5060), &options)), 1, 64);
     for frame in frames.iter().rev() {
@@ -107,5 +107,73 @@ proptest! {
         prop_assert_eq!(&document.calls, &expected.calls);
         prop_assert_eq!(&document.sip, &expected.sip);
         prop_assert_eq!(&document.drops, &expected.drops);
+    }
+}
+
+/// The frame with a VLAN tag.
+fn in_vlan(id: u8, (ts, frame): &Timed) -> Timed {
+    (*ts, [&frame[..12], &[0x81, 0, 0, id], &frame[12..]].concat())
+}
+
+#[test]
+fn two_networks_with_the_same_addresses_are_not_mixed_up() {
+    let cut_to_pieces = |call_id: &str, vlan: u8| {
+        let options = message("OPTIONS sip:b@x SIP/2.0", call_id, "1 OPTIONS", "");
+        cut(&(0, udp((CALLER, 5060), (CALLEE, 5060), &options)), 1, 64)
+            .iter()
+            .map(|piece| in_vlan(vlan, piece))
+            .collect::<Vec<_>>()
+    };
+    let (one, two) = (cut_to_pieces("aaaa", 1), cut_to_pieces("bbbb", 2));
+    let frames: Vec<Timed> = one
+        .iter()
+        .zip(&two)
+        .flat_map(|(one, two)| [one.clone(), two.clone()])
+        .collect();
+    let document = in_order(&frames);
+    assert_eq!((document.sip.messages, document.drops), (2, [].into()));
+    // In one network they contradict each other.
+    let frames: Vec<Timed> = cut_to_pieces("aaaa", 1)
+        .iter()
+        .zip(&cut_to_pieces("bbbb", 1))
+        .flat_map(|(one, two)| [one.clone(), two.clone()])
+        .collect();
+    assert!(in_order(&frames).drops.contains_key("fragment_overlap"));
+}
+
+/// A datagram of UDP over IPv4 with its checksum (RFC 768), word by word.
+fn with_checksum(mut frame: Vec<u8>) -> Vec<u8> {
+    let mut words: Vec<u8> = [&frame[26..34], &[0, 17], &frame[38..40], &frame[34..]].concat();
+    words.resize(words.len().next_multiple_of(2), 0);
+    let mut sum = 0u32;
+    for word in words.chunks(2) {
+        sum += u32::from(word[0]) * 256 + u32::from(word[1]);
+        sum = sum % 0x1_0000 + sum / 0x1_0000;
+    }
+    let sum = if sum == 0xffff { 0xffff } else { 0xffff - sum };
+    frame[40..42].copy_from_slice(&(sum as u16).to_be_bytes());
+    frame
+}
+
+#[test]
+fn what_pieces_of_two_datagrams_make_is_not_taken() {
+    for call_id in ["odd", "even"] {
+        let options = message("OPTIONS sip:b@x SIP/2.0", call_id, "1 OPTIONS", "");
+        let whole = with_checksum(udp((CALLER, 5060), (CALLEE, 5060), &options));
+        let right = cut(&(0, whole.clone()), 1, 64);
+        let document = in_order(&right);
+        assert_eq!((document.sip.messages, document.drops), (1, [].into()));
+        // A piece of another datagram with the same identification in the place of one that was lost (RFC 4963).
+        for n in 1..right.len() {
+            let mut mixed = right.clone();
+            mixed[n].1[40] ^= 0x20;
+            let document = in_order(&mixed);
+            assert_eq!(document.drops, [("udp_checksum".to_owned(), 1)].into(), "{n}");
+            assert_eq!(document.sip.messages, 0);
+        }
+        // One that was captured whole may have its checksum from the NIC, behind the capture.
+        let mut offloaded = whole;
+        offloaded[40] ^= 1;
+        assert_eq!(in_order(&[(0, offloaded)]).sip.messages, 1);
     }
 }

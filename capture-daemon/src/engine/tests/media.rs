@@ -165,7 +165,7 @@ impl Random {
 fn lanes(frames: &[Timed], lanes: usize, lane: impl Fn(&Timed) -> usize, follow: &Follow) -> Document {
     let shared = Arc::new(Shared::new(follow));
     let mut engines: Vec<Engine> = (0..lanes)
-        .map(|_| Engine::new(follow, &[5060], Arc::clone(&shared)))
+        .map(|_| Engine::new(follow, &Capture::default(), Arc::clone(&shared)))
         .collect();
     for frame in frames {
         let engine = &mut engines[lane(frame) % lanes];

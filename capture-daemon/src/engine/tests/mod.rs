@@ -4,6 +4,8 @@ mod cases;
 mod fragments;
 mod media;
 mod tcp;
+mod turn;
+mod websocket;
 
 use proptest::prelude::*;
 
@@ -122,10 +124,13 @@ fn take(engine: &mut Engine, (ts, bytes): &Timed) {
 
 /// What `frames` come to, dealt out to `lanes` engines by `lane`.
 fn play(frames: &[Timed], lanes: usize, lane: impl Fn(&Timed) -> usize) -> Document {
-    let follow = Follow::default();
+    let follow = Follow {
+        rtp_without_sip: true,
+        ..Follow::default()
+    };
     let shared = Arc::new(Shared::new(&follow));
     let mut engines: Vec<Engine> = (0..lanes)
-        .map(|_| Engine::new(&follow, &[5060], Arc::clone(&shared)))
+        .map(|_| Engine::new(&follow, &Capture::default(), Arc::clone(&shared)))
         .collect();
     for frame in frames {
         let engine = &mut engines[lane(frame) % lanes];
@@ -209,7 +214,7 @@ fn ports_used_again_belong_to_the_later_call() {
 #[test]
 fn a_clock_that_was_set_back_stops_no_tick() {
     let follow = Follow::default();
-    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
     let second = |n: u64| n * 1_000 * MILLISECOND;
     engine.tick(Timestamp::from_nanos(second(10_000)));
     for frame in call(second(5_000), "one", (20_000, 30_000), 0xaaaa, 50) {

@@ -31,7 +31,7 @@ const BASE: u64 = 1 << 40;
 
 /// One direction of a connection.
 #[derive(Debug)]
-pub(super) struct Direction {
+pub(super) struct Direction<R> {
     /// Position of the next byte to be read; while joining, of any byte seen.
     next: u64,
     /// Sequence number of the first byte, where SYN was seen: tells a repeated SYN from a new connection.
@@ -47,6 +47,10 @@ pub(super) struct Direction {
     /// Bytes the caller has not consumed: the beginning of something.
     pending: Vec<u8>,
     reading: Reading,
+    /// The caller reads no more of the connection.
+    unreadable: bool,
+    /// What the caller remembers.
+    pub reader: R,
     /// Time of the latest segment.
     pub last: Timestamp,
     /// Place in the order of those that hold something.
@@ -85,7 +89,7 @@ pub(super) struct Context<'a> {
     pub losses: &'a Losses,
 }
 
-impl Direction {
+impl<R: Copy + Default> Direction<R> {
     /// A direction of which this is the first segment that came.
     pub fn begin(segment: &Segment<'_>) -> Self {
         let syn = segment.flags.syn();
@@ -104,6 +108,8 @@ impl Direction {
                 needed: 0,
                 searched: 0,
             },
+            unreadable: false,
+            reader: R::default(),
             last: Timestamp::ZERO,
             holding: None,
         }
@@ -125,7 +131,7 @@ impl Direction {
         ts: Timestamp,
         segment: &Segment<'_>,
         context: &Context<'_>,
-        take: &mut impl FnMut(&Offer<'_>) -> Taken,
+        take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken,
     ) {
         self.last = self.last.max(ts);
         match self.place(segment) {
@@ -152,7 +158,7 @@ impl Direction {
     }
 
     /// Gives up waiting where it was too long at `now`.
-    pub fn look(&mut self, now: Timestamp, context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>) -> Taken) {
+    pub fn look(&mut self, now: Timestamp, context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken) {
         while let Some(since) = self.waiting {
             if now.since(since) < if self.joining { JOIN } else { GAP } {
                 break;
@@ -162,7 +168,7 @@ impl Direction {
     }
 
     /// Reads what can be read, and gives up the rest: nothing more will come.
-    pub fn finish(&mut self, context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>) -> Taken) {
+    pub fn finish(&mut self, context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken) {
         while self.waiting.is_some() {
             self.settle(context, take);
         }
@@ -211,12 +217,16 @@ impl Direction {
         at: u64,
         segment: &Segment<'_>,
         context: &Context<'_>,
-        take: &mut impl FnMut(&Offer<'_>) -> Taken,
+        take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken,
     ) {
         // The length of a packet's payload is far below 64 bits.
         let end = at + segment.payload.len() as u64;
         if segment.flags.fin() || segment.flags.rst() {
             self.end = Some(end.max(self.next));
+        }
+        if self.unreadable {
+            self.next = self.next.max(end);
+            return;
         }
         // Of what was read already, the first copy counted.
         let old = if self.joining { 0 } else { self.next.saturating_sub(at) };
@@ -240,12 +250,18 @@ impl Direction {
     }
 
     /// Reads what is contiguous.
-    fn advance(&mut self, context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>) -> Taken) {
+    fn advance(&mut self, context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken) {
         if self.joining {
             return;
         }
-        while let Some(piece) = self.ahead.take(self.next) {
+        while !self.unreadable
+            && let Some(piece) = self.ahead.take(self.next)
+        {
             self.read(piece.ts, &piece.bytes, context, take);
+        }
+        if self.unreadable {
+            self.give_up();
+            self.next = self.next.max(self.end.unwrap_or_default());
         }
         if !self.is_missing_some() {
             self.waiting = None;
@@ -256,7 +272,7 @@ impl Direction {
     }
 
     /// Gives up what is missing, and goes on behind it.
-    fn settle(&mut self, context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>) -> Taken) {
+    fn settle(&mut self, context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken) {
         if !self.joining {
             context.losses.count(Loss::TcpGap);
         }
@@ -286,22 +302,33 @@ impl Direction {
     }
 
     /// Reads the next bytes, together with those that are pending.
-    fn read(&mut self, ts: Timestamp, data: &[u8], context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>) -> Taken) {
+    fn read(
+        &mut self,
+        ts: Timestamp,
+        data: &[u8],
+        context: &Context<'_>,
+        take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken,
+    ) {
         self.next += data.len() as u64;
         self.reading.ts = self.reading.ts.max(ts);
         if !self.pending.is_empty() {
             if self.pending.len() + data.len() <= context.buffer {
                 self.pending.extend_from_slice(data);
                 if self.pending.len() >= self.reading.needed {
-                    let consumed = self.reading.offer(&self.pending, context, take);
-                    self.consume(consumed);
+                    match self.reading.offer(&self.pending, &mut self.reader, context, take) {
+                        Some(consumed) => self.consume(consumed),
+                        None => self.unreadable = true,
+                    }
                 }
                 return;
             }
             context.losses.count(Loss::TcpOverflow);
             self.clear();
         }
-        let consumed = self.reading.offer(data, context, take);
+        let Some(consumed) = self.reading.offer(data, &mut self.reader, context, take) else {
+            self.unreadable = true;
+            return;
+        };
         let rest = data.get(consumed..).unwrap_or_default();
         if rest.len() > context.buffer {
             context.losses.count(Loss::TcpOverflow);
@@ -322,18 +349,25 @@ impl Direction {
 }
 
 impl Reading {
-    /// Offers `bytes` until no more are consumed; returns how many were.
-    fn offer(&mut self, bytes: &[u8], context: &Context<'_>, take: &mut impl FnMut(&Offer<'_>) -> Taken) -> usize {
+    /// Offers `bytes` until no more are consumed; returns how many were, and `None` where there is no reading on.
+    fn offer<R>(
+        &mut self,
+        bytes: &[u8],
+        reader: &mut R,
+        context: &Context<'_>,
+        take: &mut impl FnMut(&Offer<'_>, &mut R) -> Taken,
+    ) -> Option<usize> {
         let mut consumed = 0;
         while let Some(rest) = bytes.get(consumed..).filter(|rest| !rest.is_empty()) {
-            let taken = take(&Offer {
+            let offer = Offer {
                 src: context.src,
                 dst: context.dst,
                 ts: self.ts,
                 bytes: rest,
                 fresh: self.fresh,
                 searched: self.searched,
-            });
+            };
+            let taken = take(&offer, reader);
             self.searched = 0;
             let len = match taken {
                 Taken::Unit(len) => {
@@ -341,15 +375,20 @@ impl Reading {
                     len
                 }
                 Taken::Skipped(len) => len,
+                Taken::Lost(len) => {
+                    self.fresh = true;
+                    len
+                }
                 Taken::More { needed, searched } => {
                     self.needed = needed;
                     self.searched = searched.min(rest.len());
-                    return consumed;
+                    return Some(consumed);
                 }
+                Taken::Unreadable => return None,
             };
             consumed += len.clamp(1, rest.len());
         }
         self.needed = 0;
-        consumed
+        Some(consumed)
     }
 }

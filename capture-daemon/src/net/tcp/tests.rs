@@ -17,10 +17,16 @@ fn ends(port: u16) -> (Endpoint, Endpoint) {
 
 /// A table, what it counted, and the units that came out with their times in milliseconds, and what was skipped.
 struct Reader {
-    streams: TcpStreams,
+    streams: TcpStreams<Units>,
     losses: Losses,
     heard: Heard,
 }
+
+/// What no reader knows.
+const STRANGE: u8 = 255;
+
+/// Units read of a direction: what its reader remembers.
+type Units = u32;
 
 #[derive(Default)]
 struct Heard {
@@ -32,9 +38,12 @@ struct Heard {
 }
 
 impl Heard {
-    fn take(&mut self, offer: &Offer<'_>) -> Taken {
+    fn take(&mut self, offer: &Offer<'_>, units: &mut Units) -> Taken {
         let bytes = offer.bytes;
         self.asked += 1;
+        if bytes[0] == STRANGE {
+            return Taken::Unreadable;
+        }
         let len = usize::from(bytes[0]);
         if bytes[1..].iter().take(len).any(|&b| usize::from(b) != len) || len == 0 {
             assert!(offer.fresh || len == 0, "lost the step without being told");
@@ -43,6 +52,7 @@ impl Heard {
         }
         match bytes.get(..=len) {
             Some(unit) => {
+                *units += 1;
                 self.units.push(unit.to_vec());
                 self.times.push(offer.ts.as_nanos() / MILLISECOND);
                 Taken::Unit(unit.len())
@@ -82,7 +92,7 @@ impl Reader {
         self.push_from(1000, at, seq, 0, payload);
     }
 
-    fn push_from(&mut self, port: u16, at: u64, seq: u32, flags: u8, payload: &[u8]) {
+    fn push_from(&mut self, port: u16, at: u64, seq: u32, flags: u8, payload: &[u8]) -> Units {
         let (src, dst) = ends(port);
         let segment = Segment {
             seq,
@@ -91,17 +101,21 @@ impl Reader {
         };
         let heard = &mut self.heard;
         self.streams
-            .push(ms(at), src, dst, &segment, &self.losses, |offer| heard.take(offer));
+            .push(ms(at), src, dst, &segment, &self.losses, |offer, units| {
+                heard.take(offer, units)
+            })
     }
 
     fn tick(&mut self, at: u64) {
         let heard = &mut self.heard;
-        self.streams.tick(ms(at), &self.losses, |offer| heard.take(offer));
+        self.streams
+            .tick(ms(at), &self.losses, |offer, units| heard.take(offer, units));
     }
 
     fn finish(&mut self) {
         let heard = &mut self.heard;
-        self.streams.finish(&self.losses, |offer| heard.take(offer));
+        self.streams
+            .finish(&self.losses, |offer, units| heard.take(offer, units));
         assert_eq!((self.streams.len(), self.streams.held), (0, 0));
     }
 
@@ -152,6 +166,48 @@ fn units_are_cut_out_of_segments_and_joined_over_them() {
     reader.push(113, FIN, &bytes[12..]);
     assert_eq!(reader.heard.units, [unit(3), unit(1), unit(9)]);
     assert_eq!(reader.lost(Loss::TcpGap), 0);
+}
+
+#[test]
+fn a_reader_remembers_its_direction_until_another_connection_begins() {
+    let mut reader = Reader::new();
+    assert_eq!(reader.push_from(1, 1, 100, SYN, &unit(3)), 1);
+    assert_eq!(reader.push_from(2, 1, 100, SYN, &unit(3)), 1, "each its own");
+    assert_eq!(reader.push_from(1, 2, 105, 0, &[unit(1), unit(2)].concat()), 3);
+    assert_eq!(reader.push_from(1, 3, 105, 0, &unit(1)), 3, "a copy is not read");
+    // A gap is no other connection.
+    reader.push_from(1, 4, 120, 0, &unit(1));
+    reader.tick(4 + GAP.as_millis() as u64);
+    assert_eq!(reader.push_from(1, 5, 122, FIN, &[]), 4);
+    assert_eq!(reader.push_from(1, 6, 9_000, SYN, &unit(3)), 1);
+}
+
+#[test]
+fn of_a_connection_that_cannot_be_read_nothing_is_held_or_missed() {
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        let mut reader = Reader::new();
+        reader.push(100, SYN, &[]);
+        let segments = [
+            (101, 0, &[3, 3][..]),
+            (103, 0, &[3, 3, STRANGE]),
+            (106, 0, &[9, 9]),
+            // 20 bytes are missing before it.
+            (128, FIN, &[9]),
+        ];
+        for n in order {
+            let (seq, flags, payload) = segments[n];
+            reader.push(seq, flags, payload);
+            reader.assert_bounded();
+        }
+        assert_eq!((reader.heard.units.len(), reader.streams.held), (1, 0), "{order:?}");
+        let asked = reader.heard.asked;
+        reader.push(140, 0, &unit(1));
+        reader.tick(1 + GAP.as_millis() as u64);
+        assert_eq!((reader.heard.asked, reader.lost(Loss::TcpGap)), (asked, 0));
+        // The ports are used again.
+        reader.push(9_000, SYN, &unit(3));
+        assert_eq!(reader.heard.units.len(), 2);
+    }
 }
 
 #[test]

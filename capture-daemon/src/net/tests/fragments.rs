@@ -68,3 +68,55 @@ fn what_no_datagram_can_hold_is_malformed() {
     // IPv4 takes the whole eights.
     assert_eq!(piece(LinkType::Raw, &v4(0x2000, &[7; 9])).unwrap().bytes.len(), 8);
 }
+
+/// The sum that a checksum makes 0xffff (RFC 768), an octet at a time.
+fn sum(src: &[u8], dst: &[u8], datagram: &[u8]) -> u16 {
+    let len = u16::from_be_bytes([datagram[4], datagram[5]]);
+    let pseudo = [src, dst, &u32::from(len).to_be_bytes(), &[0, 0, 0, 17]].concat();
+    let octets = pseudo.iter().chain(&datagram[..usize::from(len)]);
+    let mut sum = 0u32;
+    for (n, octet) in octets.enumerate() {
+        sum += u32::from(*octet) << if n % 2 == 0 { 8 } else { 0 };
+        while sum > 0xffff {
+            sum -= 0xffff;
+        }
+    }
+    sum as u16
+}
+
+proptest! {
+    /// A datagram of any length over either version, with a checksum that is right, wrong or not there.
+    #[test]
+    fn the_checksum_of_a_whole_datagram_is_verified(
+        src in any::<[u8; 4]>(),
+        dst in any::<[u8; 16]>(),
+        payload in proptest::collection::vec(any::<u8>(), 0..300),
+        padding in 0usize..9,
+        checksum in prop_oneof![Just(None), any::<u16>().prop_map(Some)],
+        is_v6 in any::<bool>(),
+    ) {
+        let (src, dst) = if is_v6 {
+            (Endpoint::v6([src; 4].concat().try_into().unwrap(), 0), Endpoint::v6(dst, 0))
+        } else {
+            (Endpoint::v4(src, 0), Endpoint::v4(*dst.first_chunk().unwrap(), 0))
+        };
+        let octets = |end: Endpoint| end.octets()[if is_v6 { 0 } else { 12 }..].to_vec();
+        let mut bytes = udp(&payload);
+        let (from, to) = (octets(src), octets(dst));
+        // A sum of 0 is sent as 0xffff, for 0 says that there is none.
+        let right = match !sum(&from, &to, &bytes) {
+            0 => 0xffff,
+            right => right,
+        };
+        bytes[6..8].copy_from_slice(&checksum.unwrap_or(right).to_be_bytes());
+        let expected = bytes[6..8] == [0, 0] || sum(&from, &to, &bytes) == 0xffff;
+        prop_assert!(expected || checksum.is_some());
+        bytes.resize(bytes.len() + padding, 0xee);
+        let key = Datagram { src, dst, id: 1, protocol: (!is_v6).then_some(17), domain: Domain::default() };
+        let found = whole(&key, 17, &bytes);
+        prop_assert_eq!(found.is_ok(), expected);
+        if !expected {
+            prop_assert_eq!(found, Err(Outcome::UdpChecksum));
+        }
+    }
+}

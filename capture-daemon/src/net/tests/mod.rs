@@ -1,6 +1,8 @@
 //! Frames made by hand from the RFCs' drawings, and any bytes at all.
 
+mod domains;
 mod fragments;
+mod kernel;
 mod tunnels;
 
 use proptest::prelude::*;
@@ -261,7 +263,7 @@ proptest! {
         }
         frame.truncate(len);
         // The short way of plain frames is the long one.
-        let long = descend(Layer::Link(LinkType::Ethernet, &frame), MAX_LAYERS);
+        let long = descend(Layer::Link(LinkType::Ethernet, &frame), MAX_LAYERS, Domain::default());
         prop_assert_eq!(decode(LinkType::Ethernet, &frame), long);
         if let Ok(packet) = opened(LinkType::Ethernet, &frame) {
             let (Transport::Udp(payload) | Transport::Tcp(Segment { payload, .. })) = packet.transport;

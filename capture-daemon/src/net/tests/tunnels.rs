@@ -12,7 +12,7 @@ fn datagram() -> Vec<u8> {
 }
 
 /// UDP from port 40000 between other addresses than those of the inner packet.
-fn around(port: u16, payload: &[u8]) -> Vec<u8> {
+pub(super) fn around(port: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = [40_000u16.to_be_bytes(), port.to_be_bytes()].concat();
     bytes.extend((payload.len() as u16 + 8).to_be_bytes());
     bytes.extend([0, 0]);
@@ -21,7 +21,7 @@ fn around(port: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 /// IPv4 between other addresses than those of the inner packet, its checksum right.
-fn outer(protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn outer(protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = ipv4(protocol, &[], payload);
     packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
     let sum: u32 = packet[..20]
@@ -278,7 +278,7 @@ fn l2tpv3_over_ip() {
 
 /// A layer of a nest: what it wants inside, and how it goes around that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Nest {
+pub(super) enum Nest {
     Tag,
     Labels,
     Pseudowire,
@@ -295,7 +295,7 @@ enum Nest {
     InIpv6,
 }
 
-const NESTS: [Nest; 14] = [
+pub(super) const NESTS: [Nest; 14] = [
     Nest::Tag,
     Nest::Labels,
     Nest::Pseudowire,
@@ -313,7 +313,7 @@ const NESTS: [Nest; 14] = [
 ];
 
 /// An Ethernet frame that is `inner`, a frame too, in one more layer.
-fn nested(nest: Nest, inner: &[u8]) -> Vec<u8> {
+pub(super) fn nested(nest: Nest, inner: &[u8]) -> Vec<u8> {
     let (ethertype, packet) = (&inner[12..14], &inner[14..]);
     // The packet alone, where the layer carries packets and the frame is no more than one.
     let version = match ethertype {

@@ -210,7 +210,7 @@ fn handshakes_on_media_ports_have_outcomes_of_their_own() {
     let dtls = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0];
     let zrtp = [0x10, 0, 0, 1, b'Z', b'R', b'T', b'P', 0, 0, 0, 0];
     let follow = Follow::default();
-    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
     for payload in [&dtls[..], &zrtp, &dtls[..14]] {
         take(&mut engine, &(0, udp((ALICE, 20_000), (BOB, 30_000), payload)));
     }
@@ -241,7 +241,7 @@ fn the_memory_of_a_description_comes_back_with_its_call() {
         sdp_memory: 250,
         ..Follow::default()
     };
-    let mut engine = Engine::new(&follow, &[5060], Arc::new(Shared::new(&follow)));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
     for n in 0..50 {
         let invite = message(
             "INVITE sip:b@x SIP/2.0",

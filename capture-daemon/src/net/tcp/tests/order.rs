@@ -64,13 +64,15 @@ proptest! {
     #[test]
     fn any_segments_are_bounded(
         segments in proptest::collection::vec(
-            (0u16..12, any::<u32>(), any::<u8>(), 0u64..10_000, proptest::collection::vec(1u8..5, 0..100)), 0..100),
+            (0u16..12, any::<u32>(), any::<u8>(), 0u64..10_000, proptest::collection::vec(1u8..7, 0..100)), 0..100),
     ) {
         let mut reader = Reader::within(Limits { total: 1_500, ..LIMITS });
-        let take = |offer: &Offer<'_>| match offer.bytes[0] {
+        let take = |offer: &Offer<'_>, _: &mut Units| match offer.bytes[0] {
             1 => Taken::Unit(usize::MAX),
             2 => Taken::Skipped(0),
             3 => Taken::More { needed: 0, searched: usize::MAX },
+            5 => Taken::Lost(1),
+            6 => Taken::Unreadable,
             _ => Taken::More { needed: usize::MAX, searched: 0 },
         };
         for (port, seq, flags, at, payload) in segments {

@@ -1,8 +1,9 @@
-//! A bounded table shared by all lanes: sharded by key, one short lock per SIP message, and a rule for who leaves when
-//! it is full.
+//! A bounded table shared by all lanes: sharded by key, one short lock for each message that is recorded, and a rule for
+//! who leaves when it is full.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +19,7 @@ const SWEPT_AT_ONCE: usize = 128;
 /// How much an entry is still needed. The lowest leaves first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Worth {
-    /// Messages that belong to nothing siphon reports.
+    /// It belongs to nothing siphon reports.
     Loose,
     /// It is over.
     Over,
@@ -36,19 +37,19 @@ pub trait Entry {
 
 /// An entry that left to make room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left<E> {
+pub struct Left<E, K = Arc<str>> {
     /// Its key.
-    pub key: Arc<str>,
+    pub key: K,
     /// The entry.
     pub entry: E,
     /// What it was worth when it left.
     pub worth: Worth,
 }
 
-/// The table.
+/// The table. Its keys are copied, and looked up by what they lend as.
 #[derive(Debug)]
-pub struct Table<E> {
-    shards: Box<[Mutex<Shard<E>>]>,
+pub struct Table<E, K = Arc<str>> {
+    shards: Box<[Mutex<Shard<E, K>>]>,
     /// SipHash with a random key: the keys come from the network.
     hasher: RandomState,
     /// Entries in all shards, reserved before they are inserted, so that it never exceeds `max`.
@@ -59,25 +60,29 @@ pub struct Table<E> {
 }
 
 #[derive(Debug)]
-struct Shard<E> {
-    places: HashMap<Arc<str>, usize, RandomState>,
-    entries: Vec<(Arc<str>, E)>,
+struct Shard<E, K> {
+    places: HashMap<K, usize, RandomState>,
+    entries: Vec<(K, E)>,
     /// Where the next sample or sweep begins.
     hand: usize,
 }
 
-impl<E> Shard<E> {
-    fn entry(&mut self, key: &str) -> Option<&mut (Arc<str>, E)> {
+impl<E, K: Clone + Eq + Hash> Shard<E, K> {
+    fn entry<Q>(&mut self, key: &Q) -> Option<&mut (K, E)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         let place = *self.places.get(key)?;
         self.entries.get_mut(place)
     }
 
-    fn insert(&mut self, key: Arc<str>, entry: E) {
-        self.places.insert(Arc::clone(&key), self.entries.len());
+    fn insert(&mut self, key: K, entry: E) {
+        self.places.insert(key.clone(), self.entries.len());
         self.entries.push((key, entry));
     }
 
-    fn remove(&mut self, place: usize) -> (Arc<str>, E) {
+    fn remove(&mut self, place: usize) -> (K, E) {
         let removed = self.entries.swap_remove(place);
         self.places.remove(&removed.0);
         if let Some((moved, _)) = self.entries.get(place)
@@ -89,7 +94,7 @@ impl<E> Shard<E> {
     }
 }
 
-impl<E: Entry> Table<E> {
+impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// An empty table that will never hold more than `max` entries (at least one).
     pub fn new(max: usize) -> Self {
         let hasher = RandomState::new();
@@ -113,20 +118,28 @@ impl<E: Entry> Table<E> {
     }
 
     /// Runs `with` on the entry of `key`; `None` where there is none.
-    pub fn find<R>(&self, key: &str, with: impl FnOnce(&Arc<str>, &mut E) -> R) -> Option<R> {
+    pub fn find<Q, R>(&self, key: &Q, with: impl FnOnce(&K, &mut E) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         let mut shard = self.lock(self.shard_of(key));
         shard.entry(key).map(|(key, entry)| with(key, entry))
     }
 
     /// Runs `with` on the entry of `key`, which is made by `make` where there is none. Returns what left the table to
     /// make room: at most one entry, unless another lane took the room first.
-    pub fn find_or_insert<R>(
+    pub fn find_or_insert<Q, R>(
         &self,
-        key: &str,
+        key: &Q,
         now: Timestamp,
         make: impl FnOnce() -> E,
-        with: impl FnOnce(&Arc<str>, &mut E) -> R,
-    ) -> (R, Vec<Left<E>>) {
+        with: impl FnOnce(&K, &mut E) -> R,
+    ) -> (R, Vec<Left<E, K>>)
+    where
+        K: Borrow<Q> + for<'a> From<&'a Q>,
+        Q: Eq + Hash + ?Sized,
+    {
         let number = self.shard_of(key);
         let mut left = Vec::new();
         let mut shard = self.lock(number);
@@ -141,7 +154,7 @@ impl<E: Entry> Table<E> {
                 // Another lane was faster.
                 self.len.fetch_sub(1, Ordering::Relaxed);
             } else {
-                shard.insert(Arc::from(key), make());
+                shard.insert(K::from(key), make());
             }
         }
         let (key, entry) = shard
@@ -152,7 +165,7 @@ impl<E: Entry> Table<E> {
 
     /// Removes entries whose latest message is so old that `over` says yes, from a small part of the table; called
     /// again and again it comes around. Returns what it removed.
-    pub fn sweep(&self, mut over: impl FnMut(&E) -> bool) -> Vec<(Arc<str>, E)> {
+    pub fn sweep(&self, mut over: impl FnMut(&E) -> bool) -> Vec<(K, E)> {
         let number = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut removed = Vec::new();
         let mut shard = self.lock(number);
@@ -173,7 +186,7 @@ impl<E: Entry> Table<E> {
     }
 
     /// Runs `with` on every entry, shard by shard, in no order.
-    pub fn for_each(&self, mut with: impl FnMut(&Arc<str>, &E)) {
+    pub fn for_each(&self, mut with: impl FnMut(&K, &E)) {
         for number in 0..self.shards.len() {
             for (key, entry) in &self.lock(number).entries {
                 with(key, entry);
@@ -181,13 +194,13 @@ impl<E: Entry> Table<E> {
         }
     }
 
-    fn shard_of(&self, key: &str) -> usize {
+    fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
         // The high bits: the maps inside the shards use the same hash's low ones.
         (self.hasher.hash_one(key) >> 58) as usize % SHARDS
     }
 
     /// A panic under a lock would be one in [`Entry`] or in recording, which leave the shard itself whole.
-    fn lock(&self, number: usize) -> MutexGuard<'_, Shard<E>> {
+    fn lock(&self, number: usize) -> MutexGuard<'_, Shard<E, K>> {
         self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -201,7 +214,7 @@ impl<E: Entry> Table<E> {
 
     /// Takes out the entry least needed among a sample: the lowest worth, then the one whose latest message is the
     /// oldest. Looks at the shard `number` and, where that is empty, at the others.
-    fn evict(&self, number: usize, now: Timestamp) -> Option<Left<E>> {
+    fn evict(&self, number: usize, now: Timestamp) -> Option<Left<E, K>> {
         for step in 0..SHARDS {
             let mut shard = self.lock((number + step) % SHARDS);
             let len = shard.entries.len();
@@ -268,7 +281,7 @@ mod tests {
         let shard = table.shard_of("0");
         let mut shared = (0u32..)
             .map(|n| n.to_string())
-            .filter(|key| table.shard_of(key) == shard);
+            .filter(|key| table.shard_of(key.as_str()) == shard);
         let mut next = || shared.next().expect("endless");
         let (live, over_late, over_early) = (next(), next(), next());
         assert_eq!(insert(&table, &live, Worth::Live, 1), None);
@@ -303,7 +316,7 @@ mod tests {
         assert!(
             keys(&table)
                 .iter()
-                .all(|key| table.find(key, |_, entry| entry.1 % 2) == Some(1))
+                .all(|key| table.find(key.as_str(), |_, entry| entry.1 % 2) == Some(1))
         );
     }
 
@@ -316,7 +329,7 @@ mod tests {
                 scope.spawn(move || {
                     for n in 0..2_000u64 {
                         let key = ((n * 7 + lane) % 300).to_string();
-                        table.find_or_insert(&key, Timestamp::ZERO, || (Worth::Live, n), |_, _| ());
+                        table.find_or_insert(key.as_str(), Timestamp::ZERO, || (Worth::Live, n), |_, _| ());
                     }
                 });
             }

@@ -1,0 +1,65 @@
+//! What a datagram that is no SIP is: RTP or RTCP, fax, a handshake, STUN or TURN, and what TURN has inside.
+
+use super::turn::Relaying;
+use super::{EngineCounters, Shared};
+use crate::media::dtls::{self, Handshake};
+use crate::media::{Streams, rtp};
+use crate::outcome::Outcome;
+use crate::time::Timestamp;
+use crate::turn::{Path, Via};
+
+/// The parts of an engine that media concerns, while one datagram or one stretch of a TCP direction is read.
+#[derive(Debug)]
+pub struct Media<'a> {
+    pub(super) streams: &'a mut Streams,
+    pub(super) relaying: &'a mut Relaying,
+    pub(super) shared: &'a Shared,
+    pub(super) counters: &'a EngineCounters,
+}
+
+impl Media<'_> {
+    /// Takes a datagram. RFC 7983 section 7 tells what it is by the first byte; channel numbers go up to 0x7fff in RFC
+    /// 5766.
+    #[inline]
+    pub fn datagram(&mut self, ts: Timestamp, path: Path, payload: &[u8]) -> Outcome {
+        let Path { src, dst, .. } = path;
+        let endpoints = &self.shared.endpoints;
+        let may_be_fax = endpoints.may_be_fax(dst.port()) || endpoints.may_be_fax(src.port());
+        if may_be_fax
+            && self
+                .shared
+                .faxes
+                .take(ts, src, dst, payload, endpoints, &self.counters.losses)
+        {
+            return Outcome::T38;
+        }
+        let of_turn = match payload.first() {
+            Some(0..=3) => self.stun(ts, path, payload),
+            Some(64..=127) => self.channel(ts, path, payload),
+            _ => None,
+        };
+        match of_turn {
+            Some(outcome) => outcome,
+            None => self.rtp(ts, path, None, payload),
+        }
+    }
+
+    /// Takes RTP or RTCP, as it is or as it was wrapped `via` TURN.
+    #[inline]
+    pub(super) fn rtp(&mut self, ts: Timestamp, path: Path, via: Option<Via>, payload: &[u8]) -> Outcome {
+        let Path { src, dst, .. } = path;
+        let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
+        match (rtp::read(payload), via) {
+            (rtp::Kind::Rtp(packet), None) => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
+            (rtp::Kind::Rtp(packet), Some(via)) => {
+                self.streams.wrapped_packet(ts, path, via, &packet, endpoints, losses)
+            }
+            (rtp::Kind::Rtcp, _) => Outcome::Rtcp,
+            (rtp::Kind::Other, _) => match dtls::read(payload) {
+                Some(Handshake::Dtls) => Outcome::Dtls,
+                Some(Handshake::Zrtp) => Outcome::Zrtp,
+                None => Outcome::OtherUdp,
+            },
+        }
+    }
+}
