@@ -25,3 +25,4 @@ pub use codec::Format;
 pub use dtmf::Presses;
 pub use endpoints::{Claim, Endpoints};
 pub use streams::{Slice, Streams};
+pub use telling::converse;
