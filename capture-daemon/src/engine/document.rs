@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{EngineCounters, Shared, joined};
-use crate::media::rtcp;
 use crate::media::rtcp::{BlockType, Feedback, PacketType, RtcpCounters};
+use crate::media::{converse, rtcp};
 use crate::outcome::{Loss, Outcome};
 use crate::report::{Bucket, Distribution, Document, RtcpCounts, SipCounts, Stream, Turn, TurnFigures};
 use crate::sip::{Malformed, Method};
@@ -40,6 +40,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
 /// Puts to the streams of all lanes what the tables know of them.
 pub fn join(shared: &Shared, streams: &mut [Stream]) {
     shared.rtcp.join(&shared.endpoints, streams);
+    streams.iter_mut().for_each(converse);
 }
 
 /// RTCP packets of all lanes by kind.

@@ -36,3 +36,4 @@ pub use endpoints::Endpoints;
 pub use faxes::Faxes;
 pub use join::rtcp_beside;
 pub use streams::{Slice, Streams};
+pub use telling::converse;

@@ -324,7 +324,7 @@ impl Stream {
             encrypted: self.is_encrypted().then_some(report::Encryption::Srtp),
             via: self.relay.as_ref().map(|relay| relay.report()),
             dtmf: keys.map(|events| events.report(self.formats(), self.key.src, self.key.ssrc)),
-            ..telling::stream(&self.key, &self.measurement, self.join.as_ref(), self.traits(), None)
+            ..telling::stream(&self.key, &self.measurement, self.join.as_ref(), self.traits())
         }
     }
 }

@@ -8,18 +8,12 @@ use super::join::Join;
 use super::measurement::Measurement;
 use super::playout::{self, BUFFERS};
 use super::probation::Traits;
-use super::quality::{self, Impairment, Loss};
+use super::quality::{self, Impairment, Loss, Scale};
 use super::stream::Key;
 use crate::report::{Buffer, Burst, Clock, Delta, Opinion, PayloadType, Playout, Quality, Silence, Stream};
 
-/// What is to be told about a stream. `network` is the one-way delay of the network on its way, where that is known.
-pub fn stream(
-    key: &Key,
-    measurement: &Measurement,
-    join: Option<&Join>,
-    traits: Traits,
-    network: Option<Duration>,
-) -> Stream {
+/// What is to be told about a stream by its packets.
+pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits: Traits) -> Stream {
     let formats = join.map_or(&[][..], |join| &join.formats);
     let (account, types) = (measurement.account(), measurement.types());
     let payload_type = types.main();
@@ -34,8 +28,8 @@ pub fn stream(
         .units
         .zip(clock.as_ref())
         .map(|(units, clock)| f64::from(units) * 1e3 / f64::from(clock.rate));
-    // Where there is a clock by name only, nothing was measured: a stream of nothing but events.
-    let jitter = measurement.jitter().or(clock_rate.map(|_| (0.0, 0.0)));
+    let clock = clock.map(|clock| Clock { packet_ms, ..clock });
+    let jitter = measurement.jitter();
     let (packets, expected) = (measurement.packets(), measurement.expected());
     let bursts = measurement.bursts().map(super::burst::Burst::figures);
     let counts = types.counts(packets);
@@ -43,10 +37,12 @@ pub fn stream(
     let playout = measurement
         .playout()
         .filter(|_| clock.as_ref().is_some_and(|clock| clock.rate != codec::VIDEO));
-    let quality = playout.filter(|_| expected >= quality::LEAST).and_then(|buffers| {
-        let impairment = quality::impairment(codec?, traits.len, packet_ms)?;
-        Some(opinions(&impairment, &bursts, &buffers, expected, network, packet_ms))
-    });
+    let quality = playout
+        .filter(|_| expected - account.lost() >= quality::LEAST)
+        .and_then(|_| {
+            let impairment = quality::impairment(codec?, traits.len, packet_ms)?;
+            Some(opinions(&impairment, &bursts, expected))
+        });
     Stream {
         ssrc: format!("0x{:08x}", key.ssrc),
         src: key.src.to_string(),
@@ -125,6 +121,7 @@ fn clock(measurement: &Measurement, payload_type: u8, signalled: Option<u32>) ->
         rate: measured.or(signalled)?,
         clock_rate_measured: measured,
         mismatch: measured.is_some() && signalled.is_some(),
+        packet_ms: None,
         skew_ms: -lag_ms,
         skew_max_ms: -lag_max_ms,
     })
@@ -169,32 +166,47 @@ fn buffer(buffer: &playout::Figures, lost: u64, expected: u64) -> Buffer {
     }
 }
 
-/// The opinion with each buffer. `network` is the one-way delay of the network.
-fn opinions(
-    impairment: &Impairment,
-    bursts: &[burst::Figures; 1 + BUFFERS],
-    buffers: &[playout::Figures; BUFFERS],
-    expected: u64,
-    network: Option<Duration>,
-    packet_ms: Option<f64>,
-) -> Quality {
+/// Completes the opinions where RTCP has told the round trip of the path: the network's delay is half of it, and the
+/// buffer's and a packet's come on top.
+pub fn converse(stream: &mut Stream) {
+    let rtcp = stream.rtcp.as_deref();
+    let path_ms = rtcp.and_then(|rtcp| rtcp.round_trip.as_ref()?.path_ms);
+    let packet_ms = stream.clock.as_ref().and_then(|clock| clock.packet_ms);
+    let (Some(quality), Some(playout)) = (&mut stream.quality, &stream.playout) else {
+        return;
+    };
+    let (Some(path_ms), Some(packet_ms), Some(scale)) = (path_ms, packet_ms, Scale::named(&quality.model)) else {
+        return;
+    };
+    let opinions = [
+        (&mut quality.fixed_50, &playout.fixed_50),
+        (&mut quality.fixed_200, &playout.fixed_200),
+        (&mut quality.adaptive, &playout.adaptive),
+    ];
+    for (opinion, buffer) in opinions {
+        if let (Some(opinion), Some(wait_ms)) = (opinion, buffer.delay_mean_ms) {
+            let delay_ms = path_ms / 2.0 + packet_ms + wait_ms;
+            let r = quality::conversation(scale, opinion.r_lq, Duration::from_secs_f64(delay_ms.max(0.0) / 1e3));
+            opinion.r_cq = Some(r);
+            opinion.mos_cq = Some(quality::mos(scale, r));
+        }
+    }
+}
+
+/// The opinion of listening with each buffer.
+fn opinions(impairment: &Impairment, bursts: &[burst::Figures; 1 + BUFFERS], expected: u64) -> Quality {
     let [fixed_50, fixed_200, adaptive] = std::array::from_fn(|at| {
         let losses = &bursts[at + 1];
         let loss = Loss {
             percent: share(losses.lost, expected)? * 100.0,
             burst_ratio: losses.ratio(expected).unwrap_or(1.0),
         };
-        let listening = quality::opinion(impairment, loss, None)?;
-        let conversation = network.and_then(|network| {
-            let terminal_ms = buffers[at].mean_ms? + packet_ms.unwrap_or_default();
-            let delay = network + Duration::from_secs_f64(terminal_ms.max(0.0) / 1e3);
-            quality::opinion(impairment, loss, Some(delay))
-        });
+        let r_lq = quality::listening(impairment, loss)?;
         Some(Opinion {
-            r_lq: listening.r,
-            mos_lq: listening.mos,
-            r_cq: conversation.map(|opinion| opinion.r),
-            mos_cq: conversation.map(|opinion| opinion.mos),
+            r_lq,
+            mos_lq: quality::mos(impairment.scale, r_lq),
+            r_cq: None,
+            mos_cq: None,
         })
     });
     Quality {

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::telling;
 use super::tests::{Sent, press, run, voice};
-use crate::media::quality;
-use crate::report;
+use crate::media::quality::{Scale, conversation};
+use crate::report::{self, RoundTrip, Rtcp};
 
 fn told(packets: &[Sent], joined_at: Option<usize>) -> report::Stream {
     run(packets, joined_at).report()
@@ -231,23 +231,26 @@ proptest! {
 /// MOS-CQ needs the delay of the network, and counts the buffer's and the packet's on top of it.
 #[test]
 fn a_conversation_minds_the_delay() {
-    let stream = run(&row(0, 8, 200), None);
-    let told = |ms| {
-        let network = Some(Duration::from_millis(ms));
-        telling::stream(&stream.key, &stream.measurement, None, stream.traits(), network).quality
+    let told = |path_ms| {
+        let mut told = told(&row(0, 8, 200), None);
+        told.rtcp = Some(Box::new(Rtcp {
+            round_trip: Some(RoundTrip {
+                path_ms,
+                ..RoundTrip::default()
+            }),
+            ..Rtcp::default()
+        }));
+        telling::converse(&mut told);
+        told.quality.unwrap()
     };
-    let near = told(10).unwrap();
+    let near = told(Some(20.0));
     let (short, long) = (near.fixed_50.unwrap(), near.fixed_200.unwrap());
     assert_eq!(short.r_lq, long.r_lq);
     assert!(short.r_cq.unwrap() > long.r_cq.unwrap() && short.r_cq.unwrap() < short.r_lq);
-    // 10 + 50 + 20 ms: by G.107 with all else at its default.
-    let pcmu = quality::impairment("PCMU", 160, Some(20.0)).unwrap();
-    let none = quality::Loss {
-        percent: 0.0,
-        burst_ratio: 1.0,
-    };
-    let by_hand = quality::opinion(&pcmu, none, Some(Duration::from_millis(80))).unwrap();
-    assert!((short.r_cq.unwrap() - by_hand.r).abs() < 1e-9);
-    let far = told(400).unwrap().fixed_50.unwrap();
+    // Half of the round trip, 50 ms of buffer, 20 of the packet.
+    let by_hand = conversation(Scale::Narrow, short.r_lq, Duration::from_millis(80));
+    assert!((short.r_cq.unwrap() - by_hand).abs() < 1e-9);
+    let far = told(Some(800.0)).fixed_50.unwrap();
     assert!(far.mos_cq.unwrap() < 3.6 && far.mos_lq == short.mos_lq, "{far:?}");
+    assert_eq!(told(None).fixed_50.unwrap().mos_cq, None);
 }

@@ -88,8 +88,8 @@ pub struct Opinion {
     pub r_lq: f64,
     /// MOS-LQ, 1 to 4.5 (RFC 3611 section 4.7.5).
     pub mos_lq: f64,
-    /// Rating R for a conversation: with the delay of the network, the buffer and a packet; absent where the network's
-    /// is not known.
+    /// Rating R for a conversation: with the delay of the network, the buffer and a packet; absent where RTCP does not
+    /// tell the round trip, of which the network's delay is half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r_cq: Option<f64>,
     /// MOS-CQ, 1 to 4.5 (RFC 3611 section 4.7.5); absent likewise.

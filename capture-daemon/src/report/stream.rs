@@ -116,6 +116,9 @@ pub struct Clock {
     /// SDP, or the static table of RFC 3551, names another clock than the one that is used.
     #[serde(default)]
     pub mismatch: bool,
+    /// Time a packet is for, in milliseconds, by the timestamps of the first packets; absent where they do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_ms: Option<f64>,
     /// How much earlier the last packet came than the sender's clock says, counted from the first one, in milliseconds:
     /// the drift of the clocks against each other, less the delay of that packet. Negative where it came later; Wireshark
     /// has the same sign.

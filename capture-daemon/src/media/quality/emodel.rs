@@ -24,6 +24,13 @@ impl Scale {
         }
     }
 
+    /// The scale of a recommendation.
+    pub fn named(label: &str) -> Option<Self> {
+        [Self::Narrow, Self::Wide, Self::Full]
+            .into_iter()
+            .find(|scale| scale.label() == label)
+    }
+
     /// Highest rating over that of G.107's scale: Annex A of G.107.1 and of G.107.2.
     const fn stretch(self) -> f64 {
         match self {

@@ -6,24 +6,22 @@ mod emodel;
 use std::time::Duration;
 
 pub use codecs::{Impairment, impairment};
-pub use emodel::{Loss, equipment, mos, rating};
+pub use emodel::{Loss, Scale, mos};
+use emodel::{equipment, rating};
 
 /// Packets below which there is no rating: a second of the usual 20 ms. A loss among fewer says nothing of the path.
 pub const LEAST: u64 = 50;
 
-/// An opinion.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Opinion {
-    /// Transmission rating factor.
-    pub r: f64,
-    /// Mean opinion score, 1 to 4.5.
-    pub mos: f64,
+/// Rating R of listening to a codec under this loss. `None` where the codec's robustness against loss is not known and packets
+/// are lost.
+pub fn listening(impairment: &Impairment, loss: Loss) -> Option<f64> {
+    let Impairment { scale, ie, bpl, .. } = *impairment;
+    Some(rating(scale, equipment(scale, ie, bpl, loss)?, None))
 }
 
-/// The opinion of a codec under this loss: of listening where there is no delay, of a conversation where there is one. `None`
-/// where the codec's robustness against loss is not known and packets are lost.
-pub fn opinion(impairment: &Impairment, loss: Loss, delay: Option<Duration>) -> Option<Opinion> {
-    let Impairment { scale, ie, bpl, .. } = *impairment;
-    let r = rating(scale, equipment(scale, ie, bpl, loss)?, delay);
-    Some(Opinion { r, mos: mos(scale, r) })
+/// Rating R of a conversation, with this delay from mouth to ear, by the rating `listening` of what is heard: impairments add
+/// up on the scale of R, each on its own (G.107 clause 7.1).
+pub fn conversation(scale: Scale, listening: f64, delay: Duration) -> f64 {
+    let cost = rating(scale, 0.0, None) - rating(scale, 0.0, Some(delay));
+    (listening - cost).max(0.0)
 }
