@@ -345,15 +345,17 @@ impl Call {
 
     fn keep_headers(&mut self, ts: Timestamp, message: &Message<'_>) {
         for (at, name) in self.rules.headers.iter().enumerate() {
+            let known = self.headers.get(at).and_then(Earliest::get);
+            if known.is_some_and(|(known, _)| *known < ts) {
+                continue;
+            }
             let Some(value) = message.headers(name).next() else {
                 continue;
             };
             if self.headers.is_empty() {
                 self.headers = vec![Earliest::default(); self.rules.headers.len()];
             }
-            if let Some(kept) = self.headers.get_mut(at)
-                && kept.get().is_none_or(|(known, _)| ts <= *known)
-            {
+            if let Some(kept) = self.headers.get_mut(at) {
                 kept.note((ts, kept_text(value.get(..HEADER).unwrap_or(value))));
             }
         }

@@ -41,6 +41,8 @@ impl OneCallId {
                 if self.0.len() == CALLS {
                     left = self.evict(sight.ts);
                 }
+                // Nearly always there is one.
+                self.0.reserve_exact(1);
                 self.0.push(Call::new(sight.ts, rules));
                 self.0.len() - 1
             }
