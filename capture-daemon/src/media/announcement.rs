@@ -123,6 +123,8 @@ pub(super) struct Lease {
     released: AtomicU64,
     /// Tags of those who began it; 0 where there is none yet.
     callers: [AtomicU64; CALLERS],
+    /// Time of the latest message that says so.
+    begun: AtomicU64,
 }
 
 // One value each with nothing behind it: no ordering is needed.
@@ -132,6 +134,7 @@ impl Lease {
             call_id: Arc::clone(call_id),
             released: AtomicU64::new(NEVER.as_nanos()),
             callers: Default::default(),
+            begun: AtomicU64::new(0),
         }
     }
 
@@ -143,8 +146,14 @@ impl Lease {
         self.released.fetch_min(ts.as_nanos(), Ordering::Relaxed);
     }
 
-    /// The party with this tag began the call. Returns whether that is new.
-    pub fn begun_by(&self, tag: u64) -> bool {
+    /// Time of the latest message that says who began the call.
+    pub fn begun(&self) -> Timestamp {
+        Timestamp::from_nanos(self.begun.load(Ordering::Relaxed))
+    }
+
+    /// The party with this tag began the call, as a message of time `ts` says. Returns whether that is new.
+    pub fn begun_by(&self, tag: u64, ts: Timestamp) -> bool {
+        self.begun.fetch_max(ts.as_nanos(), Ordering::Relaxed);
         for caller in &self.callers {
             match caller.compare_exchange(0, tag, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return true,

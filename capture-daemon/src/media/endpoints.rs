@@ -142,7 +142,7 @@ impl Endpoints {
 
     /// The party with this tag (its hash, not 0) began the call, as its INVITE of time `ts` says.
     pub fn begun_by(&self, tag: u64, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) {
-        if self.lease(call_id, ts, losses).begun_by(tag) {
+        if self.lease(call_id, ts, losses).begun_by(tag, ts) {
             self.generation.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -194,9 +194,10 @@ impl Endpoints {
         });
         self.len.fetch_sub(len - shard.len(), Ordering::Relaxed);
         drop(shard);
-        // A lease without an end and without an endpoint lost the last one to the cap.
+        // A lease without an end and without an endpoint lost the last one to the cap, or has none yet: an INVITE without SDP.
         self.lock_leases(at).retain(|_, lease| {
-            lease.released() >= before && (lease.released() != NEVER || Arc::strong_count(lease) > 1)
+            let waits = lease.begun() >= before && lease.begun() != Timestamp::ZERO;
+            lease.released() >= before && (lease.released() != NEVER || waits || Arc::strong_count(lease) > 1)
         });
     }
 

@@ -225,3 +225,24 @@ fn what_ended_long_ago_is_forgotten() {
     let leases: usize = (0..SHARDS).map(|at| endpoints.lock_leases(at).len()).sum();
     assert_eq!(leases, 1);
 }
+
+/// An INVITE without SDP comes long before the answer that has some.
+#[test]
+fn who_began_a_call_is_known_when_its_first_description_comes() {
+    let endpoints = Endpoints::new(100);
+    let losses = Losses::default();
+    let call: Arc<str> = "a".into();
+    endpoints.begun_by(1, &call, seconds(10), &losses);
+    let ticks = |s| (0..SHARDS).for_each(|_| endpoints.tick(seconds(s), Duration::from_secs(300)));
+    ticks(100);
+    endpoints.announce(endpoint(1), &call, seconds(100), &media(&[].into()), &losses);
+    let claim = endpoints
+        .claim(endpoint(1), Purpose::Media, seconds(101), None)
+        .unwrap();
+    assert_eq!(claim.side, Some(crate::report::Side::Caller));
+    // One that never describes anything does not stay.
+    endpoints.begun_by(1, &"b".into(), seconds(110), &losses);
+    ticks(500);
+    let leases: usize = (0..SHARDS).map(|at| endpoints.lock_leases(at).len()).sum();
+    assert_eq!(leases, 1);
+}
