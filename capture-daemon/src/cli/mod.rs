@@ -1,6 +1,7 @@
 //! The command line: `siphon VERB`. One file per verb; `table` and `text` are how answers look to people, `terminal` is
 //! what is known of the one they look at.
 
+mod call;
 mod calls;
 mod config;
 mod daemon;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use call::{Form, call};
 pub use daemon::Daemon;
 pub use replay::{Replay, summary};
 pub use run::Run;
@@ -61,6 +63,8 @@ enum Verb {
     Signaling(signaling::Signaling),
     /// Lists calls.
     Calls(calls::Calls),
+    /// Shows one call: the ladder of its messages, what was agreed on, and its streams.
+    Call(call::Show),
     /// Lists RTP streams.
     Streams(streams::Streams),
     /// Lists registrations.
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Verb::Status(status) => (status.execute(), FAILED),
         Verb::Signaling(signaling) => (signaling.execute(), FAILED),
         Verb::Calls(calls) => (calls.execute(), FAILED),
+        Verb::Call(call) => (call.execute(), FAILED),
         Verb::Streams(streams) => (streams.execute(), FAILED),
         Verb::Registrations(registrations) => (registrations.execute(), FAILED),
         Verb::Turn(turn) => (turn.execute(), FAILED),

@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::terminal::{complain, say};
 use super::text::{bytes, count, duration, list, moment};
-use super::{Style, calls, registrations, signaling, streams, turn};
+use super::call::{gather, print};
+use super::{Form, Style, calls, registrations, signaling, streams, turn};
 use crate::config::{Config, load};
 use crate::replay::{Replayed, replay};
-use crate::report::Document;
+use crate::report::{CallFlow, Document};
 
 /// Exit status where a file could not be read to its end.
 const UNREADABLE: u8 = 3;
@@ -27,6 +28,12 @@ pub struct Replay {
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
+    /// Show only the call with this Call-ID, as `siphon call` does.
+    #[arg(long = "call", value_name = "ID", allow_hyphen_values = true)]
+    pub call_id: Option<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub form: Form,
 }
 
 impl Replay {
@@ -44,10 +51,13 @@ impl Replay {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let config = self.configuration()?;
         let Replayed { document, errors } = replay(&self.files, &config);
-        if self.json {
+        if let Some(call_id) = &self.call_id {
+            let flow = gather(call_id, self.form.related, |id| Ok::<_, anyhow::Error>(CallFlow::of(&document, id)))?;
+            print(&flow, self.form, self.json)?;
+        } else if self.json {
             say(&format!("{}\n", serde_json::to_string(&document)?))?;
         } else {
-            say(&summary(&document, Style::of_stdout()))?;
+            say(&summary(&document, self.form.style()))?;
         }
         for error in &errors {
             complain(error);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::table::{Column, Table};
-use super::text::{ABSENT, count, duration, list, printable};
+use super::text::{ABSENT, count, list, printable, time};
 use super::{Daemon, Style};
 use crate::control::Ask;
 use crate::report::{self, Latency, Ratio, Transactions};
@@ -40,15 +40,6 @@ pub(super) fn text(figures: &report::Signaling, style: Style) -> String {
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n")
-}
-
-/// A time with as many digits as say something: `0.4 ms`, `28 ms`, `3.2 s`.
-fn time(milliseconds: f64) -> String {
-    if milliseconds < 10.0 {
-        format!("{milliseconds:.1} ms")
-    } else {
-        duration(milliseconds)
-    }
 }
 
 /// Its percentiles and the longest.

@@ -60,6 +60,25 @@ pub(super) fn duration(milliseconds: f64) -> String {
     }
 }
 
+/// A time with as many digits as say something: `0.4 ms`, `28 ms`, `3.2 s`.
+pub(super) fn time(milliseconds: f64) -> String {
+    if milliseconds < 10.0 {
+        format!("{milliseconds:.1} ms")
+    } else {
+        duration(milliseconds)
+    }
+}
+
+/// A share of a whole in percent: `0%`, `0.4%`, `12%`.
+pub(super) fn percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent == 0.0 => "0%".to_owned(),
+        percent if percent < 0.1 => "<0.1%".to_owned(),
+        percent if percent < 9.95 => format!("{percent:.1}%"),
+        percent => format!("{percent:.0}%"),
+    }
+}
+
 /// What `show` makes of it, or a dash.
 pub(super) fn or_absent<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| ABSENT.to_owned(), show)
@@ -86,6 +105,12 @@ pub(super) fn address(uri: &str) -> String {
 pub(super) fn moment(time: Timestamp) -> String {
     let text = time.to_string();
     text.get(..19).unwrap_or(&text).replace('T', " ")
+}
+
+/// Date and time in UTC, to the millisecond: `2026-11-21 09:00:00.123`.
+pub(super) fn moment_to_the_millisecond(time: Timestamp) -> String {
+    let millis = time.as_nanos() / 1_000_000 % 1_000;
+    format!("{}.{millis:03}", moment(time))
 }
 
 /// Times in UTC for a column: without the date where all are of one day, else without the year.
@@ -164,6 +189,10 @@ mod tests {
             [
                 "0 ms", "0 ms", "999 ms", "1000 ms", "3.2 s", "59.9 s", "1m 03s", "1h 02m", "3d 04h"
             ]
+        );
+        assert_eq!(
+            [0.0, 0.000_4, 0.004, 0.0996, 1.0].map(percent),
+            ["0%", "<0.1%", "0.4%", "10%", "100%"]
         );
         assert_eq!(
             [f64::NAN, f64::INFINITY, -5.0].map(|odd| duration(odd).is_empty()),

@@ -166,6 +166,10 @@ impl Conversation {
             Ask::Status => self.whole(id, &sensor.status()).await,
             Ask::Signaling => self.whole(id, &sensor.signaling()).await,
             Ask::Calls(filter) => self.list(id, "", "calls", sensor.calls(&filter)).await,
+            Ask::Call(call_id) => match timeout(ANSWER_TIMEOUT, sensor.call(&call_id)).await {
+                Ok(flow) => self.whole(id, &flow).await,
+                Err(_) => self.refuse(id, &unavailable()).await,
+            },
             Ask::Streams(filter) => self.list(id, "", "streams", sensor.streams(&filter)).await,
             Ask::Registrations(filter) => self.list(id, "", "registrations", sensor.registrations(&filter)).await,
             Ask::Turn(filter) => {
@@ -203,8 +207,7 @@ impl Conversation {
         page: Pending<'_, Page<T>>,
     ) -> Result<(), End> {
         let Ok(page) = timeout(ANSWER_TIMEOUT, page).await else {
-            let message = format!("the answer was not ready within {ANSWER_TIMEOUT:?}");
-            return self.refuse(id, &Refusal::new(Code::Unavailable, message)).await;
+            return self.refuse(id, &unavailable()).await;
         };
         let mut piece = opening(id);
         piece.extend_from_slice(format!("{{{before}\"total\":{},\"{name}\":[", page.total).as_bytes());
@@ -248,6 +251,11 @@ impl Conversation {
             Err(_) => Err(End::NotReading),
         }
     }
+}
+
+fn unavailable() -> Refusal {
+    let message = format!("the answer was not ready within {ANSWER_TIMEOUT:?}");
+    Refusal::new(Code::Unavailable, message)
 }
 
 fn opening(id: &Value) -> Vec<u8> {

@@ -40,6 +40,8 @@ pub enum Ask {
     Signaling,
     /// Calls.
     Calls(Filter),
+    /// The calls under this Call-ID, message by message, and their streams.
+    Call(String),
     /// RTP streams.
     Streams(Filter),
     /// Registrations.
@@ -58,6 +60,7 @@ const ASKS: &[&str] = &[
     "status",
     "signaling",
     "calls",
+    "call",
     "streams",
     "registrations",
     "turn",
@@ -73,6 +76,7 @@ impl Ask {
             Self::Status => "status",
             Self::Signaling => "signaling",
             Self::Calls(_) => "calls",
+            Self::Call(_) => "call",
             Self::Streams(_) => "streams",
             Self::Registrations(_) => "registrations",
             Self::Turn(_) => "turn",
@@ -87,11 +91,14 @@ impl Ask {
             Self::Calls(filter) | Self::Streams(filter) | Self::Registrations(filter) | Self::Turn(filter) => {
                 Some(filter)
             }
-            Self::Health | Self::Status | Self::Signaling | Self::Stop | Self::Version => None,
+            Self::Call(_) | Self::Health | Self::Status | Self::Signaling | Self::Stop | Self::Version => None,
         };
         let mut request = Map::new();
         request.insert("v".to_owned(), VERSION.into());
         request.insert("ask".to_owned(), self.label().into());
+        if let Self::Call(call_id) = self {
+            request.insert("call_id".to_owned(), call_id.clone().into());
+        }
         if let Some(Filter { limit, state, call_id }) = filter {
             request.extend(limit.map(|limit| ("limit".to_owned(), limit.into())));
             request.extend(state.clone().map(|state| ("state".to_owned(), state.into())));
@@ -199,6 +206,7 @@ fn ask(fields: &Map<String, Value>) -> Result<Ask, Refusal> {
         "status" => (|_| Ask::Status, &[]),
         "signaling" => (|_| Ask::Signaling, &[]),
         "calls" => (Ask::Calls, &["limit", "state", "call_id"]),
+        "call" => (|filter| Ask::Call(filter.call_id.unwrap_or_default()), &["call_id"]),
         "streams" => (Ask::Streams, &["limit", "call_id"]),
         "registrations" => (Ask::Registrations, &["limit", "state", "call_id"]),
         "turn" => (Ask::Turn, &["limit", "state"]),
@@ -215,10 +223,14 @@ fn ask(fields: &Map<String, Value>) -> Result<Ask, Refusal> {
             return Err(Refusal::bad(format!("{name} has no field {shown:?}")));
         }
     }
+    let call_id = text(fields, "call_id")?;
+    if name == "call" && call_id.is_none() {
+        return Err(Refusal::bad("call_id says which call"));
+    }
     Ok(ask(Filter {
         limit: limit(fields)?,
         state: state(fields, name)?,
-        call_id: text(fields, "call_id")?,
+        call_id,
     }))
 }
 
@@ -294,6 +306,7 @@ mod tests {
             Ask::Signaling,
             Ask::Calls(filter),
             Ask::Calls(Filter::default()),
+            Ask::Call("a@b".to_owned()),
             Ask::Streams(stateless),
             Ask::Registrations(registered),
             Ask::Turn(active),
@@ -332,7 +345,7 @@ mod tests {
         );
         assert_eq!(
             refusal(r#"{"v":1}"#),
-            bad("ask is one of health, status, signaling, calls, streams, registrations, turn, stop, version")
+            bad("ask is one of health, status, signaling, calls, call, streams, registrations, turn, stop, version")
         );
         assert_eq!(
             refusal(r#"{"v":1,"ask":"health","limit":1}"#),
@@ -354,6 +367,7 @@ mod tests {
             refusal(r#"{"v":1,"ask":"calls","call_id":5}"#),
             bad("call_id is a string")
         );
+        assert_eq!(refusal(r#"{"v":1,"ask":"call"}"#), bad("call_id says which call"));
         assert_eq!(
             refusal(r#"{"v":1,"id":[1],"ask":"health"}"#),
             bad("id is a string or a number of at most 256 bytes")

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::{Filter, Health, Page, Status};
-use crate::report::{Allocation, Call, Registration, Signaling, Stream, TurnFigures};
+use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
 
 /// An answer that is being put together, for instance because the workers each have a part of it.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -20,6 +20,8 @@ pub trait Sensor: Send + Sync {
     fn signaling(&self) -> Signaling;
     /// Calls that pass the filter.
     fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>>;
+    /// The calls under one Call-ID, message by message, and their streams.
+    fn call<'a>(&'a self, call_id: &'a str) -> Pending<'a, CallFlow>;
     /// RTP streams that pass the filter.
     fn streams<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Stream>>;
     /// Registrations that pass the filter.

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::{Counts, Filter, Health, Page, Pending, Sensor, Status};
 use crate::engine::{self, Shared};
 use crate::program::{Obtained, Presence, Program, Verdicts};
-use crate::report::{Allocation, Call, Registration, Signaling, Stream, TurnFigures};
+use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
 use crate::worker::Question;
@@ -184,6 +184,14 @@ impl Sensor for Live {
             let mut streams = self.all_streams().await;
             streams.sort_by_key(|stream| stream.start);
             filter.calls(engine::calls(&self.shared, &streams, now()))
+        })
+    }
+
+    fn call<'a>(&'a self, call_id: &'a str) -> Pending<'a, CallFlow> {
+        Box::pin(async move {
+            let mut streams = self.all_streams().await;
+            streams.sort_by_key(|stream| stream.start);
+            engine::one_call(&self.shared, streams, call_id, now())
         })
     }
 

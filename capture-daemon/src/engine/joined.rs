@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Shared, one_way};
-use crate::report::{Call, Digit, Stream};
+use crate::report::{Call, CallFlow, Digit, Stream};
 use crate::time::Timestamp;
 
 /// Calls in order of their start, without their ladders, each with the SSRCs of its streams in the order `streams` has them.
@@ -11,9 +11,10 @@ pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
     with_streams(shared, shared.calls.report(now), streams, now)
 }
 
-/// The calls under one Call-ID, with their ladders and their streams.
-pub fn one_call(shared: &Shared, streams: &[Stream], call_id: &str, now: Timestamp) -> Vec<Call> {
-    with_streams(shared, shared.calls.one(call_id, now), streams, now)
+/// The calls under one Call-ID, with their ladders and their streams. `streams` come in order of their first packet.
+pub fn one_call(shared: &Shared, streams: Vec<Stream>, call_id: &str, now: Timestamp) -> CallFlow {
+    let calls = with_streams(shared, shared.calls.one(call_id, now), &streams, now);
+    CallFlow::new(call_id, calls, streams)
 }
 
 /// Joins calls, which come in order of their start, with their streams. Of several calls with one Call-ID, a stream belongs

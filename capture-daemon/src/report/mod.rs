@@ -4,6 +4,7 @@
 mod call;
 mod dtmf;
 mod fax;
+mod flow;
 mod media;
 mod quality;
 mod registration;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
 pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::fax::{Fax, FaxCorrection};
+pub use self::flow::CallFlow;
 pub use self::media::{
     CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Side, Way,
 };

@@ -17,7 +17,7 @@ use capture_daemon::control::{
     Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
 use capture_daemon::report::{
-    Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallState, Channel, Distribution, Events, Latency,
+    Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallFlow, CallState, Channel, Distribution, Events, Latency,
     Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts, SessionFigures,
     Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures,
 };
@@ -516,6 +516,12 @@ impl Sensor for Fake {
 
     fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>> {
         Box::pin(async { filter.calls(self.calls.clone()) })
+    }
+
+    fn call<'a>(&'a self, call_id: &'a str) -> Pending<'a, CallFlow> {
+        let calls = self.calls.iter().filter(|call| call.call_id == call_id);
+        let flow = CallFlow::new(call_id, calls.cloned().collect(), self.streams.clone());
+        Box::pin(async { flow })
     }
 
     fn streams<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Stream>> {

@@ -256,8 +256,14 @@ fn a_call_id_that_is_used_again_is_two_calls_each_with_its_streams_and_its_ladde
     frames.iter().for_each(|frame| take(&mut engine, frame));
     let now = Timestamp::from_nanos(70_000 * MILLISECOND);
     let streams = engine.streams();
-    assert_eq!(one_call(&shared, &streams, "one", now), document.calls);
-    assert_eq!(one_call(&shared, &streams, "two", now), []);
+    let one = one_call(&shared, streams.clone(), "one", now);
+    assert_eq!((&one.calls, &one.streams), (&document.calls, &streams));
+    assert_eq!(one, report::CallFlow::of(&document, "one"));
+    let nobody = report::CallFlow {
+        call_id: "two".to_owned(),
+        ..report::CallFlow::default()
+    };
+    assert_eq!(one_call(&shared, streams, "two", now), nobody);
     // A list has no ladders.
     assert!(calls(&shared, &streams, now).iter().all(|call| call.ladder.is_empty()));
 }
