@@ -10,16 +10,23 @@ mod sample;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use capture_daemon::cli::{Style, summary};
+use capture_daemon::cli::{Form, Style, call, summary};
 use capture_daemon::config::{Config, parse};
 use capture_daemon::control::{Health, Light, Status};
-use capture_daemon::report::{AllocationState, CallState, Document, RegistrationState, Signaling, SipCounts, Turn};
+use capture_daemon::replay::replay;
+use capture_daemon::report::{
+    AllocationState, CallFlow, CallState, Document, RegistrationState, Signaling, SipCounts, Turn,
+};
 use sample::daemon::Daemon;
 use sample::{Fake, at};
 use serde_json::{Value, json};
 
 fn siphon(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_siphon")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_siphon"))
+        .args(args)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -191,6 +198,111 @@ fn lists_are_tables() {
         stdout(&ask(&daemon, &["streams", "--call-id", "nobody"])),
         "no streams\n"
     );
+}
+
+/// What `siphon replay --call` prints of a call in one of the project's captures.
+fn replayed(capture: &str, call_id: &str, more: &[&str]) -> String {
+    let file = format!("{}/tests/captures/{capture}", env!("CARGO_MANIFEST_DIR"));
+    stdout(&siphon(&[&["replay", &file, "--call", call_id][..], more].concat()))
+}
+
+#[test]
+fn a_call_is_a_ladder() {
+    for (name, capture, call_id) in [
+        ("call-proxy", "kamailio.pcap", "3-22313@192.0.2.1"),
+        ("call-relay", "rtpengine.pcap", "1-10153@192.0.2.1"),
+        ("call-loss", "baresip-loss.pcap", "3f0f20d6685c1269"),
+        ("call-turn", "coturn.pcap", "c509bafde5a34043"),
+    ] {
+        sample::assert_is_file(&format!("expected/{name}.txt"), &replayed(capture, call_id, &[]));
+    }
+    let ascii = replayed("kamailio.pcap", "3-22313@192.0.2.1", &["--ascii"]);
+    assert!(ascii.is_ascii(), "{ascii}");
+}
+
+#[test]
+fn a_call_fits_its_line() {
+    let files = [
+        "kamailio",
+        "rtpengine",
+        "baresip-loss",
+        "coturn",
+        "websocket",
+        "failures",
+    ];
+    for file in files {
+        let file = format!("{}/tests/captures/{file}.pcap", env!("CARGO_MANIFEST_DIR"));
+        let document = replay(&[file.into()], &Config::default()).document;
+        for of in &document.calls {
+            let flow = CallFlow::of(&document, &of.call_id);
+            for width in [80, 120, 160] {
+                let style = Style { width, ..Style::PLAIN };
+                let text = call(&flow, Form::default(), style);
+                let longest = text.lines().map(|line| line.chars().count()).max();
+                assert!(longest <= Some(width), "{width}: {longest:?}\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_is_the_same_asked_of_a_daemon_and_of_files() {
+    let file = format!("{}/tests/captures/kamailio.pcap", env!("CARGO_MANIFEST_DIR"));
+    let document = replay(&[file.into()], &Config::default()).document;
+    let daemon = Daemon::start(
+        Fake {
+            calls: document.calls,
+            streams: document.streams,
+            ..Fake::default()
+        },
+        |_| {},
+    );
+    let call_id = "3-22313@192.0.2.1";
+    let json = |text: &str| -> CallFlow { serde_json::from_str(text).unwrap() };
+    let asked = json(&stdout(&ask(&daemon, &["call", call_id, "--json"])));
+    let read = json(&replayed("kamailio.pcap", call_id, &["--json"]));
+    assert_eq!((asked.calls.len(), asked.streams.len()), (1, 2));
+    assert_eq!(asked.calls, read.calls);
+    for more in [&[][..], &["--ascii"], &["--related"]] {
+        let asked = stdout(&ask(&daemon, &[&["call", call_id][..], more].concat()));
+        assert_eq!(asked, replayed("kamailio.pcap", call_id, more), "{more:?}");
+    }
+}
+
+#[test]
+fn related_calls_share_a_ladder() {
+    let daemon = Daemon::start(
+        Fake {
+            calls: sample::related_calls().into(),
+            ..Fake::default()
+        },
+        |_| {},
+    );
+    let text = stdout(&ask(&daemon, &["call", "one@192.0.2.10", "--related"]));
+    sample::assert_is_file("expected/call-related.txt", &text);
+    let alone = stdout(&ask(&daemon, &["call", "one@192.0.2.10"]));
+    assert!(!alone.contains("192.0.2.20"), "{alone}");
+    let json = stdout(&ask(&daemon, &["call", "other@192.0.2.1", "--related", "--json"]));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["call_id"], json!("other@192.0.2.1"));
+    assert_eq!(json["calls"], json!(sample::related_calls()));
+}
+
+#[test]
+fn a_call_that_is_not_there_is_no_error() {
+    let daemon = Daemon::start(Fake::default(), |_| {});
+    for call_id in ["nobody@nowhere", "-dash@host"] {
+        let output = ask(&daemon, &["call", call_id]);
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(stdout(&output), format!("no call has the Call-ID {call_id}\n"));
+        assert_eq!(
+            replayed("kamailio.pcap", call_id, &[]),
+            format!("no call has the Call-ID {call_id}\n")
+        );
+    }
+    // What belongs to a call needs one.
+    let output = siphon(&["replay", "x.pcap", "--related"]);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

@@ -95,6 +95,21 @@ fn every_ask_is_answered() {
     let streams = client.ask(&Ask::Streams(of_call)).unwrap();
     assert_eq!(streams["total"], json!(1));
     assert_eq!(streams["streams"][0]["ssrc"], json!("0x0000beef"));
+    let call = client.ask(&Ask::Call("1-4711@192.0.2.10".to_owned())).unwrap();
+    assert_eq!(
+        call,
+        json!({
+            "call_id": "1-4711@192.0.2.10",
+            "calls": [sample::call(1, CallState::Ended)],
+            "streams": [sample::stream(0xbeef, Some("1-4711@192.0.2.10"))],
+            "related": [],
+        })
+    );
+    let nobody = client.ask(&Ask::Call("nobody".to_owned())).unwrap();
+    assert_eq!(
+        nobody,
+        json!({"call_id": "nobody", "calls": [], "streams": [], "related": []})
+    );
     let failed = Filter {
         state: Some("failed".to_owned()),
         ..Filter::default()

@@ -7,10 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use capture_daemon::cli::Cli;
-use capture_daemon::config::default_file;
+use capture_daemon::cli::{Cli, Form, Style, call};
+use capture_daemon::config::{Config, default_file};
 use capture_daemon::control::{Ask, Filter, parse};
 use capture_daemon::metrics::{GLOSSARY, Kind};
+use capture_daemon::replay::replay;
+use capture_daemon::report::CallFlow;
 use clap::Parser as _;
 
 fn root() -> PathBuf {
@@ -37,6 +39,15 @@ fn assert_generated(name: &str, generated: &str) {
 #[test]
 fn the_configuration_page_has_the_default_file() {
     assert_generated("configuration.md", &format!("```toml\n{}```\n", default_file()));
+}
+
+#[test]
+fn the_page_on_calls_shows_one_as_it_looks() {
+    let file = root().join("capture-daemon/tests/captures/kamailio.pcap");
+    let document = replay(&[file], &Config::default()).document;
+    let flow = CallFlow::of(&document, "3-22313@192.0.2.1");
+    let shown = call(&flow, Form::default(), Style::PLAIN);
+    assert_generated("call.md", &format!("```text\n{shown}```\n"));
 }
 
 #[test]
@@ -138,6 +149,7 @@ fn every_request_in_the_control_page_is_one() {
         Ask::Status,
         Ask::Signaling,
         Ask::Calls(all()),
+        Ask::Call(String::new()),
         Ask::Streams(all()),
         Ask::Registrations(all()),
         Ask::Turn(all()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::dialog::Dialog;
 use super::facts::{Earliest, Fact, Latest, Pair, Smallest, Tag};
+use super::heard::Hearing;
 use super::invite::Attempts;
 use super::kept_text;
 use super::kin::Tokens;
@@ -61,6 +62,8 @@ pub struct Call {
     pub(super) presses: Option<Box<Presses>>,
     /// What SDP says.
     pub(super) media: MediaFacts,
+    /// What came of it.
+    pub(super) hearing: Option<Box<Hearing>>,
 }
 
 /// When a reason was first given, its cause and its text.
@@ -155,6 +158,7 @@ impl Call {
             headers: Vec::new(),
             presses: None,
             media: MediaFacts::default(),
+            hearing: None,
         }
     }
 
@@ -383,6 +387,7 @@ impl Call {
             headers,
             presses,
             media,
+            hearing,
         } = other;
         self.first = self.first.min(first);
         self.last = self.last.max(last);
@@ -401,6 +406,9 @@ impl Call {
         self.reasons.join(reasons);
         Presses::join(&mut self.presses, presses);
         self.media.join(media);
+        if let Some(other) = hearing {
+            self.hearing.get_or_insert_default().join(&other);
+        }
         if self.headers.is_empty() {
             self.headers = headers;
         } else {

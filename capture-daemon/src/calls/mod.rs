@@ -10,11 +10,13 @@ mod dialog;
 mod facts;
 mod figures;
 mod figures_of_call;
+mod heard;
 mod invite;
 mod kin;
 mod ladder;
 mod media;
 mod one_call_id;
+mod one_way;
 mod path;
 mod registration;
 mod registrations;
@@ -34,6 +36,8 @@ use std::time::Duration;
 
 pub use description::{Description, Ledger};
 pub use figures_of_call::CallFigures;
+pub use heard::Heard;
+pub use one_way::judge;
 pub use registrations::Registrations;
 pub use transactions::Transactions;
 
@@ -44,7 +48,7 @@ use self::rules::Rules;
 use self::table::{Entry, Table, Worth};
 use crate::config::Follow;
 use crate::net::Endpoint;
-use crate::report::{self, CallState};
+use crate::report::{self, CallState, EndedBy, Side};
 use crate::sip::{Message, Method, referred};
 use crate::table;
 use crate::time::Timestamp;
@@ -77,15 +81,26 @@ pub struct Calls {
     departed: [AtomicU64; CallState::ALL.len()],
     /// What those gave to the totals of RFC 6076.
     departed_totals: Mutex<SessionTotals>,
+    /// Of those that ended, how many with a BYE and how many without.
+    departed_ends: [AtomicU64; 2],
+    /// Of those, how many had media one way only, and how many none, where both were to speak.
+    one_way: AtomicU64,
+    no_media: AtomicU64,
 }
 
 /// How many calls there are and were.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallCount {
     /// Calls in the table, by state.
     pub states: Vec<(CallState, u64)>,
     /// Calls that are over, in the table or out of it, by state.
     pub results: Vec<(CallState, u64)>,
+    /// Calls that ended, in the table or out of it, by how.
+    pub ended_by: [(EndedBy, u64); 2],
+    /// Calls out of the table with audio one way only, for 5 s or more after the answer.
+    pub one_way: u64,
+    /// Calls out of the table without audio, likewise.
+    pub no_media: u64,
 }
 
 /// What recording a message came to.
@@ -110,6 +125,9 @@ impl Calls {
             linger: follow.linger,
             departed: Default::default(),
             departed_totals: Mutex::default(),
+            departed_ends: Default::default(),
+            one_way: AtomicU64::new(0),
+            no_media: AtomicU64::new(0),
         }
     }
 
@@ -186,7 +204,32 @@ impl Calls {
         for call in calls.filter(|call| call.is_call()) {
             self.departed[call.state(now) as usize].fetch_add(1, Ordering::Relaxed);
             self.departed_totals().add(&call.figures(now));
+            if call.state(now) == CallState::Ended {
+                self.departed_ends[call.ended_by() as usize].fetch_add(1, Ordering::Relaxed);
+                self.listen(call, now);
+            }
         }
+    }
+
+    /// Counts a call in which someone heard nothing.
+    fn listen(&self, call: &Call, now: Timestamp) {
+        let heard = call.hearing.as_ref().map_or_else(Vec::new, |hearing| hearing.spans());
+        // Without a description there is nothing that was wanted.
+        let Some(mut told) = call.report("", now).filter(|told| told.media.is_some()) else {
+            return;
+        };
+        judge(&mut told, &heard, now);
+        self.one_way.fetch_add(told.one_way.is_some().into(), Ordering::Relaxed);
+        self.no_media.fetch_add(told.no_media.into(), Ordering::Relaxed);
+    }
+
+    /// Takes in that media of a call came from `start` to `end`, and who sent it.
+    pub fn hear(&self, call_id: &str, sender: Option<Side>, start: Timestamp, end: Timestamp) {
+        self.table.find(call_id, |_, calls| {
+            if let Some(call) = calls.of_media(start) {
+                call.hearing.get_or_insert_default().note(sender, start, end);
+            }
+        });
     }
 
     fn for_each(&self, mut with: impl FnMut(&Arc<str>, &Call)) {
@@ -205,7 +248,14 @@ impl Calls {
     /// Counts calls by state at `now`. Looks at every call, a shard at a time.
     pub fn count(&self, now: Timestamp) -> CallCount {
         let mut present = [0_u64; CallState::ALL.len()];
-        self.for_each(|_, call| present[call.state(now) as usize] += 1);
+        let mut ends = [0_u64; 2];
+        self.for_each(|_, call| {
+            let state = call.state(now);
+            present[state as usize] += 1;
+            if state == CallState::Ended {
+                ends[call.ended_by() as usize] += 1;
+            }
+        });
         let states = CallState::ALL.map(|state| (state, present[state as usize]));
         let results = states
             .iter()
@@ -215,6 +265,12 @@ impl Calls {
         CallCount {
             states: states.to_vec(),
             results,
+            ended_by: [EndedBy::Bye, EndedBy::NoBye].map(|by| {
+                let departed = self.departed_ends[by as usize].load(Ordering::Relaxed);
+                (by, ends[by as usize] + departed)
+            }),
+            one_way: self.one_way.load(Ordering::Relaxed),
+            no_media: self.no_media.load(Ordering::Relaxed),
         }
     }
 

@@ -107,6 +107,14 @@ impl OneCallId {
         Some(self.0.remove(least))
     }
 
+    /// The call that media which began at `start` belongs to: the latest that had begun, else the first.
+    pub fn of_media(&mut self, start: Timestamp) -> Option<&mut Call> {
+        self.0.iter_mut().min_by_key(|call| match call.first <= start {
+            true => (false, u64::MAX - call.first.as_nanos()),
+            false => (true, call.first.as_nanos()),
+        })
+    }
+
     /// When the last of the calls ended; `None` while one goes on.
     pub fn ended_at(&self) -> Option<Timestamp> {
         let ends: Option<Vec<Timestamp>> = self

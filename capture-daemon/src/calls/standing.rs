@@ -8,7 +8,7 @@ use super::facts::{Pair, Tag};
 use super::invite::{At, Attempt, Refusal, is_challenge};
 use super::table::{Entry, Worth};
 use super::{CallFigures, milliseconds};
-use crate::report::CallState;
+use crate::report::{CallState, EndedBy};
 use crate::time::Timestamp;
 
 impl Call {
@@ -237,6 +237,14 @@ impl Call {
             done,
             failed: refused.or(timed_out).filter(|_| done.is_none()),
             unanswered: refused.is_none() && done.is_none() && timed_out.is_some(),
+        }
+    }
+
+    /// How a call that ended did.
+    pub fn ended_by(&self) -> EndedBy {
+        match self.hangup() {
+            Some(_) => EndedBy::Bye,
+            None => EndedBy::NoBye,
         }
     }
 

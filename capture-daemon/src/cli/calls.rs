@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::table::{Column, Table};
-use super::text::{address, count, duration, moments, name, or_absent, printable};
+use super::text::{ABSENT, address, count, duration, moments, name, or_absent, printable};
 use super::{Daemon, Style};
 use crate::control::{Ask, Filter};
 use crate::report::{Call, CallState};
@@ -80,11 +80,15 @@ pub(super) fn table(calls: &[Call], style: Style) -> String {
         Column::Figure("SETUP"),
         Column::Figure("LASTED"),
         Column::Figure("RTP"),
+        Column::Word("NOTICED"),
         Column::Long("FROM", 16),
         Column::Long("TO", 16),
-        Column::Long("CALL-ID", 12),
+        Column::Long("CALL-ID", 16),
     ];
-    let mut table = Table::new(COLUMNS).colouring("STATE");
+    let mut table = Table::new(COLUMNS)
+        .colouring("STATE")
+        .sparing(&["NOTICED"])
+        .dropping(&["RTP", "SETUP"]);
     let starts = moments(calls.iter().map(|call| call.start));
     for (call, start) in calls.iter().zip(starts) {
         table.row([
@@ -94,10 +98,31 @@ pub(super) fn table(calls: &[Call], style: Style) -> String {
             or_absent(call.setup_ms, duration),
             or_absent(call.duration_ms, duration),
             call.streams.len().to_string(),
+            noticed(call),
             address(&call.from_uri),
             address(&call.to_uri),
             printable(&call.call_id),
         ]);
     }
     table.render(style)
+}
+
+/// What is odd about a call, the worst of it.
+fn noticed(call: &Call) -> String {
+    if call.no_media {
+        return "no media".to_owned();
+    }
+    if call.one_way.is_some() {
+        return "one-way".to_owned();
+    }
+    if call.looped {
+        return "loop".to_owned();
+    }
+    if call.retransmissions > 0 {
+        return format!("resent {}", count(call.retransmissions));
+    }
+    if !call.related.is_empty() {
+        return format!("related {}", call.related.len());
+    }
+    ABSENT.to_owned()
 }

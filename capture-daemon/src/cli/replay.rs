@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::call::{gather, print};
 use super::terminal::{complain, say};
 use super::text::{bytes, count, duration, list, moment};
-use super::call::{gather, print};
 use super::{Form, Style, calls, registrations, signaling, streams, turn};
 use crate::config::{Config, load};
 use crate::replay::{Replayed, replay};
@@ -52,7 +52,9 @@ impl Replay {
         let config = self.configuration()?;
         let Replayed { document, errors } = replay(&self.files, &config);
         if let Some(call_id) = &self.call_id {
-            let flow = gather(call_id, self.form.related, |id| Ok::<_, anyhow::Error>(CallFlow::of(&document, id)))?;
+            let flow = gather(call_id, self.form.related, |id| {
+                Ok::<_, anyhow::Error>(CallFlow::of(&document, id))
+            })?;
             print(&flow, self.form, self.json)?;
         } else if self.json {
             say(&format!("{}\n", serde_json::to_string(&document)?))?;

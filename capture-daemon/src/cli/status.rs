@@ -173,6 +173,10 @@ fn tables(status: &control::Status, style: Style) -> String {
 fn traffic(status: &control::Status, style: Style) -> String {
     let sip = &status.sip;
     let responses: Tally = sip.responses.iter().map(|(code, n)| (code.to_string(), *n)).collect();
+    let mut losses = Tally::new();
+    for (loss, events) in status.lanes.iter().flat_map(|lane| &lane.losses) {
+        *losses.entry(loss.clone()).or_default() += events;
+    }
     let mut text = format!(
         "SIP            {} messages, {} malformed\n",
         count(sip.messages),
@@ -183,10 +187,29 @@ fn traffic(status: &control::Status, style: Style) -> String {
         ("responses      ", &responses),
         ("calls          ", &status.calls.states),
         ("call results   ", &status.calls.results),
+        ("ended by       ", &status.calls.ended_by),
         ("registrations  ", &status.registrations),
+        ("RTCP           ", &status.rtcp.packets),
+        ("RTCP malformed ", &status.rtcp.malformed),
+        ("not followed   ", &losses),
     ] {
         text.push_str(&list(heading, counts(tally), style.width));
     }
+    let rtp = &status.rtp;
+    let figures = [
+        (rtp.packets, "packets"),
+        (rtp.lost, "lost"),
+        (rtp.reordered, "reordered"),
+        (rtp.duplicates, "duplicates"),
+        (rtp.streams_ended, "streams ended"),
+        (rtp.dtmf_digits, "keys pressed"),
+        (rtp.t38_packets, "T.38 packets"),
+        (status.calls.one_way, "calls one way"),
+        (status.calls.no_media, "calls without media"),
+    ];
+    let figures = figures.into_iter().filter(|(n, _)| *n > 0);
+    let figures = figures.map(|(n, what)| format!("{} {what}", count(n)));
+    text.push_str(&list("RTP            ", figures, style.width));
     text
 }
 

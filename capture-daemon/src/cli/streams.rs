@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Deserialize;
 
+use super::call::{codec_of, lost};
 use super::calls::{limit, list};
 use super::table::{Column, Table};
 use super::text::{count, moments, or_absent, printable};
@@ -54,40 +55,31 @@ pub(super) fn table(streams: &[Stream], style: Style) -> String {
     const COLUMNS: &[Column] = &[
         Column::Word("START UTC"),
         Column::Word("SSRC"),
-        Column::Long("FROM", 21),
-        Column::Long("TO", 21),
+        Column::Long("FROM", usize::MAX),
+        Column::Long("TO", usize::MAX),
         Column::Word("CODEC"),
         Column::Figure("PACKETS"),
         Column::Figure("LOST"),
         Column::Figure("JITTER"),
+        Column::Figure("MOS-LQ"),
         Column::Long("CALL-ID", 8),
     ];
-    let mut table = Table::new(COLUMNS);
+    let mut table = Table::new(COLUMNS).dropping(&["SSRC", "START UTC", "CALL-ID", "PACKETS", "JITTER"]);
     let starts = moments(streams.iter().map(|stream| stream.start));
     for (stream, start) in streams.iter().zip(starts) {
+        let quality = stream.quality.as_ref().and_then(|quality| quality.fixed_50.as_ref());
         table.row([
             start,
             stream.ssrc.clone(),
             stream.src.clone(),
             stream.dst.clone(),
-            stream
-                .codec
-                .as_deref()
-                .map_or_else(|| format!("pt {}", stream.payload_type), printable),
+            codec_of(stream),
             count(stream.packets),
             lost(stream),
             or_absent(stream.jitter_mean_ms, |jitter| format!("{jitter:.1} ms")),
+            or_absent(quality, |opinion| format!("{:.2}", opinion.mos_lq)),
             or_absent(stream.call_id.as_deref(), printable),
         ]);
     }
     table.render(style)
-}
-
-/// Loss as a count and, where it is not nothing, as a share.
-fn lost(stream: &Stream) -> String {
-    if stream.lost == 0 || stream.expected == 0 {
-        return count(stream.lost);
-    }
-    let share = stream.lost as f64 / stream.expected as f64 * 100.0;
-    format!("{} {share:.1}%", count(stream.lost))
 }

@@ -243,10 +243,10 @@ mod tests {
             text.lines().next().map(str::to_owned)
         };
         assert_eq!(heads(80).as_deref(), Some("STATE         N  NAME                 ID"));
-        assert_eq!(heads(36).as_deref(), Some("STATE         N  NAME          ID"));
+        assert_eq!(heads(39).as_deref(), Some("STATE         N  NAME          ID"));
         assert_eq!(heads(34).as_deref(), Some("STATE     NAME          ID"));
         assert_eq!(heads(24).as_deref(), Some("NAME          ID"));
-        assert_eq!(heads(20).as_deref(), Some("NAME      ID"));
+        assert_eq!(heads(20).as_deref(), Some("NAME        ID"));
         let mut empty = Table::new(COLUMNS).sparing(&["ID"]);
         empty.row(["failed".into(), "1".into(), "-".into(), "-".into()]);
         assert_eq!(empty.render(Style::PLAIN), "STATE   N  NAME\nfailed  1  -\n");

@@ -117,7 +117,11 @@ mod tests {
     #[test]
     fn the_locale_says_which_characters_there_are() {
         let speaks = |set: &[(&str, &str)]| {
-            let value = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            let value = |name: &str| {
+                set.iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).to_owned())
+            };
             speaks_utf8(value)
         };
         assert!(speaks(&[("LANG", "de_DE.UTF-8")]));

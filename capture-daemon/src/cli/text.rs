@@ -72,7 +72,7 @@ pub(super) fn time(milliseconds: f64) -> String {
 /// A share of a whole in percent: `0%`, `0.4%`, `12%`.
 pub(super) fn percent(share: f64) -> String {
     match share * 100.0 {
-        percent if percent == 0.0 => "0%".to_owned(),
+        0.0 => "0%".to_owned(),
         percent if percent < 0.1 => "<0.1%".to_owned(),
         percent if percent < 9.95 => format!("{percent:.1}%"),
         percent => format!("{percent:.0}%"),

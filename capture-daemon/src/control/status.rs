@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{RtcpCounts, SipCounts};
+use crate::report::{RtcpCounts, RtpFigures, SipCounts};
 use crate::time::Timestamp;
 
 /// Counts by name.
@@ -99,6 +99,9 @@ pub struct Status {
     pub interface_counters: InterfaceCounters,
     /// SIP messages.
     pub sip: SipCounts,
+    /// RTP streams in figures.
+    #[serde(default)]
+    pub rtp: RtpFigures,
     /// RTCP packets.
     #[serde(default)]
     pub rtcp: RtcpCounts,
@@ -283,6 +286,15 @@ pub struct CallCounts {
     pub states: Tally,
     /// Calls since the start by how they ended: `ended`, `failed`, `cancelled`, `timed_out`.
     pub results: Tally,
+    /// Answered calls that are over since the start, by what ended them: `bye`, `no_bye`.
+    #[serde(default)]
+    pub ended_by: Tally,
+    /// Calls since the start with RTP one way only though both were wanted for 5 s or more; counted when they are forgotten.
+    #[serde(default)]
+    pub one_way: u64,
+    /// Calls since the start without RTP, likewise.
+    #[serde(default)]
+    pub no_media: u64,
 }
 
 /// How full a bounded table is.

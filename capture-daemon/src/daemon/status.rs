@@ -87,6 +87,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
             rx_missed_errors: interface.rx_missed_errors,
         },
         sip: engine::sip_counts(&engine_counters),
+        rtp: engine::rtp_figures(&engine_counters),
         rtcp: engine::rtcp_counts(&engine_counters),
         calls: calls(live, now),
         registrations: live
@@ -299,6 +300,12 @@ fn calls(live: &Live, now: Timestamp) -> CallCounts {
     CallCounts {
         states: tally(counted.states),
         results: tally(counted.results),
+        ended_by: counted
+            .ended_by
+            .map(|(by, count)| (by.label().to_owned(), count))
+            .into(),
+        one_way: counted.one_way,
+        no_media: counted.no_media,
     }
 }
 

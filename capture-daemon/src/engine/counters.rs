@@ -1,7 +1,10 @@
 //! What one engine counts, for any thread to read.
 
+use std::sync::Arc;
+
 use crate::counter::Counter;
 use crate::frame::Frame;
+use crate::media::StreamTotals;
 use crate::media::rtcp::RtcpCounters;
 use crate::outcome::{Losses, Outcome, Outcomes};
 use crate::sip::{Malformed, Message, Method, StartLine};
@@ -26,6 +29,8 @@ pub struct EngineCounters {
     pub losses: Losses,
     /// RTCP.
     pub rtcp: RtcpCounters,
+    /// What RTP streams come to.
+    pub rtp: Arc<StreamTotals>,
     /// RTP streams in this lane's table, as of the last tick.
     pub streams: Counter,
     /// What looks like RTP and waits for its SDP in this lane, as of the last tick.
@@ -41,8 +46,9 @@ pub struct EngineCounters {
     stun_malformed: [Counter; stun::Malformed::ALL.len()],
 }
 
-impl Default for EngineCounters {
-    fn default() -> Self {
+impl EngineCounters {
+    /// Nothing counted yet, beside what the streams of the lane count by themselves.
+    pub(super) fn of(rtp: Arc<StreamTotals>) -> Self {
         Self {
             frames: Counter::default(),
             bytes: Counter::default(),
@@ -51,6 +57,7 @@ impl Default for EngineCounters {
             outcomes: Outcomes::default(),
             losses: Losses::default(),
             rtcp: RtcpCounters::default(),
+            rtp,
             streams: Counter::default(),
             waiting: Counter::default(),
             tcp_streams: Counter::default(),
@@ -62,9 +69,7 @@ impl Default for EngineCounters {
             stun_malformed: Default::default(),
         }
     }
-}
 
-impl EngineCounters {
     /// Counts a frame. Lanes see time go backwards a little, so first and last are minimum and maximum.
     #[inline]
     pub(super) fn count(&self, frame: &Frame<'_>, outcome: Outcome) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{EngineCounters, Shared, joined};
+use super::{EngineCounters, Shared, joined, rtp_figures};
 use crate::media::rtcp::{BlockType, Feedback, PacketType, RtcpCounters};
 use crate::media::{converse, rtcp};
 use crate::outcome::{Loss, Outcome};
@@ -28,6 +28,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         registrations: shared.registrations.report(now),
         signaling: shared.signaling(now),
         drops: drops(lanes),
+        rtp: rtp_figures(lanes),
         rtcp: rtcp_counts(lanes),
         streams,
         turn: Turn {
@@ -76,7 +77,7 @@ pub fn rtcp_counts(lanes: &[Arc<EngineCounters>]) -> RtcpCounts {
 }
 
 /// The buckets of all lanes together, each with those below it; what is above the last end is in the count alone.
-fn distribution<I: Iterator<Item = u64>>(
+pub(super) fn distribution<I: Iterator<Item = u64>>(
     lanes: impl Iterator<Item = I>,
     ends: impl ExactSizeIterator<Item = f64>,
     sum: f64,

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Shared, one_way};
+use super::Shared;
+use crate::calls::{Heard, judge};
 use crate::report::{Call, CallFlow, Digit, Stream};
 use crate::time::Timestamp;
 
@@ -36,7 +37,12 @@ pub fn with_streams(shared: &Shared, mut calls: Vec<Call>, streams: &[Stream], n
     let mut faxes = shared.faxes.report(&shared.endpoints);
     for (call, streams) in calls.iter_mut().zip(of_call) {
         call.t38 = faxes.remove(&call.call_id).unwrap_or_default();
-        one_way::judge(call, &streams, now);
+        let heard = |stream: &&Stream| Heard {
+            start: stream.start,
+            end: stream.end,
+            way: stream.direction,
+        };
+        judge(call, &streams.iter().map(heard).collect::<Vec<_>>(), now);
         call.streams = streams.iter().map(|stream| stream.ssrc.clone()).collect();
         shared.disclose(call.dtmf.as_mut());
         dtmf(call, &streams);

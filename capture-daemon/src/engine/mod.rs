@@ -6,8 +6,8 @@ mod descriptions;
 mod document;
 mod joined;
 mod media;
-mod one_way;
 mod ports;
+mod rtp_figures;
 mod shared;
 mod signaling;
 mod turn;
@@ -21,6 +21,7 @@ use std::time::Duration;
 pub use counters::EngineCounters;
 pub use document::{document, join, rtcp_counts, sip_counts, turn_figures};
 pub use joined::{calls, one_call};
+pub use rtp_figures::rtp_figures;
 pub use shared::Shared;
 
 use self::carried::Carried;
@@ -63,7 +64,8 @@ impl Engine {
     /// An engine that remembers as much as `follow` says and takes the ports for what `capture` says. What begins as SIP
     /// or STUN does is read on any port, and so is RTP: which ports are captured is decided where frames come from.
     pub fn new(follow: &Follow, capture: &Capture, shared: Arc<Shared>) -> Self {
-        let counters = Arc::new(EngineCounters::default());
+        let streams = Streams::new(follow);
+        let counters = Arc::new(EngineCounters::of(streams.totals()));
         Self {
             sip_ports: PortSet::new(&capture.sip_ports),
             stream_ports: PortSet::new(
@@ -74,7 +76,7 @@ impl Engine {
                 buffer: follow.tcp_buffer,
                 total: follow.tcp_memory,
             }),
-            streams: Streams::new(follow),
+            streams,
             signaling: Signaling::new(follow, Arc::clone(&shared), Arc::clone(&counters)),
             relaying: Relaying::new(&capture.turn_ports, Arc::clone(&shared), Arc::clone(&counters)),
             shared,
@@ -190,7 +192,10 @@ impl Engine {
         self.ticked = now;
         self.read_tcp(|tcp, losses, read| tcp.tick(now, losses, read));
         self.relaying.flush();
-        self.streams.tick(now, &self.shared.endpoints, &self.counters.losses);
+        let losses = &self.counters.losses;
+        for (call_id, sender, start, end) in self.streams.tick(now, &self.shared.endpoints, losses) {
+            self.shared.calls.hear(&call_id, sender, start, end);
+        }
         self.shared.tick(now, &self.counters.losses);
         self.counters.streams.set(self.streams.len() as u64);
         self.counters.waiting.set(self.streams.waiting() as u64);

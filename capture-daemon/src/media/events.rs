@@ -112,6 +112,11 @@ impl Events {
         }
     }
 
+    /// Keys pressed; a long one counts for each of its segments.
+    pub fn count(&self) -> u64 {
+        self.beyond.saturating_add(self.tones.len() as u64)
+    }
+
     /// What is to be told, in order of time, at the clock that `formats` gives the events.
     pub fn report(&self, formats: &[Format], src: Endpoint, ssrc: u32) -> report::Dtmf {
         let told = formats.iter().find(|format| format.payload_type == self.payload_type);

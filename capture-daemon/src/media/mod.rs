@@ -27,6 +27,7 @@ mod stream;
 mod streams;
 pub mod t38;
 mod telling;
+mod totals;
 mod udptl_ports;
 
 pub use announcement::{Author, Basis, Claim, Place, Purpose, Srtp, Terms};
@@ -35,5 +36,7 @@ pub use dtmf::Presses;
 pub use endpoints::Endpoints;
 pub use faxes::Faxes;
 pub use join::rtcp_beside;
+pub use quality::Scale;
 pub use streams::{Slice, Streams};
 pub use telling::converse;
+pub use totals::{BUFFER_NAMES, Buckets, JITTER_MS, MOS, SHARE_LOST, StreamTotals, Sum};

@@ -5,9 +5,11 @@ use super::endpoints::Endpoints;
 use super::events::Events;
 use super::join::Join;
 use super::measurement::Measurement;
+use super::playout::BUFFERS;
 use super::probation::{Header, Probation, Traits};
 use super::rtp;
 use super::telling;
+use super::totals::{Figures, SUMS};
 use crate::net::Endpoint;
 use crate::report;
 use crate::time::Timestamp;
@@ -65,6 +67,8 @@ pub struct Stream {
     relay: Option<Box<Relay>>,
     /// Keys pressed, where there are any.
     events: Option<Box<Events>>,
+    /// What the lane's totals have been told of it.
+    told: Option<Box<Figures>>,
 }
 
 /// How a stream went through TURN, and what is known of its ends behind it.
@@ -95,6 +99,7 @@ impl Stream {
             len: 0,
             relay: None,
             events: None,
+            told: None,
         };
         if kind == Kind::Event {
             stream.event(ts, packet);
@@ -313,6 +318,34 @@ impl Stream {
     /// The payload type whose clock matters most: the media's, as far as there is any.
     pub fn payload_type(&self) -> u8 {
         self.measurement.types().main()
+    }
+
+    /// Adds to the totals of the lane what has come since the last time, and says whether anything has. What was lost and
+    /// arrived after all is taken away.
+    pub fn tell(&mut self, sums: &mut [i64; SUMS]) -> bool {
+        let [fixed_50, fixed_200, adaptive] = match self.measurement.playout() {
+            Some(buffers) => buffers.map(|buffer| buffer.discarded),
+            None => [0; BUFFERS],
+        };
+        let account = self.measurement.account();
+        let now: Figures = [
+            self.measurement.packets(),
+            account.lost(),
+            account.late(),
+            account.copies(),
+            fixed_50,
+            fixed_200,
+            adaptive,
+            self.events.as_ref().map_or(0, |events| events.count()),
+        ]
+        .map(|figure| figure as u32);
+        let told = self.told.get_or_insert_default();
+        let moved = **told != now;
+        for ((sum, now), told) in sums.iter_mut().zip(now).zip(told.iter_mut()) {
+            *sum += i64::from(now.wrapping_sub(*told).cast_signed());
+            *told = now;
+        }
+        moved
     }
 
     /// What is to be told about the stream.

@@ -1,6 +1,7 @@
 //! The streams of one lane: those that are told of, and a waiting room for what looks like RTP and whose SDP may still come.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::announcement::LEAD;
@@ -9,18 +10,25 @@ use super::join::{Joiner, Look};
 use super::rtp;
 use super::slots::Slots;
 use super::stream::{Due, Key, Stream};
+use super::totals::{SUMS, StreamTotals};
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses, Outcome};
-use crate::report;
+use crate::report::{self, Side};
 use crate::time::Timestamp;
 use crate::turn::{Path, Via};
 
 /// Slots of each room looked through for idle streams at one tick.
 const SWEEP: usize = 1024;
 
+/// Streams let go at one tick: what is said of one at its end takes some microseconds.
+const LEAVE: usize = 128;
+
 /// Entries of the index whose memory is reserved at the start.
 const RESERVED: usize = 1 << 20;
+
+/// What was heard of a call: its Call-ID, who sent it, first and latest packet.
+type News = (Arc<str>, Option<Side>, Timestamp, Timestamp);
 
 /// A part of the answer to "which streams are there".
 #[derive(Debug)]
@@ -69,6 +77,9 @@ pub struct Streams {
     linger: Duration,
     /// What behaves like RTP is told of though no SDP announced it.
     without_sip: bool,
+    /// Sums over all streams that were ever told of, and where others read them.
+    sums: [i64; SUMS],
+    totals: Arc<StreamTotals>,
 }
 
 impl Streams {
@@ -83,7 +94,14 @@ impl Streams {
             joiner: Joiner::new(&follow.nat),
             linger: follow.linger,
             without_sip: follow.rtp_without_sip,
+            sums: [0; SUMS],
+            totals: Arc::default(),
         }
+    }
+
+    /// What the streams come to, for other threads to read.
+    pub fn totals(&self) -> Arc<StreamTotals> {
+        Arc::clone(&self.totals)
     }
 
     /// Takes what reads as an RTP packet. One whose endpoints nobody announced waits, and is `OtherUdp` until someone does.
@@ -187,6 +205,7 @@ impl Streams {
         let seat = Seat::told(at);
         if let Some(left) = left {
             self.forget(&left, seat);
+            self.end(left);
             losses.count(Loss::StreamEvicted);
         }
         seat
@@ -218,8 +237,10 @@ impl Streams {
         }
     }
 
-    /// Lets idle streams go, a bounded number of slots at a time, and lets streams without a call look for one.
-    pub fn tick(&mut self, ts: Timestamp, endpoints: &Endpoints, losses: &Losses) {
+    /// Lets idle streams go, a bounded number of slots at a time, and lets streams without a call look for one. Returns what
+    /// was heard of calls: Call-ID, who sent it, first and latest packet.
+    pub fn tick(&mut self, ts: Timestamp, endpoints: &Endpoints, losses: &Losses) -> Vec<News> {
+        let mut news = Vec::new();
         for _ in 0..SWEEP.min(self.waiting.slots()) {
             let Some(at) = self.waiting.next_swept() else { break };
             self.settle_waiting(at, endpoints, losses);
@@ -235,16 +256,33 @@ impl Streams {
                 }
             }
         }
+        let mut leaving = LEAVE;
         for _ in 0..SWEEP.min(self.told.slots()) {
             let Some(at) = self.told.next_swept() else { break };
             let Some(stream) = self.told.get_mut(at) else { continue };
             self.joiner.settle(stream, endpoints, losses);
-            if ts.since(stream.end()) >= self.linger
+            if stream.tell(&mut self.sums)
+                && let Some(join) = stream.joined()
+            {
+                news.push((Arc::clone(&join.call_id), join.sender, stream.start(), stream.end()));
+            }
+            if leaving > 0
+                && ts.since(stream.end()) >= self.linger
                 && let Some(stream) = self.told.remove(at)
             {
+                leaving -= 1;
                 self.forget(&stream, Seat::told(at));
+                self.end(stream);
             }
         }
+        self.totals.show(&self.sums);
+        news
+    }
+
+    /// Takes the figures of a stream that leaves.
+    fn end(&mut self, mut stream: Stream) {
+        stream.tell(&mut self.sums);
+        self.totals.end(&stream.report());
     }
 
     fn settle_waiting(&mut self, at: u32, endpoints: &Endpoints, losses: &Losses) {
@@ -254,14 +292,26 @@ impl Streams {
         }
     }
 
-    /// No more packets will come: what behaved like RTP and still waits is counted.
+    /// No more packets will come: what behaved like RTP and still waits is counted, and every stream has ended.
     pub fn finish(&mut self, endpoints: &Endpoints, losses: &Losses) {
+        // Twice: what one stream shows of where its call's media goes may be what another waits for.
+        for at in 0..self.waiting.slots() as u32 {
+            self.settle_waiting(at, endpoints, losses);
+        }
         for at in 0..self.waiting.slots() as u32 {
             self.settle_waiting(at, endpoints, losses);
             if self.waiting.get_mut(at).is_some_and(|stream| stream.is_certain()) {
                 losses.count(Loss::StreamUnjoined);
             }
         }
+        for at in 0..self.told.slots() as u32 {
+            if let Some(stream) = self.told.get_mut(at) {
+                self.joiner.settle(stream, endpoints, losses);
+                stream.tell(&mut self.sums);
+                self.totals.end(&stream.report());
+            }
+        }
+        self.totals.show(&self.sums);
     }
 
     /// The streams in the next `max` slots from `cursor`, 0 at first: so that a lane can answer between two batches. Those that

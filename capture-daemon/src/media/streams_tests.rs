@@ -5,6 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::quality::Scale;
+use crate::media::totals::Sum;
 use crate::media::{Author, Basis, Format, Purpose, Srtp, Terms};
 
 const MS: u64 = 1_000_000;
@@ -344,4 +346,74 @@ proptest! {
         }
         lane.streams.report(&lane.endpoints, &lane.losses);
     }
+}
+
+impl Lane {
+    /// Sums of packets and losses, streams that ended, and those of them with jitter.
+    fn totals(&mut self, ms: u64) -> (u64, u64, u64, u64) {
+        self.streams.tick(at(ms), &self.endpoints, &self.losses);
+        let totals = self.streams.totals();
+        (
+            totals.sum(Sum::Packets),
+            totals.sum(Sum::Lost),
+            totals.ended.get(),
+            totals.jitter.counts().sum(),
+        )
+    }
+}
+
+#[test]
+fn totals_follow_streams_and_never_go_back() {
+    let mut lane = Lane::new(10);
+    lane.announce(2, 5000, "a", 0);
+    for seq in (0..50).filter(|seq| ![20, 30].contains(seq)) {
+        lane.packet(u64::from(seq) * 20, &rtp(1, seq, 8));
+    }
+    assert_eq!(lane.totals(1_000), (48, 2, 0, 0));
+    // What comes late after all is no loss, but a counter that was read cannot take it back.
+    lane.packet(1_010, &rtp(1, 20, 8));
+    assert_eq!(lane.totals(1_100), (49, 2, 0, 0));
+    // It makes up for it with the next loss.
+    lane.packet(1_120, &rtp(1, 51, 8));
+    assert_eq!(lane.totals(1_200), (50, 2, 0, 0));
+    lane.packet(1_140, &rtp(1, 53, 8));
+    assert_eq!(lane.totals(1_300), (51, 3, 0, 0));
+    let linger = LINGER.as_millis() as u64;
+    assert_eq!(lane.totals(1_140 + linger), (51, 3, 1, 1));
+    assert_eq!(lane.totals(2_000 + linger), (51, 3, 1, 1), "counted once");
+    let totals = lane.streams.totals();
+    let opinions = totals
+        .mos(Scale::Narrow, 0)
+        .map(|buckets| buckets.counts().sum::<u64>());
+    assert_eq!(opinions, Some(1), "51 packets are a basis for an opinion");
+    assert_eq!(totals.share_lost.sum(), 3_000_000 / 54);
+    // 5.6 % lies between 5 % and 10 %.
+    assert_eq!(totals.share_lost.counts().position(|count| count == 1), Some(7));
+}
+
+#[test]
+fn a_stream_that_is_evicted_or_cut_off_is_in_the_totals() {
+    let mut lane = Lane::new(1);
+    lane.announce(2, 5000, "a", 0);
+    lane.packet(0, &rtp(1, 0, 8));
+    lane.packet(10, &rtp(2, 0, 8));
+    assert_eq!(lane.totals(20), (2, 0, 1, 1));
+    lane.packet(30, &rtp(2, 1, 8));
+    lane.streams.finish(&lane.endpoints, &lane.losses);
+    let totals = lane.streams.totals();
+    assert_eq!((totals.sum(Sum::Packets), totals.ended.get()), (3, 2));
+}
+
+#[test]
+fn what_leaves_at_once_leaves_in_turn() {
+    let mut lane = Lane::new(1_000);
+    lane.announce(2, 5000, "a", 0);
+    for ssrc in 0..300 {
+        lane.packet(0, &rtp(ssrc, 0, 8));
+    }
+    let linger = LINGER.as_millis() as u64;
+    assert_eq!(lane.totals(linger).2, LEAVE as u64);
+    assert_eq!(lane.totals(linger + 100).2, 2 * LEAVE as u64);
+    assert_eq!(lane.totals(linger + 200).2, 300);
+    assert!(lane.streams.is_empty());
 }

@@ -130,6 +130,17 @@ glossary! {
     SIP_REQUESTS: Counter "siphon_sip_requests_total" ["method"] "SIP requests by method.";
     SIP_RESPONSES: Counter "siphon_sip_responses_total" ["code"] "SIP responses by status code.";
     SIP_MALFORMED: Counter "siphon_sip_malformed_total" [] "What stood on a SIP port and is no SIP message.";
+    RTP_PACKETS: Counter "siphon_rtp_packets_total" [] "RTP packets of streams that are told of, copies included; each leg of a relayed call counts for itself.";
+    RTP_LOST: Counter "siphon_rtp_lost_packets_total" [] "Sequence numbers of RTP streams that never arrived.";
+    RTP_REORDERED: Counter "siphon_rtp_reordered_packets_total" [] "RTP packets that arrived below the highest sequence number and were no copies.";
+    RTP_DUPLICATES: Counter "siphon_rtp_duplicate_packets_total" [] "Copies of RTP packets that had come.";
+    RTP_DISCARDED: Counter "siphon_rtp_discarded_packets_total" ["buffer"] "RTP packets that came too late for a simulated jitter buffer: fixed_50, fixed_200 (milliseconds) or adaptive.";
+    RTP_STREAMS_ENDED: Counter "siphon_rtp_streams_ended_total" [] "RTP streams that had no packet for follow.linger, or were evicted.";
+    RTP_JITTER: Histogram "siphon_rtp_jitter_seconds" [] "Mean interarrival jitter (RFC 3550) of each RTP stream that ended.";
+    RTP_SHARE_LOST: Histogram "siphon_rtp_lost_ratio" [] "Share of packets lost of each RTP stream that ended.";
+    RTP_MOS_LQ: Histogram "siphon_rtp_mos_lq" ["model", "buffer"] "MOS-LQ of each RTP stream that ended and has a basis for one, by E-model (G.107, G.107.1, G.107.2: not comparable) and simulated jitter buffer.";
+    RTP_DTMF: Counter "siphon_rtp_dtmf_digits_total" [] "Keys pressed in RTP streams (RFC 4733), in each leg.";
+    T38_PACKETS: Counter "siphon_t38_packets_total" [] "T.38 packets over UDPTL.";
     RTCP_PACKETS: Counter "siphon_rtcp_packets_total" ["type"] "RTCP packets by type, each packet of a compound one.";
     RTCP_FEEDBACK: Counter "siphon_rtcp_feedback_total" ["kind"] "RTCP feedback packets (RFC 4585) by kind.";
     RTCP_XR_BLOCKS: Counter "siphon_rtcp_xr_blocks_total" ["block"] "Blocks of RTCP extended reports (RFC 3611) by type.";
@@ -140,6 +151,9 @@ glossary! {
     CALLS: Gauge "siphon_calls" ["state"] "Calls remembered, by state.";
     CALLS_ACTIVE: Gauge "siphon_active_calls" [] "Calls that are trying, ringing or answered.";
     CALL_RESULTS: Counter "siphon_call_results_total" ["result"] "Calls that are over, by result.";
+    CALLS_ENDED: Counter "siphon_calls_ended_total" ["by"] "Answered calls that are over, by what ended them: bye, or no_bye where only time did.";
+    CALLS_ONE_WAY: Counter "siphon_one_way_calls_total" [] "Calls with RTP one way only though both ways were wanted for 5 s or more; counted when the call is forgotten, follow.linger after its end.";
+    CALLS_NO_MEDIA: Counter "siphon_no_media_calls_total" [] "Calls with no RTP though it was wanted both ways for 5 s or more; counted likewise.";
     REGISTRATIONS: Gauge "siphon_registrations" ["state"] "Registrations remembered, by state.";
     TRANSACTIONS: Counter "siphon_sip_transactions_total" ["method", "result"] "SIP transactions that are over, each hop for itself, by method and class of the final response; challenged: 401 and 407, timed_out: none in time.";
     TRANSACTIONS_OPEN: Gauge "siphon_sip_open_transactions" ["method"] "SIP transactions whose final response may still come, whose request was not seen, or that were evicted.";

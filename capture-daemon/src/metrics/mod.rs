@@ -8,6 +8,7 @@ mod glossary;
 mod histogram;
 mod listener;
 mod record;
+mod rtp;
 mod serve;
 mod signaling;
 mod turn;

@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::Histograms;
-use super::{glossary as m, signaling, turn};
+use super::{glossary as m, rtp, signaling, turn};
 use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
-use crate::report::{CallState, RegistrationState, RtcpCounts, Signaling, TurnFigures};
+use crate::report::{CallState, EndedBy, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -49,6 +49,7 @@ impl Exporter {
                 self::lane(lane);
             }
             stages(status);
+            rtp::record(&status.rtp, &mut histograms);
             rtcp(&status.rtcp, &mut histograms);
             calls(status);
             spool(&status.spool);
@@ -193,6 +194,10 @@ fn calls(status: &Status) {
     for (result, calls) in &status.calls.results {
         m::CALL_RESULTS.set(&[result], *calls);
     }
+    let ended_by = [EndedBy::Bye, EndedBy::NoBye].map(EndedBy::label);
+    by_state(&m::CALLS_ENDED, &ended_by, &status.calls.ended_by);
+    m::CALLS_ONE_WAY.set(&[], status.calls.one_way);
+    m::CALLS_NO_MEDIA.set(&[], status.calls.no_media);
     by_state(
         &m::REGISTRATIONS,
         &RegistrationState::ALL.map(RegistrationState::label),

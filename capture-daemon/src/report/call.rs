@@ -201,6 +201,16 @@ pub enum EndedBy {
     NoBye,
 }
 
+impl EndedBy {
+    /// The name in metrics and JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Bye => "bye",
+            Self::NoBye => "no_bye",
+        }
+    }
+}
+
 /// A side of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -74,9 +74,6 @@ impl CallFlow {
                 .or(first)
                 .map(|(at, _)| at)
         };
-        self.streams
-            .iter()
-            .filter(|stream| owner(stream) == Some(at))
-            .collect()
+        self.streams.iter().filter(|stream| owner(stream) == Some(at)).collect()
     }
 }

@@ -9,6 +9,7 @@ mod media;
 mod quality;
 mod registration;
 mod rtcp;
+mod rtp;
 mod signaling;
 mod stream;
 mod turn;
@@ -30,6 +31,7 @@ pub use self::rtcp::{
     Bucket, Distribution, Goodbye, ReceiverReports, RoundTrip, Rtcp, RtcpCounts, SenderReports, Spread,
     StatisticsSummary, VoipMetrics,
 };
+pub use self::rtp::RtpFigures;
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
@@ -62,6 +64,9 @@ pub struct Document {
     /// STUN and TURN.
     #[serde(default)]
     pub turn: Turn,
+    /// RTP streams in figures.
+    #[serde(default)]
+    pub rtp: RtpFigures,
     /// RTCP packet counts.
     #[serde(default)]
     pub rtcp: RtcpCounts,

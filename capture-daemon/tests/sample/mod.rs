@@ -18,8 +18,8 @@ use capture_daemon::control::{
 };
 use capture_daemon::report::{
     Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallFlow, CallState, Channel, Distribution, Events, Latency,
-    Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts, SessionFigures,
-    Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures,
+    Message, Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts, RtpFigures,
+    SessionFigures, Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures, Way,
 };
 use capture_daemon::time::Timestamp;
 use tokio::sync::Notify;
@@ -69,8 +69,53 @@ pub fn call(number: u64, state: CallState) -> Call {
         } else {
             Vec::new()
         },
+        one_way: (number == 1).then_some(Way::CallerToCallee),
+        retransmissions: u64::from(number == 3) * 2,
         ..Call::default()
     }
+}
+
+/// Both sides of a call through a back-to-back user agent, with ladders.
+pub fn related_calls() -> [Call; 2] {
+    let message = |millis: u64, src: &str, dst: &str, status_code: Option<u16>| Message {
+        ts: Timestamp::from_nanos(START + millis * 1_000_000),
+        src: src.to_owned(),
+        dst: dst.to_owned(),
+        method: "INVITE".to_owned(),
+        status_code,
+        cseq: 1,
+        sdp: status_code.is_none_or(|code| code == 200),
+        retransmission: false,
+        from_tag: Some(0),
+        to_tag: status_code.map(|_| 1),
+    };
+    let (caller, between, callee) = ("192.0.2.10:5060", "192.0.2.1:5060", "192.0.2.20:5060");
+    let call = |id: &str, other: &str, ladder: Vec<Message>| Call {
+        call_id: id.to_owned(),
+        start: ladder.first().map_or(at(0), |message| message.ts),
+        related: vec![other.to_owned()],
+        ladder,
+        ..self::call(2, CallState::Ringing)
+    };
+    [
+        call(
+            "one@192.0.2.10",
+            "other@192.0.2.1",
+            vec![
+                message(0, caller, between, None),
+                message(1, between, caller, Some(100)),
+                message(140, between, caller, Some(180)),
+            ],
+        ),
+        call(
+            "other@192.0.2.1",
+            "one@192.0.2.10",
+            vec![
+                message(12, between, callee, None),
+                message(139, callee, between, Some(180)),
+            ],
+        ),
+    ]
 }
 
 pub fn registration(number: u64, state: RegistrationState) -> Registration {
@@ -314,6 +359,33 @@ pub fn health() -> Health {
     }
 }
 
+pub fn rtp() -> RtpFigures {
+    let of = |le: f64, sum: f64| Distribution {
+        buckets: vec![
+            Bucket { le, count: 760 },
+            Bucket {
+                le: le * 2.0,
+                count: 770,
+            },
+        ],
+        count: 776,
+        sum,
+    };
+    RtpFigures {
+        streams_ended: 776,
+        packets: 898_000,
+        lost: 1_200,
+        reordered: 40,
+        duplicates: 7,
+        discarded: tally([("fixed_50", 300), ("fixed_200", 2), ("adaptive", 20)]),
+        dtmf_digits: 16,
+        t38_packets: 500,
+        jitter: of(0.01, 2.5),
+        share_lost: of(0.005, 1.25),
+        mos_lq: [("G.107".to_owned(), [("fixed_50".to_owned(), of(2.0, 3_320.5))].into())].into(),
+    }
+}
+
 pub fn status() -> Status {
     let lane = |queue: u32| Lane {
         queue,
@@ -391,6 +463,7 @@ pub fn status() -> Status {
             responses: [(180, 400), (200, 790)].into(),
             malformed: 20,
         },
+        rtp: rtp(),
         rtcp: RtcpCounts {
             packets: tally([("sr", 900), ("sdes", 900)]),
             malformed: tally([("length", 3)]),
@@ -404,6 +477,9 @@ pub fn status() -> Status {
         calls: CallCounts {
             states: tally([("answered", 2), ("ended", 388)]),
             results: tally([("ended", 388), ("failed", 10)]),
+            ended_by: tally([("bye", 380), ("no_bye", 8)]),
+            one_way: 3,
+            no_media: 1,
         },
         registrations: tally([("registered", 12)]),
         tables: BTreeMap::from([

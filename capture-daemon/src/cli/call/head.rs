@@ -25,9 +25,17 @@ pub(super) fn head(call: &Call, number: Option<usize>, style: Style) -> String {
         None => format!("Call {}", printable(&call.call_id)),
     };
     let mut text = format!("{}\n", style.paint(Ink::Bold, &title));
-    text.push_str(&one("from", format!("{} at {}", address(&call.from_uri), call.src), style));
+    text.push_str(&one(
+        "from",
+        format!("{} at {}", address(&call.from_uri), call.src),
+        style,
+    ));
     text.push_str(&one("to", format!("{} at {}", address(&call.to_uri), call.dst), style));
-    text.push_str(&one("start", format!("{} UTC", moment_to_the_millisecond(call.start)), style));
+    text.push_str(&one(
+        "start",
+        format!("{} UTC", moment_to_the_millisecond(call.start)),
+        style,
+    ));
     text.push_str(&format!("  {:NAMES$}{}\n", "state", state(call, style)));
     text.push_str(&line("times", times(call), style));
     let oddities = oddities(call);
@@ -58,7 +66,11 @@ pub(super) fn head(call: &Call, number: Option<usize>, style: Style) -> String {
     }
     text.push_str(&dialogs(call, style));
     for (header, value) in &call.headers {
-        text.push_str(&one("header", format!("{}: {}", printable(header), printable(value)), style));
+        text.push_str(&one(
+            "header",
+            format!("{}: {}", printable(header), printable(value)),
+            style,
+        ));
     }
     if !call.related.is_empty() {
         text.push_str(&line("related", call.related.iter().map(|id| printable(id)), style));
@@ -120,7 +132,6 @@ fn times(call: &Call) -> Vec<String> {
 
 /// What is not as with most calls.
 fn oddities(call: &Call) -> Vec<String> {
-    let hops = call.hops > 1;
     let flags = [
         (call.no_media, "no media"),
         (
@@ -147,17 +158,13 @@ fn oddities(call: &Call) -> Vec<String> {
         words.push(format!("BYE answered with {code}"));
     }
     let counts = [
-        (call.retransmissions, "retransmissions"),
-        (call.challenges, "challenges"),
-        (if hops { call.hops } else { 0 }, "hops"),
-        (call.messages_not_kept, "messages not kept"),
+        (call.retransmissions, "retransmission", "retransmissions"),
+        (call.challenges, "challenge", "challenges"),
+        (if call.hops > 1 { call.hops } else { 0 }, "hop", "hops"),
+        (call.messages_not_kept, "message not kept", "messages not kept"),
     ];
-    for (number, what) in counts.into_iter().filter(|(number, _)| *number > 0) {
-        let what = match number {
-            1 => what.replacen("ns", "n", 1).replace("ges", "ge"),
-            _ => what.to_owned(),
-        };
-        words.push(format!("{} {what}", count(number)));
+    for (number, one, several) in counts.into_iter().filter(|(number, ..)| *number > 0) {
+        words.push(format!("{} {}", count(number), if number == 1 { one } else { several }));
     }
     words
 }

@@ -143,13 +143,15 @@ const fn ink(message: &Message) -> Ink {
     match message.status_code {
         _ if message.retransmission => Ink::Faint,
         None => Ink::Cyan,
-        Some(..200) => Ink::Yellow,
-        Some(..300) => Ink::Green,
-        // What every client that is asked for credentials goes through.
-        Some(300..=399 | 401 | 407) => Ink::Yellow,
+        Some(200..300) => Ink::Green,
+        // What every client that is asked for credentials goes through is no failure.
+        Some(..=399 | 401 | 407) => Ink::Yellow,
         Some(_) => Ink::Red,
     }
 }
+
+/// What of an address is a column: all of it, or the host.
+type Part = fn(&str) -> &str;
 
 fn whole(end: &str) -> &str {
     end
@@ -167,7 +169,7 @@ fn messages<'a>(entries: &'a [Entry<'a>]) -> impl Iterator<Item = &'a Message> {
 }
 
 /// Endpoints in order of appearance.
-fn ends<'a>(entries: &'a [Entry<'a>], of: fn(&str) -> &str) -> Vec<&'a str> {
+fn ends<'a>(entries: &'a [Entry<'a>], of: Part) -> Vec<&'a str> {
     let mut ends = Vec::new();
     for end in messages(entries).flat_map(|message| [of(&message.src), of(&message.dst)]) {
         if !ends.contains(&end) {
@@ -178,14 +180,15 @@ fn ends<'a>(entries: &'a [Entry<'a>], of: fn(&str) -> &str) -> Vec<&'a str> {
 }
 
 /// `A`, `B`, …, `Z`, `27`, ….
-fn letter(at: usize) -> String {
+pub(super) fn letter(at: usize) -> String {
     match u8::try_from(at) {
         Ok(at @ ..26) => char::from(b'A' + at).to_string(),
         _ => (at + 1).to_string(),
     }
 }
 
-fn legend(ends: &[&str], style: Style) -> String {
+/// The letters and what they stand for.
+pub(super) fn legend(ends: &[&str], style: Style) -> String {
     let parts = ends.iter().enumerate();
     list(
         "",
@@ -196,8 +199,7 @@ fn legend(ends: &[&str], style: Style) -> String {
 
 /// Where everything stands.
 struct Plan<'a> {
-    /// What of an address is a column: all of it, or the host.
-    of: fn(&str) -> &str,
+    of: Part,
     ends: Vec<&'a str>,
     /// Heads of the columns are letters.
     legend: bool,
@@ -211,7 +213,7 @@ impl<'a> Plan<'a> {
     /// host instead of each port, with labels that are cut.
     fn find(entries: &'a [Entry<'a>], margin: usize, room: usize) -> Option<Self> {
         let (all, cut) = (usize::MAX, LEAST_GAP);
-        let tries: [(fn(&str) -> &str, bool, usize); 6] = [
+        let tries: [(Part, bool, usize); 6] = [
             (whole, false, all),
             (whole, true, all),
             (host, false, all),
@@ -224,14 +226,7 @@ impl<'a> Plan<'a> {
             .find_map(|(of, legend, most)| Self::fit(entries, of, legend, most, margin, room))
     }
 
-    fn fit(
-        entries: &'a [Entry<'a>],
-        of: fn(&str) -> &str,
-        legend: bool,
-        most: usize,
-        margin: usize,
-        room: usize,
-    ) -> Option<Self> {
+    fn fit(entries: &'a [Entry<'a>], of: Part, legend: bool, most: usize, margin: usize, room: usize) -> Option<Self> {
         let ends = ends(entries, of);
         // Hosts that are one host tell nothing.
         if ends.len() < 2 && self::ends(entries, whole).len() > 1 {
@@ -274,11 +269,7 @@ impl<'a> Plan<'a> {
         }
         let mut heads = Canvas::default();
         for (at, end) in self.ends.iter().enumerate() {
-            let head = if self.legend {
-                letter(at)
-            } else {
-                printable(end)
-            };
+            let head = if self.legend { letter(at) } else { printable(end) };
             let middle = self.first + self.gap * at;
             heads.write(middle.saturating_sub(head.chars().count() / 2), &head, Ink::Bold);
         }
@@ -298,7 +289,7 @@ impl<'a> Plan<'a> {
                     self.arrow(message, glyphs, style, &mut line);
                 }
                 Rung::NotKept(messages) => {
-                    let words = format!(" {} messages were not kept ", count(messages));
+                    let words = format!(" {} not kept ", count(messages));
                     line.write(self.first + 1, &words, Ink::Yellow);
                 }
             }
@@ -340,7 +331,11 @@ fn lines(entries: &[Entry<'_>], prefixes: &[String], style: Style, text: &mut St
     let glyphs = if style.ascii { &ASCII } else { &UTF8 };
     let ends = ends(entries, whole);
     text.push_str(&legend(&ends, style));
-    let name = |end: &str| ends.iter().position(|known| *known == end).map_or_else(String::new, letter);
+    let name = |end: &str| {
+        ends.iter()
+            .position(|known| *known == end)
+            .map_or_else(String::new, letter)
+    };
     let width = letter(ends.len().saturating_sub(1)).len();
     for (entry, prefix) in entries.iter().zip(prefixes) {
         let mut line = Canvas::default();

@@ -1,7 +1,7 @@
 //! What stands below a call's ladder: what was agreed on, the streams, fax, keys.
 
 use super::head::line;
-use super::ladder::seconds;
+use super::ladder::{legend, letter, seconds};
 use crate::cli::Style;
 use crate::cli::table::{Column, Table};
 use crate::cli::terminal::Ink;
@@ -43,14 +43,24 @@ fn way(way: Option<Way>) -> String {
     .to_owned()
 }
 
-fn codec(codec: &Codec) -> String {
+fn encoding(codec: &Codec) -> String {
     let name = codec.name.as_deref().map(printable);
     let name = name.or_else(|| codec.payload_type.map(|of| format!("pt {of}")));
-    let name = name.unwrap_or_else(|| ABSENT.to_owned());
+    name.unwrap_or_else(|| ABSENT.to_owned())
+}
+
+fn codec(codec: &Codec) -> String {
+    let name = encoding(codec);
     match codec.clock_rate {
         Some(rate) => format!("{name}/{rate}"),
         None => name,
     }
+}
+
+/// A time with its sign; one that rounds to nothing has none.
+fn signed(milliseconds: f64) -> String {
+    let tenths = (milliseconds * 10.0).round();
+    format!("{:.1} ms", if tenths == 0.0 { 0.0 } else { milliseconds })
 }
 
 /// Offers and answers, a row for each media line.
@@ -63,12 +73,12 @@ fn descriptions(call: &Call, start: Timestamp, style: Style) -> String {
         Column::Long("WANTED AT", usize::MAX),
         Column::Word("WAY"),
         Column::Word("PROTOCOL"),
-        Column::Long("CODECS", 12),
+        Column::Long("CODECS", 8),
     ];
     let Some(media) = &call.media else {
         return String::new();
     };
-    let mut table = Table::new(COLUMNS).dropping(&["PROTOCOL", "IN"]);
+    let mut table = Table::new(COLUMNS).dropping(&["PROTOCOL", "IN", "MEDIA"]);
     for description in &media.descriptions {
         for line in &description.media {
             table.row([
@@ -79,7 +89,7 @@ fn descriptions(call: &Call, start: Timestamp, style: Style) -> String {
                 wanted(line),
                 direction(line),
                 printable(&line.protocol),
-                line.codecs.iter().map(codec).collect::<Vec<_>>().join(" "),
+                line.codecs.iter().map(encoding).collect::<Vec<_>>().join(" "),
             ]);
         }
     }
@@ -131,7 +141,11 @@ fn agreed(call: &Call, start: Timestamp, style: Style) -> String {
             text.push_str(&line("agreed on", [words], style));
         }
         if media.codec_changes > 0 {
-            text.push_str(&line("changes", [format!("{} of codec", count(media.codec_changes))], style));
+            text.push_str(&line(
+                "changes",
+                [format!("{} of codec", count(media.codec_changes))],
+                style,
+            ));
         }
         for hold in &media.holds {
             let until = or_absent(hold.until, |until| seconds(until, start));
@@ -184,7 +198,7 @@ fn streams(streams: &[&Stream], style: Style) -> String {
         Column::Word("SSRC"),
         Column::Word("ENCRYPTED"),
         Column::Word("JOINED BY"),
-        Column::Long("VIA", 12),
+        Column::Word("VIA"),
     ];
     const FIGURES: &[Column] = &[
         Column::Figure("#"),
@@ -207,6 +221,7 @@ fn streams(streams: &[&Stream], style: Style) -> String {
     let mut paths = Table::new(PATHS)
         .sparing(&["ENCRYPTED", "VIA"])
         .dropping(&["JOINED BY", "SSRC"]);
+    let ends = Ends::new(streams, style);
     let mut figures = Table::new(FIGURES).dropping(&["SKEW", "MAX JITTER", "REORDERED", "COPIES"]);
     for (stream, number) in streams.iter().zip(1..) {
         let number = format!("{number}");
@@ -214,51 +229,84 @@ fn streams(streams: &[&Stream], style: Style) -> String {
             number.clone(),
             way(stream.direction),
             codec_of(stream),
-            stream.src.clone(),
-            stream.dst.clone(),
+            ends.name(&stream.src),
+            ends.name(&stream.dst),
             stream.ssrc.clone(),
             or_absent(stream.encrypted, |encrypted| name(&encrypted)),
             or_absent(stream.linked_by, |by| by.label().to_owned()),
             or_absent(stream.via.as_ref(), via),
         ]);
-        let milliseconds = |span: f64| format!("{span:.1} ms");
         let quality = stream.quality.as_ref().and_then(|quality| quality.fixed_50.as_ref());
         let path = stream.rtcp.as_ref().and_then(|rtcp| rtcp.round_trip.as_ref());
         figures.row([
             number,
             count(stream.packets),
             lost(stream),
-            or_absent(stream.jitter_mean_ms, milliseconds),
-            or_absent(stream.burst.as_ref(), |burst| count(burst.bursts)),
+            or_absent(stream.jitter_mean_ms, signed),
+            count(stream.burst.as_ref().map_or(0, |burst| burst.bursts)),
             or_absent(stream.playout.as_ref(), |playout| count(playout.fixed_50.discarded)),
             or_absent(quality, |opinion| format!("{:.2}", opinion.mos_lq)),
             or_absent(quality.and_then(|opinion| opinion.mos_cq), |mos| format!("{mos:.2}")),
             or_absent(path.and_then(|path| path.path_ms), time),
             count(stream.duplicates),
             count(stream.reordered),
-            or_absent(stream.jitter_max_ms, milliseconds),
-            or_absent(stream.clock.as_ref(), |clock| milliseconds(clock.skew_ms)),
+            or_absent(stream.jitter_max_ms, signed),
+            or_absent(stream.clock.as_ref(), |clock| signed(clock.skew_ms)),
         ]);
     }
     format!(
-        "{}{}\n{}",
+        "{}{}{}\n{}",
         heading("RTP streams", style),
+        ends.legend(style),
         paths.render(style),
         figures.render(style)
     )
 }
 
-fn codec_of(stream: &Stream) -> String {
+/// Addresses of streams: as they are or, where two would fill the line, letters that stand for them.
+struct Ends<'a>(Option<Vec<&'a str>>);
+
+impl<'a> Ends<'a> {
+    fn new(streams: &[&'a Stream], style: Style) -> Self {
+        /// What stands beside the addresses: number, way and codec, and the gaps.
+        const BESIDE: usize = 30;
+        let widest = streams.iter().map(|stream| stream.src.len() + stream.dst.len()).max();
+        if widest.unwrap_or(0) + BESIDE <= style.width {
+            return Self(None);
+        }
+        let mut ends: Vec<&str> = Vec::new();
+        for end in streams.iter().flat_map(|stream| [&*stream.src, &*stream.dst]) {
+            if !ends.contains(&end) {
+                ends.push(end);
+            }
+        }
+        Self(Some(ends))
+    }
+
+    fn name(&self, end: &str) -> String {
+        let place = self.0.iter().flatten().position(|known| *known == end);
+        place.map_or_else(|| end.to_owned(), letter)
+    }
+
+    fn legend(&self, style: Style) -> String {
+        self.0.as_deref().map_or_else(String::new, |ends| legend(ends, style))
+    }
+}
+
+/// The codec's name, or the payload type where nobody knows one.
+pub(in crate::cli) fn codec_of(stream: &Stream) -> String {
     stream
         .codec
         .as_deref()
         .map_or_else(|| format!("pt {}", stream.payload_type), printable)
 }
 
+/// How TURN wrapped it; what its ends are behind the server is in JSON.
 fn via(via: &Via) -> String {
-    let ends = [via.relayed.as_deref(), via.peer.as_deref()].map(|end| end.unwrap_or(ABSENT));
-    let kind = via.channel.as_deref().unwrap_or(&via.kind);
-    format!("{kind} {} {}", ends[0], ends[1])
+    match &via.channel {
+        Some(channel) => format!("TURN {channel}"),
+        None => "TURN".to_owned(),
+    }
 }
 
 /// Loss as a count and, where it is not nothing, as a share.

@@ -5,6 +5,8 @@ mod ladder;
 mod media;
 mod phrases;
 
+pub(super) use media::{codec_of, lost};
+
 use std::collections::VecDeque;
 use std::process::ExitCode;
 
@@ -119,7 +121,10 @@ pub fn call(flow: &CallFlow, form: Form, style: Style) -> String {
 fn legs(flow: &CallFlow, style: Style) -> String {
     let calls: Vec<&Call> = flow.calls.iter().collect();
     let start = begin(&calls);
-    let heads = calls.iter().zip(1..).map(|(call, number)| head::head(call, Some(number), style));
+    let heads = calls
+        .iter()
+        .zip(1..)
+        .map(|(call, number)| head::head(call, Some(number), style));
     let mut parts: Vec<String> = heads.collect();
     parts.push(ladder::ladder(&calls, style));
     for (at, call) in calls.iter().enumerate() {

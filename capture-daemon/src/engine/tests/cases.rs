@@ -263,7 +263,7 @@ fn a_call_id_that_is_used_again_is_two_calls_each_with_its_streams_and_its_ladde
         call_id: "two".to_owned(),
         ..report::CallFlow::default()
     };
-    assert_eq!(one_call(&shared, streams, "two", now), nobody);
+    assert_eq!(one_call(&shared, streams.clone(), "two", now), nobody);
     // A list has no ladders.
     assert!(calls(&shared, &streams, now).iter().all(|call| call.ladder.is_empty()));
 }

@@ -15,6 +15,9 @@ pub enum Scale {
 }
 
 impl Scale {
+    /// Every scale.
+    pub const ALL: [Self; 3] = [Self::Narrow, Self::Wide, Self::Full];
+
     /// The recommendation.
     pub const fn label(self) -> &'static str {
         match self {
@@ -26,9 +29,7 @@ impl Scale {
 
     /// The scale of a recommendation.
     pub fn named(label: &str) -> Option<Self> {
-        [Self::Narrow, Self::Wide, Self::Full]
-            .into_iter()
-            .find(|scale| scale.label() == label)
+        Self::ALL.into_iter().find(|scale| scale.label() == label)
     }
 
     /// Highest rating over that of G.107's scale: Annex A of G.107.1 and of G.107.2.

@@ -254,3 +254,51 @@ fn the_memory_of_a_description_comes_back_with_its_call() {
     let losses = &engine.counters().losses;
     assert_eq!((losses.get(Loss::CallEvicted), losses.get(Loss::SdpNotKept)), (49, 0));
 }
+
+/// Calls by how they ended, and those that were one-way and without media, once `scene` is long over.
+fn forgotten(scene: Scene) -> ([u64; 2], u64, u64) {
+    let follow = Follow {
+        linger: Duration::from_secs(5),
+        ..Follow::default()
+    };
+    let shared = Arc::new(Shared::new(&follow));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::clone(&shared));
+    let mut frames = scene.frames;
+    frames.sort_by_key(|(ts, _)| *ts);
+    let mut last = Timestamp::ZERO;
+    for frame in &frames {
+        take(&mut engine, frame);
+        last = Timestamp::from_nanos(frame.0);
+        engine.tick(last);
+    }
+    let early = shared.calls.count(last);
+    assert_eq!((early.one_way, early.no_media), (0, 0));
+    for tick in 0..600 {
+        engine.tick(last.plus(Duration::from_millis(100 * tick)));
+    }
+    assert!(shared.calls.is_empty());
+    let count = shared.calls.count(last);
+    // What is in the table and what has left it are told as one.
+    assert_eq!(early.ended_by, count.ended_by);
+    (count.ended_by.map(|(_, calls)| calls), count.one_way, count.no_media)
+}
+
+#[test]
+fn calls_that_are_forgotten_leave_their_count() {
+    let call = |offer: &str, answer: &str| {
+        Scene::new().call(
+            &described(ALICE, 20_000, 1, "0", offer),
+            &described(BOB, 30_000, 1, "0", answer),
+        )
+    };
+    let plain = || call("sendrecv", "sendrecv").bye(9_000);
+    let up = |scene: Scene| scene.rtp(1_100, 9_000, (ALICE, 20_000), (BOB, 30_000), 1);
+    let down = |scene: Scene| scene.rtp(1_100, 9_000, (BOB, 30_000), (ALICE, 20_000), 2);
+    let early = |scene: Scene| scene.rtp(300, 900, (BOB, 30_000), (ALICE, 20_000), 2);
+    assert_eq!(forgotten(up(down(plain()))), ([1, 0], 0, 0));
+    assert_eq!(forgotten(up(plain())), ([1, 0], 1, 0));
+    assert_eq!(forgotten(down(plain())), ([1, 0], 1, 0));
+    assert_eq!(forgotten(up(early(plain()))), ([1, 0], 1, 0));
+    assert_eq!(forgotten(plain()), ([1, 0], 0, 1));
+    assert_eq!(forgotten(up(call("sendonly", "recvonly").bye(9_000))), ([1, 0], 0, 0));
+}

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::report::{Call, CallState, Description, MediaLine, Side, Stream, Way};
+use super::Heard;
+use crate::report::{Call, CallState, Description, MediaLine, Side, Way};
 use crate::time::Timestamp;
 
 /// Audio must have been wanted both ways for this long: an answer takes a moment to be followed by media, and by what
@@ -12,21 +13,21 @@ const LEAST: Duration = Duration::from_secs(5);
 /// A time, both ends included.
 type Span = (Timestamp, Timestamp);
 
-/// Flags a call as it stands at `now`. `streams` are its own. Nothing is said where a stream's direction is not known.
-pub fn judge(call: &mut Call, streams: &[&Stream], now: Timestamp) {
+/// Flags a call as it stands at `now`, `heard` being its media. Nothing is said where the way of some is not known.
+pub fn judge(call: &mut Call, heard: &[Heard], now: Timestamp) {
     let spans = both_ways(call, now);
     let wanted: Duration = spans.iter().map(|(from, until)| until.since(*from)).sum();
     if wanted < LEAST {
         return;
     }
-    let within = |stream: &&&Stream| {
+    let within = |heard: &&Heard| {
         spans
             .iter()
-            .any(|(from, until)| stream.start <= *until && stream.end >= *from)
+            .any(|(from, until)| heard.start <= *until && heard.end >= *from)
     };
     let mut seen = (false, false);
-    for stream in streams.iter().filter(within) {
-        match stream.direction {
+    for heard in heard.iter().filter(within) {
+        match heard.way {
             Some(Way::CallerToCallee) => seen.0 = true,
             Some(Way::CalleeToCaller) => seen.1 = true,
             None => return,

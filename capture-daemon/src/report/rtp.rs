@@ -1,0 +1,37 @@
+//! What is said of all RTP streams together.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Distribution;
+
+/// RTP in figures. Each stream counts for itself: a call through a relay has four. Distributions are of streams that have ended,
+/// live after `follow.linger` without a packet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RtpFigures {
+    /// Streams that have ended.
+    pub streams_ended: u64,
+    /// RTP packets, copies included.
+    pub packets: u64,
+    /// Sequence numbers that never arrived.
+    pub lost: u64,
+    /// Packets that arrived below the highest sequence number and were no copies.
+    pub reordered: u64,
+    /// Copies of packets already received.
+    pub duplicates: u64,
+    /// Packets that came too late to be played, by simulated jitter buffer: `fixed_50`, `fixed_200`, `adaptive`.
+    pub discarded: BTreeMap<String, u64>,
+    /// Keys pressed (RFC 4733) in each stream, a long one in parts of 65,535 units of its clock.
+    pub dtmf_digits: u64,
+    /// T.38 packets over UDPTL.
+    pub t38_packets: u64,
+    /// Mean interarrival jitter (RFC 3550) of each stream, in seconds.
+    pub jitter: Distribution,
+    /// Share of packets lost of each stream, 0 to 1.
+    pub share_lost: Distribution,
+    /// MOS-LQ (RFC 3611 section 4.7.5) of each stream that has an opinion, by model (`G.107`, `G.107.1`, `G.107.2`), which are
+    /// not comparable, and simulated jitter buffer.
+    pub mos_lq: BTreeMap<String, BTreeMap<String, Distribution>>,
+}
