@@ -4,7 +4,7 @@
 use toml::de::DeValue;
 
 use super::Config;
-use super::lists::{Cpus, PortRanges, Ports, Tunnels};
+use super::lists::{Cpus, Headers, PortRanges, Ports, Tunnels};
 use super::value::{Address, Choice, Count, Flag, Kind, Octal, Path, Size, Span, Text};
 
 /// One key.
@@ -86,6 +86,10 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.linger: Span, "How long an ended call or an idle stream stays in the answers.";
     follow.invite_timeout: Span, "An INVITE without a final response for this long has timed out (timer C, RFC 3261 section 16.6).";
     follow.request_timeout: Span, "Any other request without a final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2).";
+    follow.answered_timeout: Span, "An answered call that has had no SIP message for this long has ended without a BYE. A session timer (RFC 4028) that the call agreed on goes first.";
+    follow.max_messages: Count, "Messages of each call kept for its ladder, 32 bytes each; of more, the first half and the last half. At most 1000; 0: none.";
+    follow.headers: Headers, "Headers of requests kept with the call, by their long names; at most 16.";
+    follow.correlate: Headers, "Headers that connect calls: the same value in both, or in one the other's Call-ID; at most 16. Session-ID (RFC 7989) always does.";
 
     spool.enabled: Flag, "Keep packets at all.";
     spool.directory: Path, "Folder of the files; made if it is not there.";

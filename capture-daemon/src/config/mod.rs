@@ -191,6 +191,14 @@ pub struct Follow {
     pub invite_timeout: Duration,
     /// Any other request with no final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2: 32 s).
     pub request_timeout: Duration,
+    /// An answered call without a session timer (RFC 4028) that has had no SIP message for this long has ended without a BYE.
+    pub answered_timeout: Duration,
+    /// Messages of each call that are kept for its ladder.
+    pub max_messages: usize,
+    /// Headers of requests that are kept with the call.
+    pub headers: Vec<String>,
+    /// Headers that connect the calls on both sides of a back-to-back user agent.
+    pub correlate: Vec<String>,
 }
 
 impl Default for Follow {
@@ -212,6 +220,10 @@ impl Default for Follow {
             linger: Duration::from_secs(300),
             invite_timeout: Duration::from_secs(180),
             request_timeout: Duration::from_secs(32),
+            answered_timeout: Duration::from_secs(4 * 3600),
+            max_messages: 64,
+            headers: vec!["User-Agent".to_owned(), "P-Asserted-Identity".to_owned()],
+            correlate: vec!["X-Call-ID".to_owned()],
         }
     }
 }

@@ -95,6 +95,10 @@ fn every_key_changes_what_it_names() {
         linger = "1m"
         invite_timeout = "200s"
         request_timeout = "33s"
+        answered_timeout = "1h"
+        max_messages = 20
+        headers = ["Server"]
+        correlate = []
         [spool]
         enabled = false
         directory = "/data"

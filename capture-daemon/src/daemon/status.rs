@@ -36,6 +36,8 @@ const EVICTIONS: &[Loss] = &[
     Loss::RtcpSourceEvicted,
     Loss::FragmentEvicted,
     Loss::TcpEvicted,
+    Loss::AllocationEvicted,
+    Loss::StunTransactionEvicted,
 ];
 
 /// Everything about the daemon itself, as it stands at `now`.
@@ -348,6 +350,18 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             live.shared.fragments.len() as u64,
             follow.max_fragments,
             Loss::FragmentEvicted,
+        ),
+        table(
+            "allocations",
+            live.shared.turn.allocations() as u64,
+            follow.max_allocations,
+            Loss::AllocationEvicted,
+        ),
+        table(
+            "stun_transactions",
+            live.shared.turn.transactions() as u64,
+            follow.max_stun_transactions,
+            Loss::StunTransactionEvicted,
         ),
         table(
             "streams",

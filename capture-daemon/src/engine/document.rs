@@ -1,13 +1,13 @@
 //! The whole answer, put together from the parts that lanes and tables hold.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{EngineCounters, Shared};
+use super::{EngineCounters, Shared, joined};
 use crate::media::rtcp;
 use crate::media::rtcp::{BlockType, Feedback, PacketType, RtcpCounters};
 use crate::outcome::{Loss, Outcome};
-use crate::report::{Bucket, Call, Digit, Distribution, Document, RtcpCounts, SipCounts, Stream, Turn, TurnFigures};
+use crate::report::{Bucket, Distribution, Document, RtcpCounts, SipCounts, Stream, Turn, TurnFigures};
 use crate::sip::{Malformed, Method};
 use crate::time::Timestamp;
 use crate::turn::stun;
@@ -24,7 +24,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         first_ts: spans().map(|(first, _)| first).min(),
         last_ts: spans().map(|(_, last)| last).max(),
         sip: sip_counts(lanes),
-        calls: calls(shared, &streams, now),
+        calls: joined::with_streams(shared, shared.calls.report_with_ladders(now), &streams),
         registrations: shared.registrations.report(now),
         signaling: shared.signaling(now),
         drops: drops(lanes),
@@ -34,46 +34,6 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
             figures: turn_figures(shared, lanes, now),
             allocations: shared.turn.report(now),
         },
-    }
-}
-
-/// Calls in order of their start, each with the SSRCs of its streams in the order `streams` has them.
-pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
-    let mut by_call: HashMap<&str, Vec<&Stream>> = HashMap::new();
-    for stream in streams {
-        if let Some(call_id) = &stream.call_id {
-            by_call.entry(call_id).or_default().push(stream);
-        }
-    }
-    let mut calls = shared.calls.report(now);
-    for call in &mut calls {
-        shared.disclose(call.dtmf.as_mut());
-        let streams = by_call.remove(call.call_id.as_str()).unwrap_or_default();
-        call.streams = streams.iter().map(|stream| stream.ssrc.clone()).collect();
-        dtmf(call, &streams);
-    }
-    calls
-}
-
-/// Adds the keys of a call's streams to those of its INFO requests. A relay hands events on with SSRC and timestamp as they
-/// are: the same key in two streams was pressed once.
-fn dtmf(call: &mut Call, streams: &[&Stream]) {
-    for told in streams.iter().filter_map(|stream| stream.dtmf.as_ref()) {
-        let dtmf = call.dtmf.get_or_insert_default();
-        dtmf.masked |= told.masked;
-        dtmf.beyond += told.beyond;
-        dtmf.digits.extend(told.digits.iter().cloned());
-    }
-    if let Some(dtmf) = &mut call.dtmf {
-        dtmf.digits.sort_by(|a, b| {
-            let key = |digit: &Digit| (digit.at, digit.source, digit.timestamp);
-            (key(a), &a.ssrc, &a.src).cmp(&(key(b), &b.ssrc, &b.src))
-        });
-        let mut seen = HashSet::new();
-        dtmf.digits.retain(|digit| match (&digit.ssrc, digit.timestamp) {
-            (Some(ssrc), Some(timestamp)) => seen.insert((ssrc.clone(), timestamp)),
-            _ => true,
-        });
     }
 }
 

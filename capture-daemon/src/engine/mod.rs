@@ -3,6 +3,7 @@
 mod carried;
 mod counters;
 mod document;
+mod joined;
 mod media;
 mod ports;
 mod shared;
@@ -16,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::EngineCounters;
-pub use document::{calls, document, join, rtcp_counts, sip_counts, turn_figures};
+pub use document::{document, join, rtcp_counts, sip_counts, turn_figures};
+pub use joined::{calls, one_call};
 pub use shared::Shared;
 
 use self::carried::Carried;

@@ -109,6 +109,16 @@ impl Presses {
         known.get_or_insert_default().insert(press);
     }
 
+    /// Takes in what another call was told that turned out to be the same.
+    pub fn join(known: &mut Option<Box<Self>>, other: Option<Box<Self>>) {
+        let Some(other) = other else { return };
+        let known = known.get_or_insert_default();
+        known.beyond = known.beyond.saturating_add(other.beyond);
+        for press in other.kept {
+            known.insert(press);
+        }
+    }
+
     fn insert(&mut self, press: Press) {
         if let Some(known) = self.kept.iter_mut().find(|known| known.request == press.request) {
             known.at = known.at.min(press.at);

@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::Histograms;
-use super::{glossary as m, signaling};
+use super::{glossary as m, signaling, turn};
 use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
-use crate::report::{CallState, RegistrationState, RtcpCounts, Signaling};
+use crate::report::{CallState, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -40,7 +40,7 @@ impl Default for Exporter {
 
 impl Exporter {
     /// The text of `/metrics`.
-    pub fn render(&self, health: &Health, status: &Status, signaling: &Signaling) -> String {
+    pub fn render(&self, health: &Health, status: &Status, signaling: &Signaling, turn: &TurnFigures) -> String {
         let mut histograms = self.histograms.lock().unwrap_or_else(PoisonError::into_inner);
         metrics::with_local_recorder(&self.recorder, || {
             self.health(health);
@@ -54,6 +54,7 @@ impl Exporter {
             spool(&status.spool);
             control(status);
             signaling::record(signaling, &mut histograms);
+            turn::record(turn, &mut histograms);
         });
         let mut page = self.recorder.handle().render();
         histograms.render(&mut page);

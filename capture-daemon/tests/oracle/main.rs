@@ -13,3 +13,4 @@ mod reports;
 mod response_times;
 mod second_opinion;
 mod torture;
+mod turn;
