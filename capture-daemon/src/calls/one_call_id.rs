@@ -51,6 +51,13 @@ impl OneCallId {
         (true, left)
     }
 
+    /// The call that a message belongs to which was recorded.
+    pub fn of(&mut self, sight: &Sight<'_, '_>) -> Option<&mut Call> {
+        let connected = self.places(|call| call.is_connected(sight));
+        let taker = self.taker(&connected, sight)?;
+        self.0.get_mut(taker)
+    }
+
     fn places(&self, of: impl Fn(&Call) -> bool) -> Vec<usize> {
         let calls = self.0.iter().enumerate();
         calls.filter(|(_, call)| of(call)).map(|(at, _)| at).collect()

@@ -24,7 +24,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         first_ts: spans().map(|(first, _)| first).min(),
         last_ts: spans().map(|(_, last)| last).max(),
         sip: sip_counts(lanes),
-        calls: joined::with_streams(shared, shared.calls.report_with_ladders(now), &streams),
+        calls: joined::with_streams(shared, shared.calls.report_with_ladders(now), &streams, now),
         registrations: shared.registrations.report(now),
         signaling: shared.signaling(now),
         drops: drops(lanes),

@@ -1,10 +1,9 @@
 //! One RTP stream: an SSRC in one direction.
 
-use std::sync::Arc;
-
 use super::codec::{self, Format, Kind};
 use super::endpoints::Endpoints;
 use super::events::Events;
+use super::join::Join;
 use super::measurement::Measurement;
 use super::probation::{Header, Probation, Traits};
 use super::rtp;
@@ -23,28 +22,6 @@ pub struct Key {
     pub dst: Endpoint,
     /// Synchronisation source.
     pub ssrc: u32,
-}
-
-/// Which of a stream's ends joined it to its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// The source sent the SDP, and what it says of payload types is what it wants to receive, not what it sends.
-    Source,
-    /// The destination announced that it receives here.
-    Destination,
-}
-
-/// The call a stream belongs to.
-#[derive(Clone, Debug)]
-pub struct Join {
-    /// Call-ID.
-    pub call_id: Arc<str>,
-    /// Which end is the call's.
-    pub end: End,
-    /// What the call's SDP says of payload types.
-    pub formats: Arc<[Format]>,
-    /// A packet of the stream came while the call was under way; else the call is only the nearest in time.
-    pub firm: bool,
 }
 
 /// When the endpoint table is to be asked about a stream.
@@ -103,7 +80,7 @@ impl Stream {
     /// A stream that begins with this packet.
     pub fn begin(ts: Timestamp, key: Key, packet: &rtp::Packet<'_>) -> Self {
         let header = Header::of(ts, packet);
-        let (mut measurement, kind) = Measurement::begin(&header, &[], None);
+        let (mut measurement, kind) = Measurement::begin(&header, &[], None, false);
         measurement.set_probation(true);
         *measurement.countdown() = LOOK_OFTEN;
         let mut probation = Box::<Probation>::default();
@@ -228,6 +205,7 @@ impl Stream {
     pub fn join(&mut self, join: Join) {
         let same_formats = self.formats() == &*join.formats;
         self.join = Some(join);
+        self.measurement.set_encrypted(self.is_encrypted());
         self.measurement.set_certain();
         if same_formats {
             return;
@@ -244,6 +222,10 @@ impl Stream {
             self.measurement.retract_media();
         }
         self.measurement.forget_clock();
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.join.as_ref().is_some_and(|join| join.srtp == Some(true))
     }
 
     fn formats(&self) -> &[Format] {
@@ -337,6 +319,9 @@ impl Stream {
     pub fn report(&self) -> report::Stream {
         let keys = self.events.as_deref();
         report::Stream {
+            linked_by: self.join.as_ref().map(|join| join.link.by),
+            direction: self.join.as_ref().and_then(|join| join.sender).map(report::Way::from),
+            encrypted: self.is_encrypted().then_some(report::Encryption::Srtp),
             via: self.relay.as_ref().map(|relay| relay.report()),
             dtmf: keys.map(|events| events.report(self.formats(), self.key.src, self.key.ssrc)),
             ..telling::stream(&self.key, &self.measurement, self.join.as_ref(), self.traits(), None)

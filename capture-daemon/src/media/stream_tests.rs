@@ -1,8 +1,12 @@
 //! What a stream says, whenever it learns of its clock.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::join::Link;
+use crate::report::LinkedBy;
 
 const MS: u64 = 1_000_000;
 const START: u64 = 1_795_251_600_000_000_000;
@@ -25,9 +29,14 @@ fn formats() -> Arc<[Format]> {
 fn join() -> Join {
     Join {
         call_id: "call@example".into(),
-        end: End::Destination,
+        link: Link {
+            by: LinkedBy::Destination,
+            rank: 11,
+        },
         formats: formats(),
         firm: true,
+        sender: None,
+        srtp: Some(false),
     }
 }
 
@@ -251,5 +260,36 @@ proptest! {
         let late = run(&packets, Some(joined_at.min(packets.len()))).report();
         prop_assert_eq!(early.clock_rate, Some(48_000));
         prop_assert_eq!(early, late);
+    }
+}
+
+/// Four bytes are an event of RFC 4733 where nothing else is said, and an empty packet with its tag where it is SRTP.
+#[test]
+fn four_bytes_of_srtp_are_no_telephone_event() {
+    for (srtp, expected) in [(Some(false), 0), (Some(true), 119)] {
+        let packet = rtp::Packet {
+            marker: false,
+            payload_type: 119,
+            seq: 1,
+            timestamp: 0,
+            ssrc: 0xcafe,
+            payload: &[0; 4],
+        };
+        let mut stream = Stream::begin(Timestamp::from_nanos(START), key(5000), &packet);
+        stream.join(Join { srtp, ..join() });
+        let next = rtp::Packet {
+            seq: 2,
+            payload_type: 0,
+            payload: &[0; 160],
+            ..packet
+        };
+        stream.take(
+            Timestamp::from_nanos(START + 20 * MS),
+            &rtp::Packet { seq: 2, ..packet },
+        );
+        stream.take(Timestamp::from_nanos(START + 40 * MS), &rtp::Packet { seq: 3, ..next });
+        let report = stream.report();
+        assert_eq!(report.payload_type, expected, "{srtp:?}");
+        assert_eq!(report.encrypted.is_some(), srtp == Some(true));
     }
 }

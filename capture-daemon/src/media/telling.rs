@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::burst;
 use super::codec::{self, Format, Kind};
+use super::join::Join;
 use super::measurement::Measurement;
 use super::playout::{self, BUFFERS};
 use super::probation::Traits;
 use super::quality::{self, Impairment, Loss};
-use super::stream::{Join, Key};
+use super::stream::Key;
 use crate::report::{Buffer, Burst, Clock, Delta, Opinion, PayloadType, Playout, Quality, Silence, Stream};
 
 /// What is to be told about a stream. `network` is the one-way delay of the network on its way, where that is known.

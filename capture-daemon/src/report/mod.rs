@@ -3,6 +3,8 @@
 
 mod call;
 mod dtmf;
+mod fax;
+mod media;
 mod quality;
 mod registration;
 mod rtcp;
@@ -16,6 +18,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
 pub use self::dtmf::{Digit, DigitSource, Dtmf};
+pub use self::fax::{Fax, FaxCorrection};
+pub use self::media::{
+    CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Side, Way,
+};
 pub use self::quality::{Buffer, Burst, Opinion, Playout, Quality};
 pub use self::registration::{Registration, RegistrationState};
 pub use self::rtcp::{

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::dtmf::Dtmf;
 use super::quality::{Burst, Playout, Quality};
 use super::rtcp::Rtcp;
+use super::{Encryption, LinkedBy, Way};
 use crate::time::Timestamp;
 
 /// One RTP stream: an SSRC in one direction.
@@ -43,6 +44,15 @@ pub struct Stream {
     pub end: Timestamp,
     /// The call whose SDP announced one of its ends, or null.
     pub call_id: Option<String>,
+    /// What joined it with that call; the last two are guesses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_by: Option<LinkedBy>,
+    /// Whose voice it is; absent where nobody knows who began the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Way>,
+    /// How its payload is encrypted, as SDP says; absent where SDP says that it is not, or says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypted: Option<Encryption>,
     /// How TURN wrapped the packets between `src` and `dst`; absent where it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,

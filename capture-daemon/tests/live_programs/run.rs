@@ -114,7 +114,8 @@ impl Run {
             kept.len()
         );
 
-        let replayed = replay(siphon(), &files).unwrap();
+        let mut replayed = replay(siphon(), &files).unwrap();
+        drop_ladders(&mut replayed["calls"]);
         assert_eq!(replayed["frames"], sent);
         assert_eq!(replayed["sip"], status["sip"]);
         let [calls, streams, registrations]: [Vec<Value>; 3] = ["calls", "streams", "registrations"]
@@ -162,6 +163,13 @@ impl Run {
         .unwrap();
         assert_eq!(sent.dropped, 0);
         sent.frames
+    }
+}
+
+/// A list of calls is told live without their messages.
+fn drop_ladders(calls: &mut Value) {
+    for call in calls.as_array_mut().unwrap() {
+        call.as_object_mut().unwrap().remove("ladder");
     }
 }
 

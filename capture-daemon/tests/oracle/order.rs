@@ -53,8 +53,9 @@ struct Told {
     said: Vec<(Loss, Option<Box<Rtcp>>, Option<Dtmf>)>,
 }
 
-/// SSRC, source and destination, call; packets, expected, lost, rows of losses, the longest, bursts; packets by payload type.
-type Loss = (String, String, String, Option<String>, [u64; 6], Vec<(u8, u64)>);
+/// SSRC, source and destination, call, how it was joined and which way it goes; packets, expected, lost, rows of losses, the
+/// longest, bursts; packets by payload type.
+type Loss = (String, String, String, Option<String>, String, [u64; 6], Vec<(u8, u64)>);
 
 /// What `frames`, dealt out by `lane`, come to.
 fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_>) -> usize) -> Told {
@@ -94,7 +95,16 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
             let types = stream.payload_types.iter();
             let mut types: Vec<(u8, u64)> = types.map(|of| (of.payload_type, of.packets)).collect();
             types.sort_unstable();
-            let loss = (stream.ssrc, stream.src, stream.dst, stream.call_id, figures, types);
+            let joined = format!("{:?} {:?} {:?}", stream.linked_by, stream.direction, stream.encrypted);
+            let loss = (
+                stream.ssrc,
+                stream.src,
+                stream.dst,
+                stream.call_id,
+                joined,
+                figures,
+                types,
+            );
             (loss, stream.rtcp, stream.dtmf)
         })
         .collect();

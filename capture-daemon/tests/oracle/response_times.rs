@@ -44,6 +44,9 @@ const TCP: &[Difference] = &[
         "5 of 0.4 7117.1 8931.3",
         "3 of 8862 8885.0 8931",
     ),
+    ("websocket.pcap", "BYE", "1 of 0.0 0.0 0.0", "none"),
+    ("websocket.pcap", "INVITE", "1 of 8.6 8.6 8.6", "none"),
+    ("websocket.pcap", "REGISTER", "2 of 2.3 2.3 2.3", "none"),
 ];
 
 /// tshark has no times for CANCEL, and where one was sent it measures the INVITE from the CANCEL. One of the INVITEs of

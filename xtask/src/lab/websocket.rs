@@ -107,6 +107,8 @@ fn script() -> Vec<Line> {
         &answer("200 OK", "call", "1 INVITE", &sdp(CALLEE)),
     );
     let (ok, ok_rest) = ok.split_at(3);
+    let b = format!("{B};tag=b1");
+    let in_dialog = |start, ends, cseq| message(start, ends, "call", cseq, "");
     vec![
         (Client, vec![UPGRADE.into()]),
         (Server, vec![SWITCHING.into()]),
@@ -162,7 +164,7 @@ fn script() -> Vec<Line> {
             vec![frame(
                 Client,
                 FIN | TEXT,
-                &request("ACK sip:b@192.0.2.2", "call", "1 ACK", ""),
+                &in_dialog("ACK sip:b@192.0.2.2 SIP/2.0", [A, &b], "1 ACK"),
             )],
         ),
         (
@@ -170,12 +172,16 @@ fn script() -> Vec<Line> {
             vec![frame(
                 Server,
                 FIN | TEXT,
-                &request("BYE sip:a@192.0.2.1", "call", "2 BYE", ""),
+                &in_dialog("BYE sip:a@192.0.2.1 SIP/2.0", [&b, A], "2 BYE"),
             )],
         ),
         (
             Client,
-            vec![frame(Client, FIN | TEXT, &answer("200 OK", "call", "2 BYE", ""))],
+            vec![frame(
+                Client,
+                FIN | TEXT,
+                &in_dialog("SIP/2.0 200 OK", [&b, A], "2 BYE"),
+            )],
         ),
         (Client, vec![frame(Client, FIN | CLOSE, &[0x03, 0xe8])]),
         (Server, vec![frame(Server, FIN | CLOSE, &[0x03, 0xe8])]),
@@ -209,25 +215,30 @@ fn frame(side: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A request of the client's outside a dialog.
 fn request(start: &str, call_id: &str, cseq: &str, body: &str) -> Vec<u8> {
-    message(&format!("{start} SIP/2.0"), call_id, cseq, body)
+    message(&format!("{start} SIP/2.0"), [A, B], call_id, cseq, body)
 }
 
+/// The server's answer to one.
 fn answer(status: &str, call_id: &str, cseq: &str, body: &str) -> Vec<u8> {
-    message(&format!("SIP/2.0 {status}"), call_id, cseq, body)
+    let to = format!("{B};tag=b1");
+    message(&format!("SIP/2.0 {status}"), [A, &to], call_id, cseq, body)
 }
 
-fn message(start: &str, call_id: &str, cseq: &str, body: &str) -> Vec<u8> {
+const A: &str = "<sip:a@192.0.2.2>;tag=a1";
+const B: &str = "<sip:b@192.0.2.2>";
+
+fn message(start: &str, [from, to]: [&str; 2], call_id: &str, cseq: &str, body: &str) -> Vec<u8> {
     let content = if body.is_empty() {
         ""
     } else {
         "Content-Type: application/sdp\r\n"
     };
     format!(
-        "{start}\r\nVia: SIP/2.0/WS df7jal23ls0d.invalid;branch=z9hG4bK{call_id}{}\r\n\
-         From: <sip:a@192.0.2.2>;tag=a1\r\nTo: <sip:b@192.0.2.2>;tag=b1\r\nCall-ID: {call_id}@websocket\r\n\
-         CSeq: {cseq}\r\nContact: <sip:a@df7jal23ls0d.invalid;transport=ws>\r\nMax-Forwards: 70\r\n{content}\
-         Content-Length: {}\r\n\r\n{body}",
+        "{start}\r\nVia: SIP/2.0/WS df7jal23ls0d.invalid;branch=z9hG4bK{call_id}{}\r\nFrom: {from}\r\nTo: {to}\r\n\
+         Call-ID: {call_id}@websocket\r\nCSeq: {cseq}\r\nContact: <sip:a@df7jal23ls0d.invalid;transport=ws>\r\n\
+         Max-Forwards: 70\r\n{content}Content-Length: {}\r\n\r\n{body}",
         cseq.replace(' ', ""),
         body.len()
     )

@@ -106,7 +106,8 @@ fn media_nobody_can_send_is_not_announced() {
     for description in [
         sdp([0, 0, 0, 0], 20_000),
         sdp(CALLER, 0),
-        sdp(CALLER, 20_000).replace("RTP/AVP", "udptl"),
+        sdp(CALLER, 20_000).replace("RTP/AVP", "TCP/MSRP"),
+        sdp(CALLER, 9),
         sdp(CALLER, 20_000).replace("c=IN IP4 192.0.2.1", "c=IN IP4 host.example"),
     ] {
         let follow = Follow::default();
@@ -130,7 +131,7 @@ fn what_a_refusal_would_accept_is_no_place_for_media() {
         shared.endpoints.len()
     };
     assert_eq!(down("SIP/2.0 488 Not Acceptable Here"), 0);
-    assert_eq!(down("SIP/2.0 183 Session Progress"), 1);
+    assert_eq!(down("SIP/2.0 183 Session Progress"), 2, "RTP and RTCP");
 }
 
 #[test]
@@ -182,7 +183,8 @@ fn time_clears_what_is_over() {
         let tables = (shared.calls.report(now).len(), shared.registrations.report(now).len());
         (tables, shared.endpoints.len(), engine.streams().len())
     };
-    assert_eq!(held(&mut engine, Timestamp::ZERO), ((2, 1), 3, 2));
+    // Each place of RTP has one of RTCP beside it.
+    assert_eq!(held(&mut engine, Timestamp::ZERO), ((2, 1), 6, 2));
     // A tick looks at one part of 64 of each table.
     let mut now = Timestamp::ZERO.plus(follow.linger).minus(TICK * 64);
     for _ in 0..64 {

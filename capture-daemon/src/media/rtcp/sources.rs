@@ -16,7 +16,7 @@ use super::counts::RtcpCounters;
 use super::facts::Facts;
 use super::packet::{Compound, Packet, Reading, ReportBlock, read};
 use super::xr::Block;
-use crate::media::Endpoints;
+use crate::media::{Endpoints, Purpose};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
 use crate::time::Timestamp;
@@ -200,7 +200,7 @@ impl Sources {
 /// Whether the call in which this was said still claims the path.
 fn is_under_way(key: &Key, part: &Part, ts: Timestamp, endpoints: &Endpoints) -> bool {
     part.call_id.as_ref().is_some_and(|call_id| {
-        let holds = |end| endpoints.claim(end, ts, Some(call_id));
+        let holds = |end| endpoints.claim(end, Purpose::Rtcp, ts, Some(call_id));
         [key.dst, key.src]
             .into_iter()
             .filter_map(holds)
@@ -271,8 +271,8 @@ pub(super) const fn even(endpoint: Endpoint) -> Endpoint {
 pub(super) fn call_of(src: Endpoint, dst: Endpoint, ts: Timestamp, endpoints: &Endpoints) -> Option<Claimed> {
     let claim = |end: Endpoint| {
         endpoints
-            .claim(end, ts, None)
-            .or_else(|| endpoints.claim(even(end), ts, None))
+            .claim(end, Purpose::Rtcp, ts, None)
+            .or_else(|| endpoints.claim(even(end), Purpose::Rtcp, ts, None))
     };
     let chosen = match (claim(dst), claim(src)) {
         (Some(dst), Some(src)) if src.active && !dst.active => src,
