@@ -1,5 +1,7 @@
 //! What becomes of a frame in the engine: exactly one outcome each, and its name is the metric's label.
 
+use std::marker::PhantomData;
+
 use crate::counter::Counter;
 
 /// Declares a fieldless enum whose variants have names for metrics and JSON.
@@ -36,6 +38,12 @@ labelled! {
         Rtp = "rtp",
         /// An RTCP packet.
         Rtcp = "rtcp",
+        /// A DTLS record beside media: a handshake for SRTP's keys (RFC 5764), or a data channel.
+        Dtls = "dtls",
+        /// A ZRTP message (RFC 6189).
+        Zrtp = "zrtp",
+        /// A UDPTL packet of fax (T.38) where SDP announced one.
+        T38 = "t38",
         /// A STUN message, of TURN or ICE also, over UDP.
         Stun = "stun",
         /// ChannelData of TURN over UDP, whatever it carries.
@@ -83,6 +91,9 @@ impl Outcome {
                 | Self::Keepalive
                 | Self::Rtp
                 | Self::Rtcp
+                | Self::Dtls
+                | Self::Zrtp
+                | Self::T38
                 | Self::Stun
                 | Self::TurnChannel
                 | Self::TurnTcp
@@ -103,10 +114,16 @@ labelled! {
         TransactionEvicted = "transaction_evicted",
         /// A stream left the table before its time.
         StreamEvicted = "stream_evicted",
+        /// What looks like RTP left the waiting room before its time.
+        WaitingEvicted = "waiting_evicted",
+        /// What behaves like RTP was announced by no SDP within ten seconds of its last packet.
+        StreamUnjoined = "stream_unjoined",
         /// A media endpoint left the table before its time.
         EndpointEvicted = "endpoint_evicted",
         /// A source that RTCP speaks of left the table before its time.
         RtcpSourceEvicted = "rtcp_source_evicted",
+        /// A fax left the table before its time.
+        FaxEvicted = "fax_evicted",
         /// An incomplete datagram left the table of fragments before its time.
         FragmentEvicted = "fragment_evicted",
         /// A datagram of which some fragments did not come.
@@ -135,23 +152,25 @@ labelled! {
         TurnBindingEvicted = "turn_binding_evicted",
         /// An SDP body that could not be read.
         SdpMalformed = "sdp_malformed",
+        /// A description that is not told of, as the memory for descriptions was used up. Its endpoints are known.
+        SdpNotKept = "sdp_not_kept",
     }
 }
 
-/// One counter for each variant of an enum made above.
+/// One counter for each variant of `L`, an enum made above, of which there are `N`.
 #[derive(Debug)]
-pub struct Tally<const N: usize>([Counter; N]);
+pub struct Tally<L, const N: usize>([Counter; N], PhantomData<fn(L)>);
 
-impl<const N: usize> Default for Tally<N> {
+impl<L, const N: usize> Default for Tally<L, N> {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Counter::default()))
+        Self(std::array::from_fn(|_| Counter::default()), PhantomData)
     }
 }
 
 /// Counters of outcomes.
-pub type Outcomes = Tally<{ Outcome::ALL.len() }>;
+pub type Outcomes = Tally<Outcome, { Outcome::ALL.len() }>;
 /// Counters of losses.
-pub type Losses = Tally<{ Loss::ALL.len() }>;
+pub type Losses = Tally<Loss, { Loss::ALL.len() }>;
 
 impl Outcomes {
     /// Counts one frame.

@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
         match kind % 8 {
             0 => endpoints.announce(dst, &"a".into(), ts, &formats, &losses),
             1 => endpoints.release(&"a".into(), ts, &losses),
-            2 => sources.tick(ts, Duration::from_secs(1)),
+            2 => sources.tick(ts, Duration::from_secs(1), &endpoints),
             3 => {
                 if let rtp::Kind::Rtp(packet) = rtp::read(payload) {
                     streams.packet(ts, src, dst, &packet, &endpoints, &losses);

@@ -8,6 +8,7 @@ use super::invite::Attempts;
 use super::kept_text;
 use super::kin::Tokens;
 use super::ladder::Ladder;
+use super::media::MediaFacts;
 use super::path::Path;
 use super::rules::Rules;
 use super::transfer::Transfers;
@@ -58,6 +59,8 @@ pub struct Call {
     pub(super) headers: Vec<Earliest<(Timestamp, Box<str>)>>,
     /// Keys that INFO requests told of.
     pub(super) presses: Option<Box<Presses>>,
+    /// What SDP says.
+    pub(super) media: MediaFacts,
 }
 
 /// When a reason was first given, its cause and its text.
@@ -151,6 +154,7 @@ impl Call {
             reasons: Smallest::default(),
             headers: Vec::new(),
             presses: None,
+            media: MediaFacts::default(),
         }
     }
 
@@ -341,15 +345,17 @@ impl Call {
 
     fn keep_headers(&mut self, ts: Timestamp, message: &Message<'_>) {
         for (at, name) in self.rules.headers.iter().enumerate() {
+            let known = self.headers.get(at).and_then(Earliest::get);
+            if known.is_some_and(|(known, _)| *known < ts) {
+                continue;
+            }
             let Some(value) = message.headers(name).next() else {
                 continue;
             };
             if self.headers.is_empty() {
                 self.headers = vec![Earliest::default(); self.rules.headers.len()];
             }
-            if let Some(kept) = self.headers.get_mut(at)
-                && kept.get().is_none_or(|(known, _)| ts <= *known)
-            {
+            if let Some(kept) = self.headers.get_mut(at) {
                 kept.note((ts, kept_text(value.get(..HEADER).unwrap_or(value))));
             }
         }
@@ -376,6 +382,7 @@ impl Call {
             reasons,
             headers,
             presses,
+            media,
         } = other;
         self.first = self.first.min(first);
         self.last = self.last.max(last);
@@ -393,6 +400,7 @@ impl Call {
         self.reliable.join(reliable);
         self.reasons.join(reasons);
         Presses::join(&mut self.presses, presses);
+        self.media.join(media);
         if self.headers.is_empty() {
             self.headers = headers;
         } else {

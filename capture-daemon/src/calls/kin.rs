@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::facts::{Fact, Smallest, fingerprint};
 use crate::report;
-use crate::sip::{Message, replaced_call_id, session_ids};
+use crate::sip::{Message, Method, StartLine, replaced_call_id, session_ids};
 
 /// Tokens of one call that are kept.
 const TOKENS: usize = 4;
@@ -23,7 +23,15 @@ impl Tokens {
         for uuid in message.headers("Session-ID").flat_map(session_ids) {
             self.0.entry(fingerprint(("uuid", uuid.to_ascii_lowercase())));
         }
-        let replaced = message.headers("Replaces").filter_map(replaced_call_id);
+        let invites = matches!(
+            message.start,
+            StartLine::Request {
+                method: Method::Invite,
+                ..
+            }
+        );
+        let replaces = invites.then(|| message.headers("Replaces"));
+        let replaced = replaces.into_iter().flatten().filter_map(replaced_call_id);
         let named = correlate.iter().flat_map(|name| message.headers(name));
         for value in replaced.chain(named).filter(|value| !value.is_empty()) {
             self.0.entry(of_call_id(value));

@@ -46,7 +46,11 @@ impl Ladder {
             StartLine::Request { .. } => 0,
             StartLine::Response { code, .. } => code,
         };
-        let rseq = message.headers("RSeq").next();
+        // Only a provisional response has one (RFC 3262 section 3).
+        let rseq = (101..200)
+            .contains(&code)
+            .then(|| message.headers("RSeq").next())
+            .flatten();
         let rung = Rung {
             ts,
             branch: fingerprint((message.branch, rseq)) as u32,

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod call;
+mod description;
 mod dialog;
 mod facts;
 mod figures;
@@ -12,6 +13,7 @@ mod figures_of_call;
 mod invite;
 mod kin;
 mod ladder;
+mod media;
 mod one_call_id;
 mod path;
 mod registration;
@@ -30,6 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use description::{Description, Ledger};
 pub use figures_of_call::CallFigures;
 pub use registrations::Registrations;
 pub use transactions::Transactions;
@@ -145,6 +148,30 @@ impl Calls {
             lost: left.iter().chain(in_cleared).filter(lost).count(),
             cut_off: cut_off(cleared.into_iter().map(|left| (left.key, left.entry))),
         })
+    }
+
+    /// Takes in what a message that was recorded says of its call's media: who began the call, and a description.
+    pub fn describe(
+        &self,
+        ts: Timestamp,
+        src: Endpoint,
+        dst: Endpoint,
+        message: &Message<'_>,
+        begun_by: Option<u64>,
+        description: Option<Description>,
+    ) {
+        let call_id = String::from_utf8_lossy(message.call_id);
+        self.table.find(&*call_id, |_, calls| {
+            let Some(call) = calls.of(&Sight::new(ts, src, dst, message)) else {
+                return;
+            };
+            if let Some(tag) = begun_by {
+                call.media.begun_by(tag);
+            }
+            if let Some(description) = description {
+                call.media.describe(description);
+            }
+        });
     }
 
     /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no

@@ -41,6 +41,8 @@ impl OneCallId {
                 if self.0.len() == CALLS {
                     left = self.evict(sight.ts);
                 }
+                // Nearly always there is one.
+                self.0.reserve_exact(1);
                 self.0.push(Call::new(sight.ts, rules));
                 self.0.len() - 1
             }
@@ -49,6 +51,13 @@ impl OneCallId {
             call.record(sight);
         }
         (true, left)
+    }
+
+    /// The call that a message belongs to which was recorded.
+    pub fn of(&mut self, sight: &Sight<'_, '_>) -> Option<&mut Call> {
+        let connected = self.places(|call| call.is_connected(sight));
+        let taker = self.taker(&connected, sight)?;
+        self.0.get_mut(taker)
     }
 
     fn places(&self, of: impl Fn(&Call) -> bool) -> Vec<usize> {
@@ -119,7 +128,8 @@ impl OneCallId {
 fn sets_up(sight: &Sight<'_, '_>) -> bool {
     match (sight.message.start, sight.message.cseq.method) {
         (StartLine::Request { .. }, Method::Invite | Method::Cancel) => !sight.to.is_some(),
-        (StartLine::Response { .. }, Method::Invite | Method::Cancel) => true,
+        (StartLine::Request { .. }, Method::Ack | Method::Prack)
+        | (StartLine::Response { .. }, Method::Invite | Method::Cancel | Method::Prack) => true,
         _ => false,
     }
 }

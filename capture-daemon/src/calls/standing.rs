@@ -142,6 +142,10 @@ impl Call {
     /// Whether the call has been over for longer than `linger` at `now`.
     pub fn is_forgotten(&self, now: Timestamp, linger: Duration) -> bool {
         let quiet_for = now.since(self.last);
+        // Whatever it is worth; most calls that are looked at have been heard of lately.
+        if quiet_for <= self.rules.timeouts.request.min(linger) {
+            return false;
+        }
         match self.worth(now) {
             // Its INVITE will not come any more.
             Worth::Loose => quiet_for > self.rules.timeouts.request.min(linger),

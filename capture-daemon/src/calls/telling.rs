@@ -75,6 +75,10 @@ impl Call {
             messages_not_kept: self.messages - self.ladder.len() as u64,
             ladder: Vec::new(),
             dtmf: self.presses.as_deref().map(Presses::report),
+            media: self.media.report(answered.map(|(answered, _)| answered)),
+            t38: Vec::new(),
+            one_way: None,
+            no_media: false,
         })
     }
 

@@ -107,8 +107,10 @@ impl Check {
             ("follow.max_registrations", follow.max_registrations),
             ("follow.max_transactions", follow.max_transactions),
             ("follow.max_streams", follow.max_streams),
+            ("follow.waiting_room", follow.waiting_room),
             ("follow.max_endpoints", follow.max_endpoints),
             ("follow.max_rtcp_sources", follow.max_rtcp_sources),
+            ("follow.max_faxes", follow.max_faxes),
             ("follow.max_fragments", follow.max_fragments),
             ("follow.max_tcp_streams", follow.max_tcp_streams),
             ("follow.max_allocations", follow.max_allocations),
@@ -123,6 +125,7 @@ impl Check {
             4 << 20,
             1 << 34,
         );
+        self.within("follow.sdp_memory", follow.sdp_memory as u64, 1 << 20, 1 << 36);
         self.within("follow.tcp_buffer", follow.tcp_buffer as u64, 2_048, 1 << 24);
         let least = follow.tcp_buffer as u64;
         self.within("follow.tcp_memory", follow.tcp_memory as u64, least, 1 << 34);

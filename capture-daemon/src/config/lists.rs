@@ -1,4 +1,4 @@
-//! Kinds of values that are lists: ports, ranges of ports, tunnels, CPUs.
+//! Kinds of values that are lists: ports, ranges of ports, tunnels, CPUs, names.
 
 #![deny(
     clippy::indexing_slicing,
@@ -11,7 +11,7 @@ use capture_common::Tunnel;
 use toml::de::DeValue;
 
 use super::PortRange;
-use super::value::{Kind, expected, integer};
+use super::value::{Choice, Kind, Named, expected, integer};
 
 /// A list whose elements are read one by one; `wanted` says what a list would look like.
 fn list<T>(value: &DeValue<'_>, wanted: &str, element: impl Fn(&DeValue<'_>) -> Option<T>) -> Result<Vec<T>, String> {
@@ -122,6 +122,26 @@ impl Kind<Vec<usize>> for Cpus {
 
     fn write(value: &Vec<usize>) -> String {
         written(value, usize::to_string)
+    }
+}
+
+/// Names of an enum, each once.
+pub(super) struct Choices;
+
+impl<T: Named> Kind<Vec<T>> for Choices {
+    fn read(value: &DeValue<'_>) -> Result<Vec<T>, String> {
+        let names: Vec<String> = T::NAMES.iter().map(|(name, _)| format!("{name:?}")).collect();
+        let wanted = format!("a list of {}, each at most once", names.join(", "));
+        let read = list(value, &wanted, |entry| Choice::read(entry).ok())?;
+        let twice = read
+            .iter()
+            .enumerate()
+            .any(|(at, one)| read.iter().skip(at + 1).any(|other| other == one));
+        if twice { expected(wanted, value) } else { Ok(read) }
+    }
+
+    fn write(value: &Vec<T>) -> String {
+        written(value, Choice::write)
     }
 }
 

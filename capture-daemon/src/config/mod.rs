@@ -156,6 +156,15 @@ impl Default for Capture {
     }
 }
 
+/// How media is found that does not come from or go to where SDP says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nat {
+    /// A private address in SDP stands for the one its SIP came from.
+    SignalingAddress,
+    /// Where packets for an announced endpoint come from is where that endpoint sends to (RFC 4961).
+    Symmetric,
+}
+
 /// `[follow]`: caps, so that memory is bounded by configuration and not by traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Follow {
@@ -167,10 +176,20 @@ pub struct Follow {
     pub max_transactions: usize,
     /// RTP streams remembered per lane.
     pub max_streams: usize,
+    /// RTP streams per lane that wait for the SDP that announces them.
+    pub waiting_room: usize,
     /// Media endpoints learned from SDP.
     pub max_endpoints: usize,
     /// Sources that RTCP speaks of remembered at once, over all lanes.
     pub max_rtcp_sources: usize,
+    /// Directions of fax over UDPTL remembered at once, over all lanes.
+    pub max_faxes: usize,
+    /// Bytes that the session descriptions kept with calls may take up.
+    pub sdp_memory: usize,
+    /// How media is looked for that is not where SDP says, in this order; empty: not at all.
+    pub nat: Vec<Nat>,
+    /// Tell of what behaves like RTP though no SDP announced it.
+    pub rtp_without_sip: bool,
     /// Datagrams put together from fragments at once, over all lanes.
     pub max_fragments: usize,
     /// Bytes that all of them may take up.
@@ -208,8 +227,13 @@ impl Default for Follow {
             max_registrations: 131_072,
             max_transactions: 131_072,
             max_streams: 262_144,
+            waiting_room: 32_768,
             max_endpoints: 524_288,
             max_rtcp_sources: 262_144,
+            max_faxes: 16_384,
+            sdp_memory: 512 << 20,
+            nat: vec![Nat::SignalingAddress, Nat::Symmetric],
+            rtp_without_sip: false,
             max_fragments: 16_384,
             fragment_buffer: 64 << 20,
             max_tcp_streams: 16_384,

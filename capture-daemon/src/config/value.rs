@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::{Attach, Bind, Digits, Format, Mode};
+use super::{Attach, Bind, Digits, Format, Mode, Nat};
 
 /// A way to write a `T` in the file.
 pub(super) trait Kind<T> {
@@ -56,6 +56,13 @@ impl Named for Digits {
 
 impl Named for Format {
     const NAMES: &'static [(&'static str, Self)] = &[("pcap", Self::Pcap), ("pcapng", Self::Pcapng)];
+}
+
+impl Named for Nat {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("signaling_address", Self::SignalingAddress),
+        ("symmetric", Self::Symmetric),
+    ];
 }
 
 /// Characters of a wrong value that an error repeats.

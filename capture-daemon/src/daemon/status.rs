@@ -370,6 +370,12 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             Loss::StreamEvicted,
         ),
         table(
+            "waiting_room",
+            live.posts.iter().map(|post| post.engine.waiting.get()).sum(),
+            per_lane(follow.waiting_room),
+            Loss::WaitingEvicted,
+        ),
+        table(
             "tcp_streams",
             lanes.iter().map(|lane| lane.tcp_streams).sum(),
             per_lane(follow.max_tcp_streams),

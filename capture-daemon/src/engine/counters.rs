@@ -28,6 +28,8 @@ pub struct EngineCounters {
     pub rtcp: RtcpCounters,
     /// RTP streams in this lane's table, as of the last tick.
     pub streams: Counter,
+    /// What looks like RTP and waits for its SDP in this lane, as of the last tick.
+    pub waiting: Counter,
     /// TCP directions in this lane's table, as of the last tick.
     pub tcp_streams: Counter,
     requests: [Counter; Method::ALL.len()],
@@ -50,6 +52,7 @@ impl Default for EngineCounters {
             losses: Losses::default(),
             rtcp: RtcpCounters::default(),
             streams: Counter::default(),
+            waiting: Counter::default(),
             tcp_streams: Counter::default(),
             requests: Default::default(),
             responses: CODES.map(|_| Counter::default()).collect(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{EngineCounters, Shared, joined};
-use crate::media::rtcp;
 use crate::media::rtcp::{BlockType, Feedback, PacketType, RtcpCounters};
+use crate::media::{converse, rtcp};
 use crate::outcome::{Loss, Outcome};
 use crate::report::{Bucket, Distribution, Document, RtcpCounts, SipCounts, Stream, Turn, TurnFigures};
 use crate::sip::{Malformed, Method};
@@ -24,7 +24,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         first_ts: spans().map(|(first, _)| first).min(),
         last_ts: spans().map(|(_, last)| last).max(),
         sip: sip_counts(lanes),
-        calls: joined::with_streams(shared, shared.calls.report_with_ladders(now), &streams),
+        calls: joined::with_streams(shared, shared.calls.report_with_ladders(now), &streams, now),
         registrations: shared.registrations.report(now),
         signaling: shared.signaling(now),
         drops: drops(lanes),
@@ -40,6 +40,7 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
 /// Puts to the streams of all lanes what the tables know of them.
 pub fn join(shared: &Shared, streams: &mut [Stream]) {
     shared.rtcp.join(&shared.endpoints, streams);
+    streams.iter_mut().for_each(converse);
 }
 
 /// RTCP packets of all lanes by kind.

@@ -2,23 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Shared;
+use super::{Shared, one_way};
 use crate::report::{Call, Digit, Stream};
 use crate::time::Timestamp;
 
 /// Calls in order of their start, without their ladders, each with the SSRCs of its streams in the order `streams` has them.
 pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
-    with_streams(shared, shared.calls.report(now), streams)
+    with_streams(shared, shared.calls.report(now), streams, now)
 }
 
 /// The calls under one Call-ID, with their ladders and their streams.
 pub fn one_call(shared: &Shared, streams: &[Stream], call_id: &str, now: Timestamp) -> Vec<Call> {
-    with_streams(shared, shared.calls.one(call_id, now), streams)
+    with_streams(shared, shared.calls.one(call_id, now), streams, now)
 }
 
 /// Joins calls, which come in order of their start, with their streams. Of several calls with one Call-ID, a stream belongs
 /// to the one that had begun last.
-pub fn with_streams(shared: &Shared, mut calls: Vec<Call>, streams: &[Stream]) -> Vec<Call> {
+pub fn with_streams(shared: &Shared, mut calls: Vec<Call>, streams: &[Stream], now: Timestamp) -> Vec<Call> {
     let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, call) in calls.iter().enumerate() {
         places.entry(&call.call_id).or_default().push(at);
@@ -32,7 +32,10 @@ pub fn with_streams(shared: &Shared, mut calls: Vec<Call>, streams: &[Stream]) -
             owned.push(stream);
         }
     }
+    let mut faxes = shared.faxes.report(&shared.endpoints);
     for (call, streams) in calls.iter_mut().zip(of_call) {
+        call.t38 = faxes.remove(&call.call_id).unwrap_or_default();
+        one_way::judge(call, &streams, now);
         call.streams = streams.iter().map(|stream| stream.ssrc.clone()).collect();
         shared.disclose(call.dtmf.as_mut());
         dtmf(call, &streams);

@@ -1,7 +1,8 @@
-//! What a datagram that is no SIP is: RTP or RTCP, STUN or TURN, and what TURN has inside.
+//! What a datagram that is no SIP is: RTP or RTCP, fax, a handshake, STUN or TURN, and what TURN has inside.
 
 use super::turn::Relaying;
 use super::{EngineCounters, Shared};
+use crate::media::dtls::{self, Handshake};
 use crate::media::rtcp::Datagram;
 use crate::media::{Streams, rtp};
 use crate::outcome::Outcome;
@@ -22,6 +23,17 @@ impl Media<'_> {
     /// 5766.
     #[inline]
     pub fn datagram(&mut self, ts: Timestamp, path: Path, payload: &[u8]) -> Outcome {
+        let Path { src, dst, .. } = path;
+        let endpoints = &self.shared.endpoints;
+        let may_be_fax = endpoints.may_be_fax(dst.port()) || endpoints.may_be_fax(src.port());
+        if may_be_fax
+            && self
+                .shared
+                .faxes
+                .take(ts, src, dst, payload, endpoints, &self.counters.losses)
+        {
+            return Outcome::T38;
+        }
         let of_turn = match payload.first() {
             Some(0..=3) => self.stun(ts, path, payload),
             Some(64..=127) => self.channel(ts, path, payload),
@@ -44,7 +56,11 @@ impl Media<'_> {
                 self.streams.wrapped_packet(ts, path, via, &packet, endpoints, losses)
             }
             (rtp::Kind::Rtcp, _) => self.rtcp(ts, path, payload),
-            (rtp::Kind::Other, _) => Outcome::OtherUdp,
+            (rtp::Kind::Other, _) => match dtls::read(payload) {
+                Some(Handshake::Dtls) => Outcome::Dtls,
+                Some(Handshake::Zrtp) => Outcome::Zrtp,
+                None => Outcome::OtherUdp,
+            },
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod carried;
 mod counters;
+mod descriptions;
 mod document;
 mod joined;
 mod media;
+mod one_way;
 mod ports;
 mod shared;
 mod signaling;
@@ -72,8 +74,8 @@ impl Engine {
                 buffer: follow.tcp_buffer,
                 total: follow.tcp_memory,
             }),
-            streams: Streams::new(follow.max_streams, follow.linger),
-            signaling: Signaling::new(Arc::clone(&shared), Arc::clone(&counters)),
+            streams: Streams::new(follow),
+            signaling: Signaling::new(follow, Arc::clone(&shared), Arc::clone(&counters)),
             relaying: Relaying::new(&capture.turn_ports, Arc::clone(&shared), Arc::clone(&counters)),
             shared,
             counters,
@@ -188,9 +190,10 @@ impl Engine {
         self.ticked = now;
         self.read_tcp(|tcp, losses, read| tcp.tick(now, losses, read));
         self.relaying.flush();
-        self.streams.tick(now, &self.shared.endpoints);
+        self.streams.tick(now, &self.shared.endpoints, &self.counters.losses);
         self.shared.tick(now, &self.counters.losses);
         self.counters.streams.set(self.streams.len() as u64);
+        self.counters.waiting.set(self.streams.waiting() as u64);
         self.counters.tcp_streams.set(self.tcp.len() as u64);
     }
 
@@ -199,6 +202,7 @@ impl Engine {
         self.shared.fragments.finish(&self.counters.losses);
         self.read_tcp(|tcp, losses, read| tcp.finish(losses, read));
         self.relaying.flush();
+        self.streams.finish(&self.shared.endpoints, &self.counters.losses);
     }
 
     /// The counters, for other threads to read.
@@ -213,7 +217,9 @@ impl Engine {
 
     /// A part of them, from `cursor` (0 at first) and out of at most `max` places, to answer with between two batches.
     pub fn streams_from(&mut self, cursor: usize, max: usize) -> Slice {
-        let mut slice = self.streams.slice(cursor, max, &self.shared.endpoints);
+        let mut slice = self
+            .streams
+            .slice(cursor, max, &self.shared.endpoints, &self.counters.losses);
         for stream in &mut slice.streams {
             self.shared.disclose(stream.dtmf.as_mut());
         }

@@ -1,9 +1,9 @@
 //! What all lanes share.
 
-use crate::calls::{Calls, Registrations, Transactions};
+use crate::calls::{Calls, Ledger, Registrations, Transactions};
 use crate::config::{Digits, Follow, Privacy};
-use crate::media::Endpoints;
 use crate::media::rtcp::Sources;
+use crate::media::{Endpoints, Faxes};
 use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::report::{self, Dtmf};
@@ -25,6 +25,10 @@ pub struct Shared {
     pub transactions: Transactions,
     /// Where SDP says that media goes.
     pub endpoints: Endpoints,
+    /// Fax over UDPTL.
+    pub faxes: Faxes,
+    /// Memory for the descriptions that calls keep.
+    pub descriptions: Arc<Ledger>,
     /// STUN transactions and TURN allocations.
     pub turn: Arc<Turn>,
     /// What RTCP says of streams.
@@ -45,6 +49,8 @@ impl Shared {
             registrations: Registrations::new(follow),
             transactions: Transactions::new(follow),
             endpoints: Endpoints::new(follow.max_endpoints).relayed_by(Arc::clone(&turn)),
+            faxes: Faxes::new(follow.max_faxes),
+            descriptions: Arc::new(Ledger::new(follow.sdp_memory)),
             turn,
             rtcp: Sources::new(follow.max_rtcp_sources),
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
@@ -92,7 +98,8 @@ impl Shared {
         self.turn.sweep(now);
         self.transactions.sweep(now);
         self.endpoints.tick(now, self.linger);
-        self.rtcp.tick(now, self.linger);
+        self.rtcp.tick(now, self.linger, &self.endpoints);
+        self.faxes.tick(now, self.linger);
         self.fragments.tick(now, losses);
     }
 }

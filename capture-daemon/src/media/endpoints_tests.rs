@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
+use super::super::announcement::{Author, Srtp};
 use super::*;
+use crate::media::Format;
+use crate::net::Endpoint;
 
 fn seconds(s: u64) -> Timestamp {
     Timestamp::from_nanos(s * 1_000_000_000)
@@ -20,6 +23,16 @@ fn format(payload_type: u8, encoding: &str) -> Format {
     }
 }
 
+fn media(formats: &Arc<[Format]>) -> Terms {
+    Terms {
+        purpose: Purpose::Media,
+        basis: Basis::Described,
+        author: Author { tag: 1, peer: false },
+        formats: Arc::clone(formats),
+        srtp: Srtp::No,
+    }
+}
+
 /// Something a lane learns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Event {
@@ -33,7 +46,9 @@ fn table(events: &[Event]) -> Endpoints {
     let formats: Arc<[Format]> = [format(96, "iLBC")].into();
     for event in events {
         match *event {
-            Event::Announce(call, s) => endpoints.announce(endpoint(1), &call.into(), seconds(s), &formats, &losses),
+            Event::Announce(call, s) => {
+                endpoints.announce(endpoint(1), &call.into(), seconds(s), &media(&formats), &losses);
+            }
             Event::Release(call, s) => endpoints.release(&call.into(), seconds(s), &losses),
         }
     }
@@ -41,7 +56,7 @@ fn table(events: &[Event]) -> Endpoints {
 }
 
 fn owner(endpoints: &Endpoints, s: u64) -> Option<(String, bool)> {
-    let claim = endpoints.claim(endpoint(1), seconds(s), None)?;
+    let claim = endpoints.claim(endpoint(1), Purpose::Media, seconds(s), None)?;
     Some((claim.call_id.to_string(), claim.active))
 }
 
@@ -90,10 +105,14 @@ fn of_two_calls_under_way_the_holder_keeps_and_the_later_gets() {
     let endpoints = table(&[Event::Announce("a", 100), Event::Announce("b", 110)]);
     assert_eq!(owner(&endpoints, 105), some("a", true));
     assert_eq!(owner(&endpoints, 115), some("b", true));
-    let held = endpoints.claim(endpoint(1), seconds(115), Some("a")).unwrap();
+    let held = endpoints
+        .claim(endpoint(1), Purpose::Media, seconds(115), Some("a"))
+        .unwrap();
     assert_eq!(&*held.call_id, "a");
     endpoints.release(&"a".into(), seconds(112), &Losses::default());
-    let held = endpoints.claim(endpoint(1), seconds(115), Some("a")).unwrap();
+    let held = endpoints
+        .claim(endpoint(1), Purpose::Media, seconds(115), Some("a"))
+        .unwrap();
     assert_eq!(&*held.call_id, "b");
 }
 
@@ -122,9 +141,9 @@ fn what_an_earlier_sdp_said_of_other_types_is_kept() {
             sdps.reverse();
         }
         for (s, formats) in sdps {
-            endpoints.announce(endpoint(1), &call, seconds(s), formats, &losses);
+            endpoints.announce(endpoint(1), &call, seconds(s), &media(formats), &losses);
         }
-        let claim = endpoints.claim(endpoint(1), seconds(3), None).unwrap();
+        let claim = endpoints.claim(endpoint(1), Purpose::Media, seconds(3), None).unwrap();
         assert_eq!(*claim.formats, [format(96, "new"), format(97, "only")]);
         assert_eq!(claim.since, seconds(1));
     }
@@ -137,11 +156,15 @@ fn the_cap_holds_and_evictions_are_counted() {
     let formats: Arc<[Format]> = [].into();
     for n in 0..20u16 {
         let call: Arc<str> = n.to_string().into();
-        endpoints.announce(endpoint(n), &call, seconds(u64::from(n)), &formats, &losses);
+        endpoints.announce(endpoint(n), &call, seconds(u64::from(n)), &media(&formats), &losses);
     }
     assert_eq!(endpoints.len(), 8);
     assert_eq!(losses.get(Loss::EndpointEvicted), 12);
-    let left = (0..20).filter(|&n| endpoints.claim(endpoint(n), seconds(20), None).is_some());
+    let left = (0..20).filter(|&n| {
+        endpoints
+            .claim(endpoint(n), Purpose::Media, seconds(20), None)
+            .is_some()
+    });
     assert_eq!(left.count(), 8);
 }
 
@@ -150,7 +173,7 @@ fn an_endpoint_keeps_few_claims_and_those_under_way_longest() {
     let endpoints = Endpoints::new(8);
     let losses = Losses::default();
     let formats: Arc<[Format]> = [].into();
-    let announce = |call: &str, s| endpoints.announce(endpoint(1), &call.into(), seconds(s), &formats, &losses);
+    let announce = |call: &str, s| endpoints.announce(endpoint(1), &call.into(), seconds(s), &media(&formats), &losses);
     announce("lasting", 1);
     for n in 2..10u64 {
         let call = n.to_string();
@@ -184,7 +207,7 @@ fn what_ended_long_ago_is_forgotten() {
     let generation = endpoints.generation();
     let losses = Losses::default();
     let formats: Arc<[Format]> = [].into();
-    endpoints.announce(endpoint(2), &"lasting".into(), seconds(1), &formats, &losses);
+    endpoints.announce(endpoint(2), &"lasting".into(), seconds(1), &media(&formats), &losses);
     assert_ne!(endpoints.generation(), generation);
     for _ in 0..SHARDS {
         endpoints.tick(seconds(160 + 30), Duration::from_secs(30));
@@ -196,9 +219,30 @@ fn what_ended_long_ago_is_forgotten() {
     assert_eq!(endpoints.len(), 1);
     assert!(
         endpoints
-            .claim(endpoint(2), seconds(1000), None)
+            .claim(endpoint(2), Purpose::Media, seconds(1000), None)
             .is_some_and(|claim| claim.active)
     );
+    let leases: usize = (0..SHARDS).map(|at| endpoints.lock_leases(at).len()).sum();
+    assert_eq!(leases, 1);
+}
+
+/// An INVITE without SDP comes long before the answer that has some.
+#[test]
+fn who_began_a_call_is_known_when_its_first_description_comes() {
+    let endpoints = Endpoints::new(100);
+    let losses = Losses::default();
+    let call: Arc<str> = "a".into();
+    endpoints.begun_by(1, &call, seconds(10), &losses);
+    let ticks = |s| (0..SHARDS).for_each(|_| endpoints.tick(seconds(s), Duration::from_secs(300)));
+    ticks(100);
+    endpoints.announce(endpoint(1), &call, seconds(100), &media(&[].into()), &losses);
+    let claim = endpoints
+        .claim(endpoint(1), Purpose::Media, seconds(101), None)
+        .unwrap();
+    assert_eq!(claim.side, Some(crate::report::Side::Caller));
+    // One that never describes anything does not stay.
+    endpoints.begun_by(1, &"b".into(), seconds(110), &losses);
+    ticks(500);
     let leases: usize = (0..SHARDS).map(|at| endpoints.lock_leases(at).len()).sum();
     assert_eq!(leases, 1);
 }

@@ -3,18 +3,37 @@
 //! Streams live with their lane. Where media is expected comes from SDP, on whatever lane its SIP arrived, and stands in
 //! a table that all lanes share ([`Endpoints`]).
 
+mod announcement;
+mod burst;
 mod codec;
+pub mod dtls;
 pub mod dtmf;
 mod endpoints;
 pub mod events;
+mod fax;
+mod faxes;
 mod jitter;
+mod join;
+mod measurement;
+mod payload_types;
+mod playout;
+mod probation;
+mod quality;
 pub mod rtcp;
 pub mod rtp;
 mod sequence;
+mod slots;
 mod stream;
 mod streams;
+pub mod t38;
+mod telling;
+mod udptl_ports;
 
-pub use codec::Format;
+pub use announcement::{Author, Basis, Claim, Place, Purpose, Srtp, Terms};
+pub use codec::{Format, assigned};
 pub use dtmf::Presses;
-pub use endpoints::{Claim, Endpoints};
+pub use endpoints::Endpoints;
+pub use faxes::Faxes;
+pub use join::rtcp_beside;
 pub use streams::{Slice, Streams};
+pub use telling::converse;

@@ -1,8 +1,12 @@
 //! What a stream says, whenever it learns of its clock.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::join::Link;
+use crate::report::LinkedBy;
 
 const MS: u64 = 1_000_000;
 const START: u64 = 1_795_251_600_000_000_000;
@@ -16,6 +20,7 @@ fn formats() -> Arc<[Format]> {
     [
         format(0, "PCMU", 8000),
         format(96, "opus", 48_000),
+        format(97, "L16", 11_025),
         format(101, "telephone-event", 8000),
     ]
     .into()
@@ -24,9 +29,14 @@ fn formats() -> Arc<[Format]> {
 fn join() -> Join {
     Join {
         call_id: "call@example".into(),
-        end: End::Destination,
+        link: Link {
+            by: LinkedBy::Destination,
+            rank: 11,
+        },
         formats: formats(),
         firm: true,
+        sender: None,
+        srtp: Some(false),
     }
 }
 
@@ -39,19 +49,19 @@ fn key(port: u16) -> Key {
 }
 
 #[derive(Clone, Debug)]
-struct Sent {
-    at_ms: u64,
-    payload_type: u8,
-    seq: u16,
-    timestamp: u32,
-    marker: bool,
-    len: usize,
+pub(super) struct Sent {
+    pub(super) at_ms: u64,
+    pub(super) payload_type: u8,
+    pub(super) seq: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) len: usize,
 }
 
 const ZEROES: [u8; 160] = [0; 160];
 
 /// Runs packets through a stream that learns of its call before packet `joined_at`.
-fn run(packets: &[Sent], joined_at: Option<usize>) -> Stream {
+pub(super) fn run(packets: &[Sent], joined_at: Option<usize>) -> Stream {
     let mut stream: Option<Stream> = None;
     for (n, sent) in packets.iter().enumerate() {
         let ts = Timestamp::from_nanos(START + sent.at_ms * MS);
@@ -80,7 +90,7 @@ fn run(packets: &[Sent], joined_at: Option<usize>) -> Stream {
     stream
 }
 
-fn voice(payload_type: u8, samples_per_ms: u32, n: u16, delay_ms: u64) -> Sent {
+pub(super) fn voice(payload_type: u8, samples_per_ms: u32, n: u16, delay_ms: u64) -> Sent {
     Sent {
         at_ms: u64::from(n) * 20 + delay_ms,
         payload_type,
@@ -92,7 +102,7 @@ fn voice(payload_type: u8, samples_per_ms: u32, n: u16, delay_ms: u64) -> Sent {
 }
 
 /// The three packets of a key press at the time of voice packet `n`, as RFC 4733 section 2.5 has them: one timestamp.
-fn press(n: u16, payload_type: u8) -> impl Iterator<Item = Sent> {
+pub(super) fn press(n: u16, payload_type: u8) -> impl Iterator<Item = Sent> {
     (0..3).map(move |i| Sent {
         at_ms: u64::from(n + i) * 20,
         payload_type,
@@ -250,5 +260,36 @@ proptest! {
         let late = run(&packets, Some(joined_at.min(packets.len()))).report();
         prop_assert_eq!(early.clock_rate, Some(48_000));
         prop_assert_eq!(early, late);
+    }
+}
+
+/// Four bytes are an event of RFC 4733 where nothing else is said, and an empty packet with its tag where it is SRTP.
+#[test]
+fn four_bytes_of_srtp_are_no_telephone_event() {
+    for (srtp, expected) in [(Some(false), 0), (Some(true), 119)] {
+        let packet = rtp::Packet {
+            marker: false,
+            payload_type: 119,
+            seq: 1,
+            timestamp: 0,
+            ssrc: 0xcafe,
+            payload: &[0; 4],
+        };
+        let mut stream = Stream::begin(Timestamp::from_nanos(START), key(5000), &packet);
+        stream.join(Join { srtp, ..join() });
+        let next = rtp::Packet {
+            seq: 2,
+            payload_type: 0,
+            payload: &[0; 160],
+            ..packet
+        };
+        stream.take(
+            Timestamp::from_nanos(START + 20 * MS),
+            &rtp::Packet { seq: 2, ..packet },
+        );
+        stream.take(Timestamp::from_nanos(START + 40 * MS), &rtp::Packet { seq: 3, ..next });
+        let report = stream.report();
+        assert_eq!(report.payload_type, expected, "{srtp:?}");
+        assert_eq!(report.encrypted.is_some(), srtp == Some(true));
     }
 }

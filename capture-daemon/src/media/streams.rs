@@ -1,24 +1,25 @@
-//! The streams of one lane.
+//! The streams of one lane: those that are told of, and a waiting room for what looks like RTP and whose SDP may still come.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::endpoints::{Claim, Endpoints, LEAD};
+use super::announcement::LEAD;
+use super::endpoints::Endpoints;
+use super::join::{Joiner, Look};
 use super::rtp;
-use super::stream::{Due, End, Join, Key, Stream};
+use super::slots::Slots;
+use super::stream::{Due, Key, Stream};
+use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses, Outcome};
 use crate::report;
 use crate::time::Timestamp;
 use crate::turn::{Path, Via};
 
-/// Streams looked at to find one to give up.
-const SAMPLE: usize = 16;
-
-/// Slots looked through for idle streams at one tick.
+/// Slots of each room looked through for idle streams at one tick.
 const SWEEP: usize = 1024;
 
-/// Slots whose address space is reserved at the start.
+/// Entries of the index whose memory is reserved at the start.
 const RESERVED: usize = 1 << 20;
 
 /// A part of the answer to "which streams are there".
@@ -30,40 +31,62 @@ pub struct Slice {
     pub next: Option<usize>,
 }
 
+/// Where a stream is: a slot of one of the two rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seat(u32);
+
+impl Seat {
+    const WAITS: u32 = 1 << 31;
+
+    const fn told(at: u32) -> Self {
+        Self(at)
+    }
+
+    const fn waiting(at: u32) -> Self {
+        Self(at | Self::WAITS)
+    }
+
+    const fn waits(self) -> bool {
+        self.0 & Self::WAITS != 0
+    }
+
+    const fn at(self) -> u32 {
+        self.0 & !Self::WAITS
+    }
+}
+
 /// Streams followed at once, by source, destination and SSRC.
 #[derive(Debug)]
 pub struct Streams {
-    /// Slot of the stream that packets with this key belong to. A stream whose call is over may stay in its slot
+    /// Seat of the stream that packets with this key belong to. A stream whose call is over may stay in its slot
     /// while another has taken its key.
-    index: HashMap<Key, u32, foldhash::fast::RandomState>,
-    slots: Vec<Option<Stream>>,
-    free: Vec<u32>,
-    max: usize,
+    index: HashMap<Key, Seat, foldhash::fast::RandomState>,
+    /// Streams that belong to calls, and those told of without.
+    told: Slots,
+    /// What no SDP has announced yet.
+    waiting: Slots,
+    joiner: Joiner,
     linger: Duration,
-    /// Slot where the next tick goes on.
-    sweep: usize,
-    /// Slot where the next search for one to give up begins.
-    hand: usize,
+    /// What behaves like RTP is told of though no SDP announced it.
+    without_sip: bool,
 }
 
 impl Streams {
-    /// Follows at most `max` streams; one that is idle for `linger` leaves.
-    pub fn new(max: usize, linger: Duration) -> Self {
-        let max = max.clamp(1, u32::MAX as usize);
+    /// Follows as many streams as `follow` says; one that is idle for its `linger` leaves.
+    pub fn new(follow: &Follow) -> Self {
+        let max = follow.max_streams.saturating_add(follow.waiting_room);
         Self {
             // Address space, not memory, until it is used: growing later would stop the lane to move what is there.
             index: HashMap::with_capacity_and_hasher(max.min(RESERVED), foldhash::fast::RandomState::default()),
-            slots: Vec::with_capacity(max.min(RESERVED)),
-            free: Vec::new(),
-            max,
-            linger,
-            sweep: 0,
-            hand: 0,
+            told: Slots::new(follow.max_streams),
+            waiting: Slots::new(follow.waiting_room),
+            joiner: Joiner::new(&follow.nat),
+            linger: follow.linger,
+            without_sip: follow.rtp_without_sip,
         }
     }
 
-    /// Takes what reads as an RTP packet. One whose endpoints nobody announced is followed, but is `OtherUdp` until it is
-    /// certain that it is RTP.
+    /// Takes what reads as an RTP packet. One whose endpoints nobody announced waits, and is `OtherUdp` until someone does.
     pub fn packet(
         &mut self,
         ts: Timestamp,
@@ -103,25 +126,29 @@ impl Streams {
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
-        let known = self
-            .index
-            .get(&key)
-            .and_then(|&at| self.slots.get_mut(at as usize)?.as_mut());
-        let stream = match known {
-            Some(stream) => {
-                if let Some(via) = via {
-                    stream.wrap(via);
-                }
-                let due = stream.due(ts, packet.seq);
-                if due == Due::No || look(stream, ts, endpoints, due) == Look::Same {
-                    stream.take(ts, packet);
-                    return outcome(stream);
-                }
-                self.begin(ts, key, via, packet, endpoints, losses)
-            }
-            None => self.begin(ts, key, via, packet, endpoints, losses),
+        let Some(&seat) = self.index.get(&key) else {
+            return self.begin(ts, key, via, packet, endpoints, losses);
         };
-        outcome(stream)
+        let room = if seat.waits() {
+            &mut self.waiting
+        } else {
+            &mut self.told
+        };
+        let Some(stream) = room.get_mut(seat.at()) else {
+            return self.begin(ts, key, via, packet, endpoints, losses);
+        };
+        if let Some(via) = via {
+            stream.wrap(via);
+        }
+        let due = stream.due(ts, packet.seq);
+        if due != Due::No && self.joiner.look(stream, ts, endpoints, due, losses) == Look::OtherCall {
+            return self.begin(ts, key, via, packet, endpoints, losses);
+        }
+        stream.take(ts, packet);
+        if seat.waits() {
+            return self.admit(seat.at(), losses);
+        }
+        Outcome::Rtp
     }
 
     /// Begins a stream, which takes the key from an earlier one.
@@ -134,204 +161,159 @@ impl Streams {
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> &Stream {
-        let at = match self.free.pop() {
-            Some(at) => at as usize,
-            None if self.slots.len() < self.max => {
-                self.slots.push(None);
-                self.slots.len() - 1
-            }
-            None => self.make_room(losses),
-        };
-        let stream = self.slots[at].insert(Stream::begin(ts, key, packet));
-        self.index.insert(key, at as u32);
+    ) -> Outcome {
+        let mut stream = Stream::begin(ts, key, packet);
         if let Some(via) = via {
             stream.wrap(via);
         }
-        look(stream, ts, endpoints, Due::Pause);
-        stream
+        self.joiner.look(&mut stream, ts, endpoints, Due::Pause, losses);
+        if is_told(&stream, self.without_sip) {
+            let seat = self.seat(stream, losses);
+            self.index.insert(key, seat);
+            return Outcome::Rtp;
+        }
+        let (at, left) = self.waiting.insert(stream);
+        if let Some(left) = left {
+            self.forget(&left, Seat::waiting(at));
+            losses.count(Loss::WaitingEvicted);
+        }
+        self.index.insert(key, Seat::waiting(at));
+        Outcome::OtherUdp
     }
 
-    /// Gives up the longest idle of a sample, one that is not even certain to be RTP first. Returns its slot.
-    fn make_room(&mut self, losses: &Losses) -> usize {
-        let len = self.slots.len();
-        let sample = (self.hand..self.hand + SAMPLE.min(len)).map(|at| at % len);
-        let idle = |&at: &usize| self.slots[at].as_ref().map(|s| (s.is_certain(), s.end()));
-        let at = sample.min_by_key(idle).unwrap_or(0);
-        self.hand = (self.hand + SAMPLE) % len;
-        self.remove(at);
-        losses.count(Loss::StreamEvicted);
-        at
+    /// Puts a stream that is told of into a slot.
+    fn seat(&mut self, stream: Stream, losses: &Losses) -> Seat {
+        let (at, left) = self.told.insert(stream);
+        let seat = Seat::told(at);
+        if let Some(left) = left {
+            self.forget(&left, seat);
+            losses.count(Loss::StreamEvicted);
+        }
+        seat
     }
 
-    /// Empties a slot.
-    fn remove(&mut self, at: usize) {
-        if let Some(stream) = self.slots[at].take() {
-            let holds_key = self.index.get(stream.key()).is_some_and(|&slot| slot as usize == at);
+    /// Lets a stream out of the waiting room if what it waited for has come.
+    #[cold]
+    fn admit(&mut self, at: u32, losses: &Losses) -> Outcome {
+        let without_sip = self.without_sip;
+        let ready = |stream: &mut Stream| is_told(stream, without_sip);
+        if !self.waiting.get_mut(at).is_some_and(ready) {
+            return Outcome::OtherUdp;
+        }
+        if let Some(stream) = self.waiting.remove(at) {
+            let key = *stream.key();
+            let holds_key = self.index.get(&key) == Some(&Seat::waiting(at));
+            let seat = self.seat(stream, losses);
             if holds_key {
-                self.index.remove(stream.key());
+                self.index.insert(key, seat);
             }
+        }
+        Outcome::Rtp
+    }
+
+    /// Takes away the key of a stream that has left this seat.
+    fn forget(&mut self, left: &Stream, seat: Seat) {
+        if self.index.get(left.key()) == Some(&seat) {
+            self.index.remove(left.key());
         }
     }
 
     /// Lets idle streams go, a bounded number of slots at a time, and lets streams without a call look for one.
-    pub fn tick(&mut self, ts: Timestamp, endpoints: &Endpoints) {
-        for _ in 0..SWEEP.min(self.slots.len()) {
-            let at = self.sweep % self.slots.len();
-            self.sweep = at + 1;
-            let Some(stream) = &mut self.slots[at] else {
-                continue;
-            };
-            settle(stream, endpoints);
-            // What is not certain to be RTP waits only as long as SDP may take.
-            let stay = if stream.is_certain() {
-                self.linger
-            } else {
-                self.linger.min(LEAD)
-            };
-            if ts.since(stream.end()) >= stay {
-                self.remove(at);
-                self.free.push(at as u32);
+    pub fn tick(&mut self, ts: Timestamp, endpoints: &Endpoints, losses: &Losses) {
+        for _ in 0..SWEEP.min(self.waiting.slots()) {
+            let Some(at) = self.waiting.next_swept() else { break };
+            self.settle_waiting(at, endpoints, losses);
+            // It waits only as long as SDP may take.
+            let stay = self.linger.min(LEAD);
+            let over = |stream: &mut Stream| ts.since(stream.end()) >= stay;
+            if self.waiting.get_mut(at).is_some_and(over)
+                && let Some(stream) = self.waiting.remove(at)
+            {
+                self.forget(&stream, Seat::waiting(at));
+                if stream.is_certain() {
+                    losses.count(Loss::StreamUnjoined);
+                }
+            }
+        }
+        for _ in 0..SWEEP.min(self.told.slots()) {
+            let Some(at) = self.told.next_swept() else { break };
+            let Some(stream) = self.told.get_mut(at) else { continue };
+            self.joiner.settle(stream, endpoints, losses);
+            if ts.since(stream.end()) >= self.linger
+                && let Some(stream) = self.told.remove(at)
+            {
+                self.forget(&stream, Seat::told(at));
             }
         }
     }
 
-    /// The streams in the next `max` slots from `cursor`, 0 at first: so that a lane can answer between two batches.
-    pub fn slice(&mut self, cursor: usize, max: usize, endpoints: &Endpoints) -> Slice {
-        let end = cursor.saturating_add(max.max(1)).min(self.slots.len());
-        let slots = self.slots.get_mut(cursor..end).unwrap_or_default();
+    fn settle_waiting(&mut self, at: u32, endpoints: &Endpoints, losses: &Losses) {
+        if let Some(stream) = self.waiting.get_mut(at) {
+            self.joiner.settle(stream, endpoints, losses);
+            self.admit(at, losses);
+        }
+    }
+
+    /// No more packets will come: what behaved like RTP and still waits is counted.
+    pub fn finish(&mut self, endpoints: &Endpoints, losses: &Losses) {
+        for at in 0..self.waiting.slots() as u32 {
+            self.settle_waiting(at, endpoints, losses);
+            if self.waiting.get_mut(at).is_some_and(|stream| stream.is_certain()) {
+                losses.count(Loss::StreamUnjoined);
+            }
+        }
+    }
+
+    /// The streams in the next `max` slots from `cursor`, 0 at first: so that a lane can answer between two batches. Those that
+    /// wait come first, and those whose SDP has come by now are told of later on.
+    pub fn slice(&mut self, cursor: usize, max: usize, endpoints: &Endpoints, losses: &Losses) -> Slice {
+        let end = cursor.saturating_add(max.max(1));
+        let waiting = self.waiting.slots();
+        for at in cursor..end.min(waiting) {
+            self.settle_waiting(at as u32, endpoints, losses);
+        }
         let mut streams = Vec::new();
-        for stream in slots.iter_mut().flatten() {
-            settle(stream, endpoints);
-            if stream.is_certain() {
+        let told = cursor.saturating_sub(waiting)..end.saturating_sub(waiting).min(self.told.slots());
+        for at in told {
+            if let Some(stream) = self.told.get_mut(at as u32) {
+                self.joiner.settle(stream, endpoints, losses);
                 streams.push(stream.report());
             }
         }
         Slice {
             streams,
-            next: Some(end).filter(|&end| end < self.slots.len()),
+            next: Some(end).filter(|&end| end < waiting + self.told.slots()),
         }
     }
 
     /// All streams.
-    pub fn report(&mut self, endpoints: &Endpoints) -> Vec<report::Stream> {
-        self.slice(0, self.slots.len(), endpoints).streams
+    pub fn report(&mut self, endpoints: &Endpoints, losses: &Losses) -> Vec<report::Stream> {
+        // Twice: what one stream shows of where its call's media goes may be what another waits for.
+        for at in 0..self.waiting.slots() as u32 {
+            self.settle_waiting(at, endpoints, losses);
+        }
+        self.slice(0, usize::MAX, endpoints, losses).streams
     }
 
-    /// Streams in the table, those that are not certain included.
+    /// Streams that are told of.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.told.len()
     }
 
-    /// Whether no stream is followed.
+    /// Whether no stream is told of.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
 
-fn outcome(stream: &Stream) -> Outcome {
-    if stream.is_certain() {
-        Outcome::Rtp
-    } else {
-        Outcome::OtherUdp
+    /// Streams that wait for their SDP.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 }
 
-/// What the endpoint table says of a stream's next packet.
-#[derive(PartialEq, Eq)]
-enum Look {
-    /// It belongs to the stream.
-    Same,
-    /// It belongs to another call than the stream's packets so far.
-    OtherCall,
-}
-
-/// Lets a stream at rest find its call.
-fn settle(stream: &mut Stream, endpoints: &Endpoints) {
-    let at_rest = stream.end();
-    stream.ends(at_rest, endpoints);
-    let firm = stream
-        .joined()
-        .is_some_and(|join| join.firm && join.end == End::Destination);
-    if !firm {
-        look(stream, at_rest, endpoints, Due::Change);
-    }
-}
-
-/// Asks the endpoint table about the stream's packet of time `ts`.
-#[cold]
-fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due) -> Look {
-    let moved = stream.look(endpoints.generation());
-    if !moved && due == Due::Change {
-        return Look::Same;
-    }
-    let (src, dst) = stream.ends(ts, endpoints);
-    let holder = stream.joined().map(|join| &*join.call_id);
-    // SDP may name the client's own address where TURN relays for it: ICE leaves that to the candidates (RFC 8839).
-    let claim = |inner: Endpoint, outer: Endpoint| {
-        let by_inner = endpoints.claim(inner, ts, holder);
-        by_inner.or_else(|| endpoints.claim(outer, ts, holder).filter(|_| inner != outer))
-    };
-    let by_dst = claim(dst, stream.key().dst);
-    let by_src = claim(src, stream.key().src);
-    let chosen = choose(by_dst, by_src, stream.payload_type());
-    let active = chosen.as_ref().is_some_and(|(claim, _)| claim.active);
-    if stream.joined().is_some() && !active {
-        if due == Due::Restart {
-            // The call is over and the sender started over: the next call, whose SDP another lane is about to read.
-            return Look::OtherCall;
-        }
-        stream.stay_alert();
-    }
-    let Some((claim, end)) = chosen else {
-        return Look::Same;
-    };
-    let mut join = Join {
-        call_id: claim.call_id,
-        end,
-        formats: claim.formats,
-        firm: claim.active,
-    };
-    if let Some(held) = stream.joined() {
-        if held.call_id == join.call_id {
-            if held.end > end {
-                return Look::Same;
-            }
-            join.firm |= held.firm;
-        } else {
-            // Another call. It takes over what the held one has only by being near, or by the lesser end, if its SDP
-            // can be late by so much.
-            let covers_start = claim.since <= stream.start().plus(LEAD);
-            if !covers_start || (held.firm && held.end >= end) {
-                // Where the source's call is chosen before the destination's, that one is over. Its last packets may
-                // still come, but not after a pause.
-                let begins = claim.active && (end >= held.end || due != Due::Change);
-                return if begins { Look::OtherCall } else { Look::Same };
-            }
-        }
-    }
-    stream.join(join);
-    Look::Same
-}
-
-/// The destination's claim before the source's, a call under way before one that is only near. The destination says what
-/// payload types it receives; where it has no word for the one at hand the other side of the same call may.
-fn choose(by_dst: Option<Claim>, by_src: Option<Claim>, payload_type: u8) -> Option<(Claim, End)> {
-    let (dst, src) = match (by_dst, by_src) {
-        (Some(dst), Some(src)) => (dst, src),
-        (Some(dst), None) => return Some((dst, End::Destination)),
-        (None, src) => return src.map(|claim| (claim, End::Source)),
-    };
-    if src.active && !dst.active {
-        return Some((src, End::Source));
-    }
-    let knows = |claim: &Claim| claim.formats.iter().any(|format| format.payload_type == payload_type);
-    let formats = if dst.call_id == src.call_id && !knows(&dst) && knows(&src) {
-        src.formats
-    } else {
-        dst.formats
-    };
-    Some((Claim { formats, ..dst }, End::Destination))
+/// Whether a stream is one that siphon speaks of.
+fn is_told(stream: &Stream, without_sip: bool) -> bool {
+    stream.joined().is_some() || (without_sip && stream.is_certain())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::Format;
+use crate::media::{Author, Basis, Format, Purpose, Srtp, Terms};
 
 const MS: u64 = 1_000_000;
 const LINGER: Duration = Duration::from_secs(300);
@@ -36,6 +36,25 @@ fn formats() -> Arc<[Format]> {
     .into()
 }
 
+fn terms() -> Terms {
+    Terms {
+        purpose: Purpose::Media,
+        basis: Basis::Described,
+        author: Author { tag: 1, peer: false },
+        formats: formats(),
+        srtp: Srtp::No,
+    }
+}
+
+fn follow(max_streams: usize) -> Follow {
+    Follow {
+        max_streams,
+        waiting_room: max_streams,
+        linger: LINGER,
+        ..Follow::default()
+    }
+}
+
 /// A lane's streams with the table of endpoints.
 struct Lane {
     streams: Streams,
@@ -45,8 +64,12 @@ struct Lane {
 
 impl Lane {
     fn new(max: usize) -> Self {
+        Self::following(&follow(max))
+    }
+
+    fn following(follow: &Follow) -> Self {
         Self {
-            streams: Streams::new(max, LINGER),
+            streams: Streams::new(follow),
             endpoints: Endpoints::new(100),
             losses: Losses::default(),
         }
@@ -55,7 +78,7 @@ impl Lane {
     fn announce(&self, host: u8, port: u16, call: &str, ms: u64) {
         let losses = &self.losses;
         self.endpoints
-            .announce(endpoint(host, port), &call.into(), at(ms), &formats(), losses);
+            .announce(endpoint(host, port), &call.into(), at(ms), &terms(), losses);
     }
 
     fn release(&self, call: &str, ms: u64) {
@@ -79,7 +102,7 @@ impl Lane {
 
     /// Call-ID and packets of each stream in order of time.
     fn report(&mut self) -> Vec<(Option<String>, u64)> {
-        let mut streams = self.streams.report(&self.endpoints);
+        let mut streams = self.streams.report(&self.endpoints, &self.losses);
         streams.sort_by_key(|stream| stream.start);
         streams.into_iter().map(|s| (s.call_id, s.packets)).collect()
     }
@@ -108,7 +131,7 @@ fn rtp_before_its_sdp_is_joined_when_the_sdp_comes() {
     lane.announce(2, 5000, "late", 25);
     assert_eq!(lane.report(), [call("late", 2)]);
     assert_eq!(lane.packet(40, &rtp(1, 3, 96)), Outcome::Rtp);
-    let report = lane.streams.report(&lane.endpoints).remove(0);
+    let report = lane.streams.report(&lane.endpoints, &lane.losses).remove(0);
     assert_eq!((report.codec.as_deref(), report.clock_rate), (Some("iLBC"), Some(8000)));
     assert_eq!(report.jitter_max_ms, Some(0.0));
     assert_eq!(report.start, at(0));
@@ -116,7 +139,10 @@ fn rtp_before_its_sdp_is_joined_when_the_sdp_comes() {
 
 #[test]
 fn rtp_that_nobody_announced_is_told_when_it_is_certain() {
-    let mut lane = Lane::new(10);
+    let mut lane = Lane::following(&Follow {
+        rtp_without_sip: true,
+        ..follow(10)
+    });
     let outcomes: Vec<Outcome> = (0..6)
         .map(|seq| lane.packet(u64::from(seq) * 20, &rtp(1, seq, 0)))
         .collect();
@@ -177,7 +203,7 @@ proptest! {
         let events: Vec<_> = events.into_iter().map(|(event, _)| event).collect();
         let mut lane = play(&events);
         prop_assert_eq!(lane.report(), vec![call("a", 95), call("b", 95)]);
-        let streams = lane.streams.report(&lane.endpoints);
+        let streams = lane.streams.report(&lane.endpoints, &lane.losses);
         prop_assert!(streams.iter().all(|s| (s.expected, s.lost, s.duplicates) == (95, 0, 0)), "{streams:?}");
     }
 }
@@ -234,17 +260,21 @@ fn idle_streams_leave_without_a_loss() {
     lane.announce(2, 5000, "a", 0);
     lane.packet(0, &rtp(1, 0, 96));
     lane.packet_between(0, (3, 3), (4, 4), &rtp(2, 0, 96));
-    lane.streams.tick(at(0).plus(LEAD), &lane.endpoints);
-    assert_eq!(lane.streams.len(), 1, "one datagram that only looks like RTP");
-    lane.streams
-        .tick(at(0).plus(LINGER).minus(Duration::from_nanos(1)), &lane.endpoints);
+    lane.streams.tick(at(0).plus(LEAD), &lane.endpoints, &lane.losses);
+    assert_eq!(lane.streams.waiting(), 0, "one datagram that only looks like RTP");
+    lane.streams.tick(
+        at(0).plus(LINGER).minus(Duration::from_nanos(1)),
+        &lane.endpoints,
+        &lane.losses,
+    );
     assert_eq!(lane.streams.len(), 1);
-    lane.streams.tick(at(0).plus(LINGER), &lane.endpoints);
+    lane.streams.tick(at(0).plus(LINGER), &lane.endpoints, &lane.losses);
     assert!(lane.streams.is_empty() && lane.streams.index.is_empty());
-    assert_eq!(lane.losses.get(Loss::StreamEvicted), 0);
-    // The slot is used again.
+    assert!(Loss::ALL.iter().all(|loss| lane.losses.get(*loss) == 0));
+    // The slots are used again.
     lane.packet(400_000, &rtp(3, 0, 96));
-    assert_eq!(lane.streams.slots.len(), 2);
+    lane.packet_between(400_000, (3, 3), (4, 4), &rtp(4, 0, 96));
+    assert_eq!((lane.streams.told.slots(), lane.streams.waiting.slots()), (1, 1));
 }
 
 #[test]
@@ -254,21 +284,21 @@ fn the_longest_idle_leaves_a_full_table_and_is_counted() {
     for ssrc in 0..4 {
         lane.packet(u64::from(10 - ssrc), &rtp(ssrc, 0, 96));
     }
-    // Not announced: leaves before any that is.
+    // Not announced: has a room of its own.
     lane.packet_between(20, (3, 3), (4, 4), &rtp(9, 0, 96));
-    assert_eq!(lane.losses.get(Loss::StreamEvicted), 1);
+    assert_eq!(lane.losses.get(Loss::StreamEvicted), 0);
     lane.packet(30, &rtp(5, 0, 96));
-    assert_eq!(lane.losses.get(Loss::StreamEvicted), 2);
+    assert_eq!(lane.losses.get(Loss::StreamEvicted), 1);
     let ssrcs: Vec<String> = lane
         .streams
-        .report(&lane.endpoints)
+        .report(&lane.endpoints, &lane.losses)
         .into_iter()
         .map(|s| s.ssrc)
         .collect();
     let mut ssrcs: Vec<&str> = ssrcs.iter().map(String::as_str).collect();
     ssrcs.sort_unstable();
     assert_eq!(ssrcs, ["0x00000000", "0x00000001", "0x00000002", "0x00000005"]);
-    assert_eq!((lane.streams.len(), lane.streams.index.len()), (4, 4));
+    assert_eq!((lane.streams.len(), lane.streams.index.len()), (4, 5));
 }
 
 #[test]
@@ -278,11 +308,11 @@ fn an_answer_in_slices_is_the_whole_answer() {
     for ssrc in 0..23 {
         lane.packet(u64::from(ssrc), &rtp(ssrc, 0, 96));
     }
-    let whole = lane.streams.report(&lane.endpoints);
+    let whole = lane.streams.report(&lane.endpoints, &lane.losses);
     assert_eq!(whole.len(), 23);
     let (mut parts, mut cursor) = (Vec::new(), Some(0));
     while let Some(from) = cursor {
-        let slice = lane.streams.slice(from, 5, &lane.endpoints);
+        let slice = lane.streams.slice(from, 5, &lane.endpoints, &lane.losses);
         assert!(slice.streams.len() <= 5);
         parts.extend(slice.streams);
         cursor = slice.next;
@@ -307,11 +337,11 @@ proptest! {
         for (n, (ms, port, datagram)) in datagrams.iter().enumerate() {
             lane.packet_between(*ms, (1, 1), (2, *port), datagram);
             if n % 16 == 0 {
-                lane.streams.tick(at(*ms), &lane.endpoints);
+                lane.streams.tick(at(*ms), &lane.endpoints, &lane.losses);
             }
-            prop_assert!(lane.streams.len() <= 8);
-            prop_assert!(lane.streams.index.len() <= lane.streams.len());
+            prop_assert!(lane.streams.len() <= 8 && lane.streams.waiting() <= 8);
+            prop_assert!(lane.streams.index.len() <= lane.streams.len() + lane.streams.waiting());
         }
-        lane.streams.report(&lane.endpoints);
+        lane.streams.report(&lane.endpoints, &lane.losses);
     }
 }

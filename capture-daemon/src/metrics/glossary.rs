@@ -135,8 +135,8 @@ glossary! {
     RTCP_XR_BLOCKS: Counter "siphon_rtcp_xr_blocks_total" ["block"] "Blocks of RTCP extended reports (RFC 3611) by type.";
     RTCP_ENCRYPTED: Counter "siphon_rtcp_encrypted_total" [] "Datagrams of SRTCP, which cannot be read.";
     RTCP_MALFORMED: Counter "siphon_rtcp_malformed_total" ["reason"] "RTCP datagrams and packets that could not be read, by reason.";
-    RTCP_ROUND_TRIPS: Counter "siphon_rtcp_round_trips_total" ["at_most"] "Round trips measured between here and either end that took at most this many seconds.";
-    RTCP_SHARES_LOST: Counter "siphon_rtcp_report_blocks_total" ["at_most"] "Report blocks whose share of packets lost since the report before (0 to 1) was at most this.";
+    RTCP_ROUND_TRIP: Histogram "siphon_rtcp_round_trip_seconds" [] "Round trips measured between here and either end of a stream.";
+    RTCP_FRACTION_LOST: Histogram "siphon_rtcp_fraction_lost_ratio" [] "Share of packets lost since the report before, in each report block.";
     CALLS: Gauge "siphon_calls" ["state"] "Calls remembered, by state.";
     CALLS_ACTIVE: Gauge "siphon_active_calls" [] "Calls that are trying, ringing or answered.";
     CALL_RESULTS: Counter "siphon_call_results_total" ["result"] "Calls that are over, by result.";

@@ -10,7 +10,7 @@ use super::histogram::Histograms;
 use super::{glossary as m, signaling, turn};
 use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
-use crate::report::{CallState, Distribution, RegistrationState, RtcpCounts, Signaling, TurnFigures};
+use crate::report::{CallState, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -49,7 +49,7 @@ impl Exporter {
                 self::lane(lane);
             }
             stages(status);
-            rtcp(&status.rtcp);
+            rtcp(&status.rtcp, &mut histograms);
             calls(status);
             spool(&status.spool);
             control(status);
@@ -166,7 +166,7 @@ fn by_state(metric: &m::Metric, states: &[&str], counts: &Tally) {
     }
 }
 
-fn rtcp(counts: &RtcpCounts) {
+fn rtcp(counts: &RtcpCounts, histograms: &mut Histograms) {
     let packets: Vec<_> = PacketType::ALL.iter().map(|of| of.label()).collect();
     by_state(&m::RTCP_PACKETS, &packets, &counts.packets);
     let feedback: Vec<_> = Feedback::ALL.iter().map(|of| of.label()).collect();
@@ -176,16 +176,8 @@ fn rtcp(counts: &RtcpCounts) {
     m::RTCP_ENCRYPTED.set(&[], counts.encrypted);
     let malformed: Vec<_> = Malformed::ALL.iter().map(|of| of.label()).collect();
     by_state(&m::RTCP_MALFORMED, &malformed, &counts.malformed);
-    distribution(&m::RTCP_ROUND_TRIPS, &counts.round_trips);
-    distribution(&m::RTCP_SHARES_LOST, &counts.shares_lost);
-}
-
-/// Sets every bucket, and the last for all.
-fn distribution(metric: &m::Metric, of: &Distribution) {
-    for bucket in &of.buckets {
-        metric.set(&[&bucket.le.to_string()], bucket.count);
-    }
-    metric.set(&["+Inf"], of.count);
+    histograms.set_distribution(&m::RTCP_ROUND_TRIP, &[], &counts.round_trips);
+    histograms.set_distribution(&m::RTCP_FRACTION_LOST, &[], &counts.shares_lost);
 }
 
 fn calls(status: &Status) {

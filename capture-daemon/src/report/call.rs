@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::dtmf::Dtmf;
+use super::{CallMedia, Fax, Way};
 use crate::time::Timestamp;
 
 /// Where a call stands (RFC 3261, sections 13 to 15).
@@ -86,6 +87,18 @@ pub struct Call {
     pub messages: u64,
     /// SSRCs of the call's RTP streams as `0x%08x`, in order of first packet.
     pub streams: Vec<String>,
+    /// What SDP offered and answered; absent where no description was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<CallMedia>,
+    /// Fax over UDPTL (T.38), a direction each, in order of start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub t38: Vec<Fax>,
+    /// Audio was wanted both ways for 5 s or more after the answer, and RTP came this way only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_way: Option<Way>,
+    /// Audio was wanted both ways for 5 s or more after the answer, and no RTP came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_media: bool,
     /// Keys pressed in its streams and INFO requests; absent where there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtmf: Option<Dtmf>,

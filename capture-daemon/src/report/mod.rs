@@ -3,6 +3,9 @@
 
 mod call;
 mod dtmf;
+mod fax;
+mod media;
+mod quality;
 mod registration;
 mod rtcp;
 mod signaling;
@@ -15,6 +18,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
 pub use self::dtmf::{Digit, DigitSource, Dtmf};
+pub use self::fax::{Fax, FaxCorrection};
+pub use self::media::{
+    CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Side, Way,
+};
+pub use self::quality::{Buffer, Burst, Opinion, Playout, Quality};
 pub use self::registration::{Registration, RegistrationState};
 pub use self::rtcp::{
     Bucket, Distribution, Goodbye, ReceiverReports, RoundTrip, Rtcp, RtcpCounts, SenderReports, Spread,
@@ -23,7 +31,7 @@ pub use self::rtcp::{
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
-pub use self::stream::{Stream, Via};
+pub use self::stream::{Clock, Delta, PayloadType, Silence, Stream, Via};
 pub use self::turn::{Allocation, AllocationState, Channel, Permission, Relayed, StunTransactions, Turn, TurnFigures};
 use crate::time::Timestamp;
 

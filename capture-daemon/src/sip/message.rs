@@ -1,5 +1,7 @@
 //! A whole message: what the engine needs of it, read in one pass, and the rest on demand.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use super::address::Address;
 use super::header::{Fields, line, number, parameter, split_before, trim, values, word};
 use super::method::Method;
@@ -199,6 +201,35 @@ impl<'a> Message<'a> {
         }
         multipart::part(self.body, parameter(parameters, "boundary")?, multipart::SDP)
     }
+
+    /// The party that sent the request, or the one the response answers: a hash of From's tag, never 0.
+    pub fn caller_tag(&self) -> u64 {
+        party(&self.from)
+    }
+
+    /// The party whose description the body is: who sent the request, or who answers it.
+    pub fn author_tag(&self) -> u64 {
+        match self.start {
+            StartLine::Request { .. } => party(&self.from),
+            StartLine::Response { .. } => party(&self.to),
+        }
+    }
+
+    /// A hash of the body.
+    pub fn body_hash(&self) -> u64 {
+        hash(self.body)
+    }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// A party of a dialog as a number: its tag, or its URI where it has none (RFC 2543).
+fn party(address: &Address<'_>) -> u64 {
+    hash(address.tag().unwrap_or(address.uri)).max(1)
 }
 
 /// `4711 INVITE`.

@@ -1,8 +1,16 @@
-//! Session descriptions (RFC 8866): where media is wanted and in which formats.
+//! Session descriptions (RFC 8866): where media is wanted, in which formats, and whether it is encrypted.
+
+mod attribute;
+
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 
-use super::header::{line, number, split_before, trim, word};
+pub use self::attribute::{Candidate, Fmtp, Rtcp, RtpMap, Source};
+use super::header::{line, number, split_before, word};
 use crate::outcome::labelled;
 
 /// Media descriptions read from one session; those beyond are left out. Conference bridges offer a dozen.
@@ -27,16 +35,20 @@ pub struct Session<'a> {
     pub connection: Option<IpAddr>,
     /// Direction for media that name none.
     pub direction: Direction,
+    /// A DTLS fingerprint for all media (RFC 8122 section 5).
+    pub fingerprint: bool,
+    /// Tags of the media that share one transport, of each BUNDLE group (RFC 9143 section 7.1); at most 8 groups.
+    pub bundles: Vec<&'a [u8]>,
     /// Media descriptions in order, at most 32.
     pub media: Vec<Media<'a>>,
 }
 
 /// One `m=` line and what belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Media<'a> {
     /// `audio`, `video`, `image`, …
     pub kind: &'a [u8],
-    /// Port; 0 refuses or drops the media (RFC 3264 section 6).
+    /// Port; 0 refuses or drops the media (RFC 3264 section 6), unless it is `bundle_only`.
     pub port: u16,
     /// Consecutive port pairs, 1 unless written.
     pub port_count: u16,
@@ -46,45 +58,78 @@ pub struct Media<'a> {
     pub formats: Vec<&'a [u8]>,
     /// `a=rtpmap` lines, at most 128.
     pub maps: Vec<RtpMap<'a>>,
+    /// `a=fmtp` lines, at most 128.
+    pub fmtps: Vec<Fmtp<'a>>,
     /// The connection address in force here: its own, else the session's.
     pub connection: Option<IpAddr>,
     /// Where RTCP is wanted, if not on the next port (RFC 3605).
     pub rtcp: Option<Rtcp>,
     /// RTCP shares RTP's port (RFC 5761 section 5.1.1).
     pub rtcp_mux: bool,
+    /// RTCP is wanted on RTP's port only (RFC 8858).
+    pub rtcp_mux_only: bool,
     /// Which way media flows, seen from the sender of this description.
     pub direction: Direction,
+    /// Length of a packet's media in microseconds (RFC 8866 section 6.4).
+    pub ptime_us: Option<u32>,
+    /// `a=mid`, the tag that groups name (RFC 5888 section 4); empty where there is none.
+    pub mid: &'a [u8],
+    /// Port 0 refuses nothing: the media is offered for the bundle's transport only (RFC 9143 section 6).
+    pub bundle_only: bool,
+    /// Suite of the first `a=crypto` (SDES, RFC 4568); its key is not kept.
+    pub crypto: Option<&'a [u8]>,
+    /// A DTLS fingerprint, its own or the session's: keys come from a DTLS handshake (RFC 5763).
+    pub fingerprint: bool,
+    /// ICE candidates with an IP address (RFC 8839 section 5.1), at most 32.
+    pub candidates: Vec<Candidate>,
+    /// Synchronisation sources the sender will use (RFC 5576 section 4.1), at most 16.
+    pub sources: Vec<Source<'a>>,
 }
 
 impl Media<'_> {
     /// Whether the media is carried by RTP, encrypted or not.
     pub fn is_rtp(&self) -> bool {
-        const RTP: &[u8] = b"RTP/";
+        self.has_protocol(b"RTP/")
+    }
+
+    /// Whether the profile is one of SRTP's: SAVP (RFC 3711), SAVPF (RFC 5124).
+    pub fn is_srtp(&self) -> bool {
+        self.has_protocol(b"RTP/SAVP")
+    }
+
+    /// Whether keys for SRTP are offered, whatever the profile says (RFC 8643 has them with RTP/AVP).
+    pub const fn has_keys(&self) -> bool {
+        self.crypto.is_some() || self.fingerprint
+    }
+
+    /// Whether this is fax over UDPTL (RFC 3362), not inside DTLS (RFC 7345).
+    pub fn is_udptl(&self) -> bool {
+        self.protocol.eq_ignore_ascii_case(b"udptl")
+    }
+
+    /// Whether nothing can be sent to the connection address: the hold of RFC 2543, and what stands where candidates
+    /// are to follow (RFC 8840 section 4.1.1, with port 9).
+    pub fn is_nowhere(&self) -> bool {
+        self.connection.is_none_or(|address| address.is_unspecified())
+    }
+
+    /// Whether the sender wants to hear nothing: `sendonly` or `inactive` (RFC 3264 section 8.4), or address 0.0.0.0
+    /// (RFC 2543).
+    pub fn is_hold(&self) -> bool {
+        let says = matches!(self.direction, Direction::SendOnly | Direction::Inactive);
+        let address = self.connection.is_some_and(|address| address.is_unspecified());
+        self.port != 0 && (says || (address && self.port != DISCARD))
+    }
+
+    fn has_protocol(&self, wanted: &[u8]) -> bool {
         self.protocol
-            .windows(RTP.len())
-            .any(|part| part.eq_ignore_ascii_case(RTP))
+            .windows(wanted.len())
+            .any(|part| part.eq_ignore_ascii_case(wanted))
     }
 }
 
-/// `a=rtpmap:96 opus/48000/2` (RFC 8866 section 6.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RtpMap<'a> {
-    /// Payload type, 0 to 127.
-    pub payload_type: u8,
-    /// Encoding name as written.
-    pub encoding: &'a [u8],
-    /// RTP clock in Hz, above 0.
-    pub clock_rate: u32,
-}
-
-/// `a=rtcp:53020 IN IP4 192.0.2.1` (RFC 3605).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rtcp {
-    /// RTCP's port.
-    pub port: u16,
-    /// RTCP's address, where it is not the media's.
-    pub address: Option<IpAddr>,
-}
+/// The port that stands for "not known yet" (RFC 8839 section 4.2.1.2, RFC 4145 section 4.1).
+pub const DISCARD: u16 = 9;
 
 /// `a=sendrecv` and the others (RFC 8866 section 6.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +143,51 @@ pub enum Direction {
     RecvOnly,
     /// Neither: hold, with RTCP going on.
     Inactive,
+}
+
+impl Direction {
+    /// Whether the sender of the description will send.
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether it wants to receive.
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    /// The name in SDP.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    /// The media whose transport `media` shares: that of the first tag of its BUNDLE group that is in use (RFC 9143
+    /// section 7.2). Itself, where it is in none.
+    pub fn transport_of<'s>(&'s self, media: &'s Media<'a>) -> &'s Media<'a> {
+        let tagged = |tag: &[u8]| self.media.iter().find(|media| !tag.is_empty() && media.mid == tag);
+        let group = self
+            .bundles
+            .iter()
+            .find(|group| !media.mid.is_empty() && tags(group).any(|tag| tag == media.mid));
+        group
+            .and_then(|group| tags(group).filter_map(tagged).find(|media| media.port != 0))
+            .unwrap_or(media)
+    }
+}
+
+/// The tags of a group, as many as there are media.
+fn tags(group: &[u8]) -> impl Iterator<Item = &[u8]> {
+    group
+        .split(|byte| matches!(byte, b' ' | b'\t'))
+        .filter(|tag| !tag.is_empty())
+        .take(MAX_MEDIA)
 }
 
 /// Reads a description. Lines of a kind siphon does not use, and attributes it cannot read, are passed over.
@@ -130,7 +220,7 @@ pub fn parse(body: &[u8]) -> Result<Session<'_>, Malformed> {
                     None => session.connection = address,
                 }
             }
-            b"a=" => attribute(value, &mut session),
+            b"a=" => attribute::read(value, &mut session),
             _ => {}
         }
     }
@@ -158,11 +248,10 @@ fn media<'a>(value: &'a [u8], session: &Session<'_>) -> Option<Media<'a>> {
         port_count: count.strip_prefix(b"/").and_then(port_number).unwrap_or(1),
         protocol,
         formats,
-        maps: Vec::new(),
         connection: session.connection,
-        rtcp: None,
-        rtcp_mux: false,
         direction: session.direction,
+        fingerprint: session.fingerprint,
+        ..Media::default()
     })
 }
 
@@ -170,146 +259,18 @@ fn media<'a>(value: &'a [u8], session: &Session<'_>) -> Option<Media<'a>> {
 fn connection(value: &[u8]) -> Option<IpAddr> {
     let (network, rest) = word(value);
     let (family, rest) = word(rest);
-    let (address, _) = split_before(word(rest).0, |byte| byte == b'/');
-    if !network.eq_ignore_ascii_case(b"IN") {
-        return None;
-    }
-    let address = std::str::from_utf8(address).ok()?;
+    let (written, _) = split_before(word(rest).0, |byte| byte == b'/');
     // The family is not held against an address: some senders write IP4 whatever follows.
     let known = family.eq_ignore_ascii_case(b"IP4") || family.eq_ignore_ascii_case(b"IP6");
-    known.then(|| address.parse().ok()).flatten()
+    (known && network.eq_ignore_ascii_case(b"IN"))
+        .then(|| address(written))
+        .flatten()
 }
 
-fn attribute<'a>(value: &'a [u8], session: &mut Session<'a>) {
-    let (name, value) = split_before(value, |byte| byte == b':');
-    let name = trim(name);
-    let value = trim(value.get(1..).unwrap_or_default());
-    let direction = match name {
-        b"sendrecv" => Some(Direction::SendRecv),
-        b"sendonly" => Some(Direction::SendOnly),
-        b"recvonly" => Some(Direction::RecvOnly),
-        b"inactive" => Some(Direction::Inactive),
-        _ => None,
-    };
-    let Some(media) = session.media.last_mut() else {
-        session.direction = direction.unwrap_or(session.direction);
-        return;
-    };
-    media.direction = direction.unwrap_or(media.direction);
-    match name {
-        b"rtpmap" if media.maps.len() < MAX_FORMATS => media.maps.extend(rtpmap(value)),
-        b"rtcp" => media.rtcp = rtcp(value),
-        b"rtcp-mux" => media.rtcp_mux = true,
-        _ => {}
-    }
-}
-
-/// `97 iLBC/8000`, `96 opus/48000/2`.
-fn rtpmap(value: &[u8]) -> Option<RtpMap<'_>> {
-    let (payload_type, rest) = word(value);
-    let (encoding, rest) = split_before(rest, |byte| byte == b'/');
-    let (clock_rate, _) = split_before(rest.strip_prefix(b"/")?, |byte| byte == b'/');
-    Some(RtpMap {
-        payload_type: payload_type_of(payload_type)?,
-        encoding: trim(encoding),
-        clock_rate: number(trim(clock_rate)).filter(|rate| *rate > 0)?,
-    })
-}
-
-/// `53020 IN IP6 2001:db8::1`.
-fn rtcp(value: &[u8]) -> Option<Rtcp> {
-    let (port, address) = word(value);
-    Some(Rtcp {
-        port: port_number(port)?,
-        address: connection(address),
-    })
+fn address(written: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(written).ok()?.parse().ok()
 }
 
 fn port_number(digits: &[u8]) -> Option<u16> {
     number(digits).and_then(|port| u16::try_from(port).ok())
-}
-
-/// A format of an RTP media line as a payload type.
-fn payload_type_of(format: &[u8]) -> Option<u8> {
-    number(format)
-        .and_then(|number| u8::try_from(number).ok())
-        .filter(|number| *number < 128)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ip(text: &str) -> Option<IpAddr> {
-        Some(text.parse().expect("an address"))
-    }
-
-    #[test]
-    fn media_inherit_from_the_session_and_override_it() {
-        let text = b"v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.1/127\r\nt=0 0\r\na=inactive\r\n\
-            m=audio 49170/2 RTP/AVP 0 96 x\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:200 bad/1\r\n\
-            a=rtpmap:97 bad\r\na=rtcp:53020 IN IP6 2001:db8::2\r\na=sendonly\r\n\
-            m=video 0 UDP/TLS/RTP/SAVPF 99\nc=IN IP6 2001:db8::1\na=rtcp-mux\n\
-            m=image 4000 udptl t38\r\nc=IN IP4 fax.example.com";
-        let session = parse(text).expect("a description");
-        let [audio, video, image] = session.media.as_slice() else {
-            panic!("three media, not {:?}", session.media)
-        };
-        assert_eq!((audio.kind, audio.port, audio.port_count), (&b"audio"[..], 49_170, 2));
-        assert_eq!(audio.connection, ip("192.0.2.1"));
-        assert_eq!(audio.formats, [&b"0"[..], b"96", b"x"]);
-        let maps: Vec<_> = audio
-            .maps
-            .iter()
-            .map(|map| (map.payload_type, map.clock_rate))
-            .collect();
-        assert_eq!(maps, [(96, 48_000), (0, 8_000)]);
-        assert_eq!(audio.maps.first().map(|map| map.encoding), Some(&b"opus"[..]));
-        assert_eq!(
-            audio.rtcp,
-            Some(Rtcp {
-                port: 53_020,
-                address: ip("2001:db8::2"),
-            })
-        );
-        assert_eq!(audio.direction, Direction::SendOnly);
-        assert!(audio.is_rtp() && !audio.rtcp_mux);
-        assert_eq!((video.port, video.connection), (0, ip("2001:db8::1")));
-        assert_eq!(video.direction, Direction::Inactive);
-        assert!(video.is_rtp() && video.rtcp_mux);
-        assert_eq!(image.connection, None);
-        assert!(!image.is_rtp());
-    }
-
-    #[test]
-    fn what_is_no_description_says_why() {
-        assert_eq!(parse(b""), Err(Malformed::NoVersion));
-        assert_eq!(parse(b"<xml/>"), Err(Malformed::NoVersion));
-        for media in [
-            "m=",
-            "m=audio",
-            "m=audio 99999 RTP/AVP 0",
-            "m=audio x RTP/AVP 0",
-            "m=audio 4000",
-        ] {
-            assert_eq!(
-                parse(format!("v=0\r\n{media}\r\n").as_bytes()),
-                Err(Malformed::Media),
-                "{media}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_one_description_can_take_is_bounded() {
-        let mut text = "v=0\r\n".to_owned();
-        for _ in 0..1_000 {
-            text.push_str("m=audio 4000 RTP/AVP");
-            text.push_str(&" 0".repeat(1_000));
-            text.push_str("\r\n");
-        }
-        let session = parse(text.as_bytes()).expect("a description");
-        assert_eq!(session.media.len(), MAX_MEDIA);
-        assert!(session.media.iter().all(|media| media.formats.len() == MAX_FORMATS));
-    }
 }

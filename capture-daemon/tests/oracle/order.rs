@@ -9,7 +9,7 @@ use std::time::Duration;
 use capture_daemon::config::{Config, Follow};
 use capture_daemon::engine::{Engine, Shared, document};
 use capture_daemon::frame::{Frame, LinkType};
-use capture_daemon::report::{Call, Dtmf, Registration, Rtcp, RtcpCounts, Signaling, SipCounts, Turn};
+use capture_daemon::report::{Burst, Call, Dtmf, Registration, Rtcp, RtcpCounts, Signaling, SipCounts, Turn};
 use capture_daemon::source::CaptureFile;
 use capture_daemon::time::Timestamp;
 use proptest::prelude::*;
@@ -53,8 +53,9 @@ struct Told {
     said: Vec<(Loss, Option<Box<Rtcp>>, Option<Dtmf>)>,
 }
 
-/// SSRC, source and destination, call; packets, expected, lost.
-type Loss = (String, String, String, Option<String>, [u64; 3]);
+/// SSRC, source and destination, call, how it was joined and which way it goes; packets, expected, lost, rows of losses, the
+/// longest, bursts; packets by payload type.
+type Loss = (String, String, String, Option<String>, String, [u64; 6], Vec<(u8, u64)>);
 
 /// What `frames`, dealt out by `lane`, come to.
 fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_>) -> usize) -> Told {
@@ -87,8 +88,23 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
         .streams
         .into_iter()
         .map(|stream| {
-            let figures = [stream.packets, stream.expected, stream.lost];
-            let loss = (stream.ssrc, stream.src, stream.dst, stream.call_id, figures);
+            let Burst {
+                rows, longest, bursts, ..
+            } = stream.burst.unwrap_or_default();
+            let figures = [stream.packets, stream.expected, stream.lost, rows, longest, bursts];
+            let types = stream.payload_types.iter();
+            let mut types: Vec<(u8, u64)> = types.map(|of| (of.payload_type, of.packets)).collect();
+            types.sort_unstable();
+            let joined = format!("{:?} {:?} {:?}", stream.linked_by, stream.direction, stream.encrypted);
+            let loss = (
+                stream.ssrc,
+                stream.src,
+                stream.dst,
+                stream.call_id,
+                joined,
+                figures,
+                types,
+            );
             (loss, stream.rtcp, stream.dtmf)
         })
         .collect();
@@ -304,7 +320,7 @@ fn ports_used_again_belong_to_the_later_call() {
     assert_eq!((calls.len(), streams.len()), (4, 8));
     assert!(calls.iter().all(|call| call.streams.len() == 2), "{calls:?}");
     assert!(
-        streams.iter().all(|(.., figures)| *figures == [50, 50, 0]),
+        streams.iter().all(|(.., figures, _)| *figures == [50, 50, 0, 0, 0, 0]),
         "{streams:?}"
     );
 }

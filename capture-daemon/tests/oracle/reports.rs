@@ -352,3 +352,50 @@ fn info_requests() {
     let ours: Vec<&str> = digits.iter().map(|digit| digit.digit.as_str()).collect();
     assert_eq!((ours.len(), ours), (4, theirs.iter().map(String::as_str).collect()));
 }
+
+/// A pcap file of one INVITE and one INFO with the key 7.
+fn file_with_a_key() -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 101] {
+        file.extend(word.to_le_bytes());
+    }
+    for (method, second, body) in [("INVITE", 1_u32, ""), ("INFO", 2, "Signal=7\r\nDuration=160\r\n")] {
+        let message = format!(
+            "{method} sip:b@x SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{second}\r\nFrom: <sip:a@x>;tag=1\r\n\
+             To: <sip:b@x>\r\nCall-ID: one\r\nCSeq: {second} {method}\r\nContent-Type: application/dtmf-relay\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let udp = 8 + message.len() as u16;
+        let mut packet = vec![0x45, 0];
+        packet.extend((20 + udp).to_be_bytes());
+        packet.extend([
+            0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0x13, 0xc4, 0x13, 0xc4,
+        ]);
+        packet.extend(udp.to_be_bytes());
+        packet.extend([0, 0]);
+        packet.extend(message.as_bytes());
+        for word in [second, 0, packet.len() as u32, packet.len() as u32] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(packet);
+    }
+    file
+}
+
+#[test]
+fn keys_are_masked_unless_the_configuration_shows_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.pcap");
+    std::fs::write(&file, file_with_a_key()).unwrap();
+    let told = |text: &str| {
+        let config = capture_daemon::config::parse(text).unwrap();
+        let replayed = replay(std::slice::from_ref(&file), &config);
+        let dtmf = replayed.document.calls[0].dtmf.clone().unwrap();
+        (dtmf.masked, dtmf.digits[0].digit.clone())
+    };
+    for masked in ["", "[privacy]\ndtmf = \"masked\""] {
+        assert_eq!(told(masked), (true, "*".to_owned()));
+    }
+    assert_eq!(told("[privacy]\ndtmf = \"shown\""), (false, "7".to_owned()));
+}

@@ -57,6 +57,7 @@ captures! {
     kamailio: "kamailio.pcap",
     registrations: "registrations.pcap",
     rtpengine: "rtpengine.pcap",
+    websocket: "websocket.pcap",
 }
 
 captures! {
@@ -97,7 +98,10 @@ fn check(test: &str, name: &str, file: &Path) {
     if !require(test, &[Need::Program("tshark")]) {
         return;
     }
-    let replayed = replay(&[file.to_owned()], &Config::default());
+    let mut config = Config::default();
+    // tshark's heuristic dissector is on.
+    config.follow.rtp_without_sip = true;
+    let replayed = replay(&[file.to_owned()], &config);
     assert!(replayed.errors.is_empty(), "{:?}", replayed.errors);
     let document = serde_json::to_value(&replayed.document).unwrap();
     let answers = Answers::new(&document["sip"], &document["calls"], &document["streams"]).unwrap();

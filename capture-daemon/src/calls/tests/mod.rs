@@ -9,6 +9,7 @@ mod ladder;
 mod registration;
 mod rounds;
 mod session;
+mod soup;
 mod transaction;
 
 use std::time::Duration;

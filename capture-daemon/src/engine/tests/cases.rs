@@ -106,7 +106,8 @@ fn media_nobody_can_send_is_not_announced() {
     for description in [
         sdp([0, 0, 0, 0], 20_000),
         sdp(CALLER, 0),
-        sdp(CALLER, 20_000).replace("RTP/AVP", "udptl"),
+        sdp(CALLER, 20_000).replace("RTP/AVP", "TCP/MSRP"),
+        sdp(CALLER, 9),
         sdp(CALLER, 20_000).replace("c=IN IP4 192.0.2.1", "c=IN IP4 host.example"),
     ] {
         let follow = Follow::default();
@@ -130,7 +131,7 @@ fn what_a_refusal_would_accept_is_no_place_for_media() {
         shared.endpoints.len()
     };
     assert_eq!(down("SIP/2.0 488 Not Acceptable Here"), 0);
-    assert_eq!(down("SIP/2.0 183 Session Progress"), 1);
+    assert_eq!(down("SIP/2.0 183 Session Progress"), 2, "RTP and RTCP");
 }
 
 #[test]
@@ -182,7 +183,8 @@ fn time_clears_what_is_over() {
         let tables = (shared.calls.report(now).len(), shared.registrations.report(now).len());
         (tables, shared.endpoints.len(), engine.streams().len())
     };
-    assert_eq!(held(&mut engine, Timestamp::ZERO), ((2, 1), 3, 2));
+    // Each place of RTP has one of RTCP beside it.
+    assert_eq!(held(&mut engine, Timestamp::ZERO), ((2, 1), 6, 2));
     // A tick looks at one part of 64 of each table.
     let mut now = Timestamp::ZERO.plus(follow.linger).minus(TICK * 64);
     for _ in 0..64 {
@@ -229,4 +231,33 @@ fn a_full_table_counts_what_it_loses() {
     assert_eq!(losses.get(Loss::CallEvicted), 8);
     assert_eq!(losses.get(Loss::RegistrationEvicted), 7);
     assert_eq!(losses.get(Loss::TransactionEvicted), 16);
+}
+
+#[test]
+fn a_call_id_that_is_used_again_is_two_calls_each_with_its_streams_and_its_ladder() {
+    let mut frames = call(0, "one", (20_000, 30_000), 0xaaaa, 20);
+    frames.extend(call(60_000 * MILLISECOND, "one", (20_002, 30_002), 0xbbbb, 20));
+    let document = in_order(&frames);
+    let told: Vec<_> = document
+        .calls
+        .iter()
+        .map(|call| (call.streams.join(" "), call.ladder.len(), call.state))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("0x0000aaaa 0x0000aaab".to_owned(), 7, CallState::Ended),
+            ("0x0000bbbb 0x0000bbbc".to_owned(), 7, CallState::Ended)
+        ]
+    );
+    let follow = Follow::default();
+    let shared = Arc::new(Shared::new(&follow));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::clone(&shared));
+    frames.iter().for_each(|frame| take(&mut engine, frame));
+    let now = Timestamp::from_nanos(70_000 * MILLISECOND);
+    let streams = engine.streams();
+    assert_eq!(one_call(&shared, &streams, "one", now), document.calls);
+    assert_eq!(one_call(&shared, &streams, "two", now), []);
+    // A list has no ladders.
+    assert!(calls(&shared, &streams, now).iter().all(|call| call.ladder.is_empty()));
 }

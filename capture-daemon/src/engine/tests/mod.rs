@@ -2,6 +2,7 @@
 
 mod cases;
 mod fragments;
+mod media;
 mod rtcp;
 mod tcp;
 mod turn;
@@ -124,7 +125,10 @@ fn take(engine: &mut Engine, (ts, bytes): &Timed) {
 
 /// What `frames` come to, dealt out to `lanes` engines by `lane`.
 fn play(frames: &[Timed], lanes: usize, lane: impl Fn(&Timed) -> usize) -> Document {
-    let follow = Follow::default();
+    let follow = Follow {
+        rtp_without_sip: true,
+        ..Follow::default()
+    };
     let shared = Arc::new(Shared::new(&follow));
     let mut engines: Vec<Engine> = (0..lanes)
         .map(|_| Engine::new(&follow, &Capture::default(), Arc::clone(&shared)))

@@ -296,6 +296,36 @@ fn keys_are_told_once_each_and_only_where_the_configuration_wants_it() {
 }
 
 #[test]
+fn what_was_said_early_in_a_long_call_is_kept_until_it_is_over() {
+    let follow = Follow::default();
+    let shared = Arc::new(Shared::new(&follow));
+    let mut engine = Engine::new(&follow, &crate::config::Capture::default(), Arc::clone(&shared));
+    let (media, end) = {
+        let mut frames = call(0, "one", (20_000, 30_000), 0xaaaa, 10);
+        let end = frames.split_off(frames.len() - 2);
+        (frames, end)
+    };
+    media.iter().for_each(|frame| take(&mut engine, frame));
+    take(
+        &mut engine,
+        &rtcp(SECOND, true, (20_001, 30_001), &packet(1, 203, &[0xaaaa])),
+    );
+    let sweep = |from: u64| {
+        for n in 0..64 {
+            let now = Timestamp::from_nanos((from + n) * SECOND);
+            shared.rtcp.tick(now, follow.linger, &shared.endpoints);
+        }
+    };
+    sweep(3_600);
+    assert_eq!(shared.rtcp.len(), 1, "the call goes on");
+    for (_, bytes) in &end {
+        take(&mut engine, &(3_700 * SECOND, bytes.clone()));
+    }
+    sweep(3_800);
+    assert_eq!(shared.rtcp.len(), 0);
+}
+
+#[test]
 fn a_full_table_of_sources_stays_full_and_counts_who_left() {
     let follow = Follow {
         max_rtcp_sources: 10,

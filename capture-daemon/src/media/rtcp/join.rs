@@ -78,12 +78,12 @@ impl Sources {
     fn sources(&self, endpoints: &Endpoints) -> HashMap<Source, Facts> {
         let mut sources = HashMap::<Source, Facts>::new();
         let mut early = Vec::new();
-        self.for_each(|key, Part { call_id, facts }| {
+        self.for_each(|key, Part { call_id, open, facts }| {
             let source = Source {
                 key: *key,
                 call_id: call_id.clone(),
             };
-            if call_id.is_some() {
+            if call_id.is_some() && !open {
                 sources.insert(source, Facts::clone(facts));
             } else {
                 early.push((source, Facts::clone(facts)));
@@ -91,7 +91,8 @@ impl Sources {
         });
         for (mut source, facts) in early {
             if let Some((first, _)) = facts.span {
-                source.call_id = call_of(source.key.src, source.key.dst, first, endpoints);
+                let call = call_of(source.key.src, source.key.dst, first, endpoints);
+                source.call_id = call.map(|call| call.call_id);
             }
             sources.entry(source).or_default().add(&facts);
         }
@@ -249,11 +250,14 @@ fn round_trip(facts: &Facts, back: &Facts) -> Option<RoundTrip> {
     let sender = spread(&back.round_trips.measured);
     let voip = |facts: &Facts| Some(facts.extended.as_deref()?.voip?.1);
     let (here, there) = (voip(facts), voip(back));
-    let told = here.and_then(|metrics| metrics.round_trip).map(f64::from);
+    let told = [here, there]
+        .into_iter()
+        .flatten()
+        .find_map(|metrics| metrics.round_trip);
     let path_ms = receiver
         .zip(sender)
         .map(|(receiver, sender)| receiver.mean_ms + sender.mean_ms)
-        .or(told);
+        .or(told.map(f64::from));
     let in_ends: f64 = [here, there]
         .into_iter()
         .flatten()

@@ -16,7 +16,7 @@ use super::counts::RtcpCounters;
 use super::facts::Facts;
 use super::packet::{Compound, Packet, Reading, ReportBlock, read};
 use super::xr::Block;
-use crate::media::Endpoints;
+use crate::media::{Endpoints, Purpose};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
 use crate::time::Timestamp;
@@ -26,6 +26,9 @@ const SHARDS: usize = 64;
 
 /// Calls that may follow one another on one path; the one heard least recently leaves.
 const CALLS: usize = 4;
+
+/// After this, SDP that other lanes had still to read has been read.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// Entries looked at to find one to give up.
 const SAMPLE: usize = 16;
@@ -44,6 +47,9 @@ pub(super) struct Key {
 pub(super) struct Part {
     /// The call that claimed the path at the time; `None` where nobody was known to.
     pub call_id: Option<Arc<str>>,
+    /// No call was under way then: it was said behind the end of one, or before SDP that another lane is about to read, and
+    /// `call_id` is only the nearest known so far.
+    pub open: bool,
     pub facts: Box<Facts>,
 }
 
@@ -109,6 +115,7 @@ impl Sources {
             ts,
             forward: Path::new(src, dst, ts, endpoints),
             backward: Path::new(dst, src, ts, endpoints),
+            endpoints,
             counters,
             losses,
         };
@@ -123,14 +130,8 @@ impl Sources {
     }
 
     /// Runs `with` on the facts of a source during a call; they are made where there are none.
-    fn with(
-        &self,
-        ts: Timestamp,
-        key: Key,
-        call_id: Option<&Arc<str>>,
-        losses: &Losses,
-        with: impl FnOnce(&mut Facts),
-    ) {
+    fn with(&self, report: &Report<'_>, key: Key, call: Option<&Claimed>, with: impl FnOnce(&mut Facts)) {
+        let (ts, losses) = (report.ts, report.losses);
         let at = self.hasher.hash_one(key) as usize % SHARDS;
         let mut shard = self.lock(at);
         if !shard.contains_key(&key) {
@@ -140,26 +141,18 @@ impl Sources {
             self.len.fetch_add(1, Ordering::Relaxed);
         }
         let parts = shard.entry(key).or_default();
-        let known = parts.iter().position(|part| part.call_id.as_ref() == call_id);
-        let part = match known {
-            Some(known) => parts.get_mut(known),
-            None => {
-                if parts.len() >= CALLS {
-                    let oldest = (0..parts.len()).min_by_key(|&part| parts[part].facts.last());
-                    parts.swap_remove(oldest.unwrap_or(0));
-                    losses.count(Loss::RtcpSourceEvicted);
-                }
-                parts.push(Part {
-                    call_id: call_id.cloned(),
-                    facts: Box::default(),
-                });
-                parts.last_mut()
-            }
-        };
-        if let Some(part) = part {
-            part.facts.heard(ts);
-            with(&mut part.facts);
+        let settled = |part: &Part| part.open && part.facts.last().plus(SETTLED) < ts;
+        if let Some(at) = parts.iter().position(settled) {
+            let Part { facts, .. } = parts.swap_remove(at);
+            let call = facts
+                .span
+                .and_then(|(first, _)| call_of(key.src, key.dst, first, report.endpoints));
+            part(parts, call.map(|call| call.call_id), false, losses).add(&facts);
         }
+        let open = call.is_some_and(|call| !call.active);
+        let facts = part(parts, call.map(|call| Arc::clone(&call.call_id)), open, losses);
+        facts.heard(ts);
+        with(facts);
     }
 
     /// Gives up the source of a sample that was not heard of for the longest: in this shard, or in the next that has any and is not in
@@ -175,14 +168,15 @@ impl Sources {
         }
     }
 
-    /// Forgets what was last heard of more than `linger` before `ts`. One shard at a call.
-    pub fn tick(&self, ts: Timestamp, linger: Duration) {
+    /// Forgets what was last heard of more than `linger` before `ts`, unless its call is still under way: some ends stop
+    /// reporting long before they stop talking. One shard at a call.
+    pub fn tick(&self, ts: Timestamp, linger: Duration, endpoints: &Endpoints) {
         let before = ts.minus(linger);
         let at = self.sweep.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut shard = self.lock(at);
         let len = shard.len();
-        shard.retain(|_, parts| {
-            parts.retain(|part| part.facts.last() >= before);
+        shard.retain(|key, parts| {
+            parts.retain(|part| part.facts.last() >= before || is_under_way(key, part, ts, endpoints));
             !parts.is_empty()
         });
         self.len.fetch_sub(len - shard.len(), Ordering::Relaxed);
@@ -203,6 +197,38 @@ impl Sources {
     }
 }
 
+/// Whether the call in which this was said still claims the path.
+fn is_under_way(key: &Key, part: &Part, ts: Timestamp, endpoints: &Endpoints) -> bool {
+    part.call_id.as_ref().is_some_and(|call_id| {
+        let holds = |end| endpoints.claim(end, Purpose::Rtcp, ts, Some(call_id));
+        [key.dst, key.src]
+            .into_iter()
+            .filter_map(holds)
+            .any(|claim| claim.active && claim.call_id == *call_id)
+    })
+}
+
+/// The facts of one call, or the open ones, of which there is one set at most; made where there are none.
+fn part<'a>(parts: &'a mut Vec<Part>, call_id: Option<Arc<str>>, open: bool, losses: &Losses) -> &'a mut Facts {
+    let known = parts
+        .iter()
+        .position(|part| part.open == open && (open || part.call_id == call_id));
+    let at = known.unwrap_or_else(|| {
+        if parts.len() >= CALLS {
+            let oldest = (0..parts.len()).min_by_key(|&part| parts[part].facts.last());
+            parts.swap_remove(oldest.unwrap_or(0));
+            losses.count(Loss::RtcpSourceEvicted);
+        }
+        parts.push(Part {
+            call_id,
+            open,
+            facts: Box::default(),
+        });
+        parts.len() - 1
+    });
+    &mut parts[at].facts
+}
+
 fn evict(shard: &mut Shard) -> bool {
     let last = |parts: &[Part]| parts.iter().map(|part| part.facts.last()).max();
     let oldest = shard.iter().take(SAMPLE).min_by_key(|(_, parts)| last(parts));
@@ -216,7 +242,14 @@ fn evict(shard: &mut Shard) -> bool {
 struct Path {
     src: Endpoint,
     dst: Endpoint,
-    call_id: Option<Arc<str>>,
+    call: Option<Claimed>,
+}
+
+/// The call a path belongs to.
+pub(super) struct Claimed {
+    pub call_id: Arc<str>,
+    /// It was under way.
+    active: bool,
 }
 
 impl Path {
@@ -224,7 +257,7 @@ impl Path {
         Self {
             src: even(src),
             dst: even(dst),
-            call_id: call_of(src, dst, ts, endpoints),
+            call: call_of(src, dst, ts, endpoints),
         }
     }
 }
@@ -235,18 +268,21 @@ pub(super) const fn even(endpoint: Endpoint) -> Endpoint {
 }
 
 /// The call that claims a path at `ts`, as streams are joined: by the destination, unless only the source's call is under way.
-pub(super) fn call_of(src: Endpoint, dst: Endpoint, ts: Timestamp, endpoints: &Endpoints) -> Option<Arc<str>> {
+pub(super) fn call_of(src: Endpoint, dst: Endpoint, ts: Timestamp, endpoints: &Endpoints) -> Option<Claimed> {
     let claim = |end: Endpoint| {
         endpoints
-            .claim(end, ts, None)
-            .or_else(|| endpoints.claim(even(end), ts, None))
+            .claim(end, Purpose::Rtcp, ts, None)
+            .or_else(|| endpoints.claim(even(end), Purpose::Rtcp, ts, None))
     };
     let chosen = match (claim(dst), claim(src)) {
         (Some(dst), Some(src)) if src.active && !dst.active => src,
         (Some(dst), _) => dst,
         (None, src) => src?,
     };
-    Some(chosen.call_id)
+    Some(Claimed {
+        call_id: chosen.call_id,
+        active: chosen.active,
+    })
 }
 
 /// One datagram on its way into the table.
@@ -257,6 +293,7 @@ struct Report<'a> {
     forward: Path,
     /// The way of the streams it reports on.
     backward: Path,
+    endpoints: &'a Endpoints,
     counters: &'a RtcpCounters,
     losses: &'a Losses,
 }
@@ -268,8 +305,7 @@ impl Report<'_> {
             src: path.src,
             dst: path.dst,
         };
-        self.sources
-            .with(self.ts, key, path.call_id.as_ref(), self.losses, with);
+        self.sources.with(self, key, path.call.as_ref(), with);
     }
 
     fn compound(&self, compound: &Compound<'_>) {

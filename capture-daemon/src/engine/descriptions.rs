@@ -1,0 +1,206 @@
+//! Session descriptions on their way into the table of endpoints: where a call wants its media, RTCP and fax.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Shared;
+use crate::calls::Description;
+use crate::media::{Author, Basis, Endpoints, Format, Place, Purpose, Srtp, Terms, rtcp_beside};
+use crate::net::Endpoint;
+use crate::outcome::{Loss, Losses};
+use crate::sip::sdp::{self, DISCARD, Media, Session};
+use crate::sip::{Message, Method, StartLine};
+use crate::time::Timestamp;
+
+/// Formats of one media line that are remembered: browsers offer some forty for video.
+const MAX_FORMATS: usize = 64;
+/// Letters of an encoding name that are remembered; the longest registered has some twenty.
+const MAX_ENCODING: usize = 32;
+/// Port pairs of one media line (RFC 8866 section 5.14) that are remembered.
+const MAX_PORTS: u16 = 8;
+
+/// A message that may announce media.
+pub struct Announcing<'a> {
+    /// Its time.
+    pub ts: Timestamp,
+    /// Where it came from.
+    pub src: Endpoint,
+    /// Where it went.
+    pub dst: Endpoint,
+    /// The call it belongs to.
+    pub call_id: &'a Arc<str>,
+    /// Whether a private address in SDP may stand for that of the sender.
+    pub nat: bool,
+}
+
+impl Announcing<'_> {
+    /// Publishes what `message` says of the call's media, and has the call keep it.
+    pub fn read(&self, message: &Message<'_>, shared: &Shared, losses: &Losses) {
+        // Outside of a dialog the request has no To tag, and neither has a 100 (RFC 3261 sections 8.1.1.2 and 8.2.6.2).
+        let begins = message.cseq.method == Method::Invite && message.to.tag().is_none();
+        let begun_by = begins.then(|| message.caller_tag());
+        if let Some(tag) = begun_by {
+            shared.endpoints.begun_by(tag, self.call_id, self.ts, losses);
+        }
+        let session = self.session(message, losses);
+        let description = session.as_ref().and_then(|session| {
+            let kept = Description::of(self.ts, self.src, message, session, &shared.descriptions);
+            if kept.is_none() {
+                losses.count(Loss::SdpNotKept);
+            }
+            kept
+        });
+        if begun_by.is_some() || description.is_some() {
+            let Self { ts, src, dst, .. } = *self;
+            shared.calls.describe(ts, src, dst, message, begun_by, description);
+        }
+        if let Some(session) = session {
+            self.announce(message, &session, &shared.endpoints, losses);
+        }
+    }
+
+    /// The description in a message.
+    fn session<'m>(&self, message: &Message<'m>, losses: &Losses) -> Option<Session<'m>> {
+        // A description in a refusal says what would be accepted (RFC 3261 section 21.4.26), not where.
+        let refuses = matches!(message.start, StartLine::Response { code: 300.., .. });
+        let session = sdp::parse(message.sdp().filter(|_| !refuses)?);
+        if session.is_err() {
+            losses.count(Loss::SdpMalformed);
+        }
+        session.ok()
+    }
+
+    fn announce(&self, message: &Message<'_>, session: &Session<'_>, endpoints: &Endpoints, losses: &Losses) {
+        let author = Author {
+            tag: message.author_tag(),
+            peer: false,
+        };
+        // Behind a proxy the message comes from the proxy.
+        let first_hop = matches!(message.start, StartLine::Response { .. }) || message.vias <= 1;
+        let seen_at = Some(self.src.ip()).filter(|_| self.nat && first_hop);
+        for media in &session.media {
+            let mut announce = |place: Place, purpose, basis, formats: &Arc<[Format]>| {
+                let terms = Terms {
+                    purpose,
+                    basis,
+                    author,
+                    formats: Arc::clone(formats),
+                    srtp: srtp(media),
+                };
+                endpoints.announce(place, self.call_id, self.ts, &terms, losses);
+            };
+            if media.is_rtp() {
+                rtp(media, session, seen_at, &mut announce);
+            } else if media.is_udptl() {
+                udptl(media, seen_at, &mut announce);
+            }
+        }
+    }
+}
+
+fn rtp(
+    media: &Media<'_>,
+    session: &Session<'_>,
+    seen_at: Option<IpAddr>,
+    announce: &mut impl FnMut(Place, Purpose, Basis, &Arc<[Format]>),
+) {
+    if media.port == 0 && !media.bundle_only {
+        return;
+    }
+    let formats = formats(media);
+    let none: Arc<[Format]> = [].into();
+    let transport = session.transport_of(media);
+    for (endpoint, basis) in endpoints(transport, seen_at) {
+        announce(endpoint.into(), Purpose::Media, basis, &formats);
+        if transport.rtcp.is_none()
+            && !transport.rtcp_mux_only
+            && let Some(rtcp) = rtcp_beside(endpoint)
+        {
+            announce(rtcp.into(), Purpose::Rtcp, basis, &none);
+        }
+    }
+    if let Some(rtcp) = transport.rtcp {
+        let address = rtcp.address.or(transport.connection);
+        for (endpoint, basis) in address
+            .into_iter()
+            .flat_map(|address| places(address, rtcp.port, seen_at))
+        {
+            announce(endpoint.into(), Purpose::Rtcp, basis, &none);
+        }
+    }
+    for candidate in transport
+        .candidates
+        .iter()
+        .filter(|candidate| candidate.port != DISCARD)
+    {
+        let place = Endpoint::new(candidate.address, candidate.port).into();
+        match candidate.component {
+            1 => announce(place, Purpose::Media, Basis::Candidate, &formats),
+            2 => announce(place, Purpose::Rtcp, Basis::Candidate, &none),
+            _ => {}
+        }
+    }
+    for source in &media.sources {
+        announce(Place::Ssrc(source.ssrc), Purpose::Media, Basis::Candidate, &formats);
+    }
+}
+
+fn udptl(media: &Media<'_>, seen_at: Option<IpAddr>, announce: &mut impl FnMut(Place, Purpose, Basis, &Arc<[Format]>)) {
+    let none: Arc<[Format]> = [].into();
+    for (endpoint, basis) in endpoints(media, seen_at) {
+        announce(endpoint.into(), Purpose::Udptl, basis, &none);
+    }
+}
+
+/// Where a media line wants its packets. Port 0 refuses the media, port 9 is not known yet, and 0.0.0.0 is the hold of
+/// RFC 2543: nowhere.
+fn endpoints(media: &Media<'_>, seen_at: Option<IpAddr>) -> impl Iterator<Item = (Endpoint, Basis)> {
+    let ports = (0..media.port_count.min(MAX_PORTS))
+        .filter_map(|pair| media.port.checked_add(pair * 2))
+        .filter(|port| !matches!(*port, 0 | DISCARD));
+    let address = media.connection.filter(|_| media.port != 0);
+    address
+        .into_iter()
+        .flat_map(move |address| ports.clone().flat_map(move |port| places(address, port, seen_at)))
+}
+
+/// The place SDP names, and, where that cannot be one in this network, the one at the address its SIP came from.
+fn places(address: IpAddr, port: u16, seen_at: Option<IpAddr>) -> impl Iterator<Item = (Endpoint, Basis)> {
+    let described = (Endpoint::new(address, port), Basis::Described);
+    let guess = seen_at
+        .filter(|seen_at| is_private(address) && *seen_at != address)
+        .map(|seen_at| (Endpoint::new(seen_at, port), Basis::SignalingAddress));
+    [Some(described), guess]
+        .into_iter()
+        .flatten()
+        .filter(move |_| !address.is_unspecified())
+}
+
+/// Whether an address has a meaning in some network only: RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291 section 2.5.6.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            v4.is_private() || v4.is_link_local() || v4.is_loopback() || shared
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback(),
+    }
+}
+
+fn srtp(media: &Media<'_>) -> Srtp {
+    match (media.is_srtp(), media.has_keys()) {
+        (true, _) => Srtp::Yes,
+        (false, true) => Srtp::Offered,
+        (false, false) => Srtp::No,
+    }
+}
+
+fn formats(media: &Media<'_>) -> Arc<[Format]> {
+    let format = |map: &sdp::RtpMap<'_>| Format {
+        payload_type: map.payload_type,
+        encoding: String::from_utf8_lossy(map.encoding.get(..MAX_ENCODING).unwrap_or(map.encoding)).into(),
+        clock_rate: map.clock_rate,
+    };
+    media.maps.iter().take(MAX_FORMATS).map(format).collect()
+}
