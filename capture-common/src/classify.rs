@@ -87,11 +87,13 @@ pub(crate) fn tunnel_port<T: Tables>(flags: PortFlags, ports: &Ports, tables: &T
     }
 }
 
-/// Either port makes a frame wanted; SIP over both, media over UDP only, WebSocket over TCP only.
+/// Either port makes a frame wanted; SIP and TURN over both, media over UDP only, WebSocket over TCP only.
 #[inline(always)]
 pub(crate) fn by_flags(flags: PortFlags, udp: bool) -> Verdict {
     if flags.has(PortFlags::SIP) || !udp && flags.has(PortFlags::WEBSOCKET) {
         Verdict::Sip
+    } else if flags.has(PortFlags::TURN) {
+        Verdict::Turn
     } else if udp && flags.has(PortFlags::MEDIA) {
         Verdict::Media
     } else {

@@ -17,6 +17,8 @@ impl PortFlags {
     pub const TUNNEL: Self = Self(4);
     /// SIP in WebSocket over TCP.
     pub const WEBSOCKET: Self = Self(8);
+    /// STUN and TURN over UDP and TCP.
+    pub const TURN: Self = Self(16);
 
     /// Whether all of `other` is among these.
     #[inline(always)]

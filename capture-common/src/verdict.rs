@@ -62,6 +62,8 @@ verdicts! {
     Sip = Captured "sip",
     /// UDP from or to a media port.
     Media = Captured "media",
+    /// UDP or TCP from or to a port of TURN.
+    Turn = Captured "turn",
     /// First fragment of a wanted datagram.
     FragmentFirst = Captured "fragment_first",
     /// Later fragment of a wanted datagram.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use capture_common::{Fate, FragmentKey, PortFlags, Tables, Tunnels, Verdict, classify};
 use proptest::prelude::*;
 
-/// Tables of a test: SIP on 5060, WebSocket on 8080, media from 10000 on.
+/// Tables of a test: SIP on 5060, TURN on 3478, WebSocket on 8080, media from 10000 on.
 #[derive(Default)]
 struct Plain(RefCell<HashMap<FragmentKey, bool>>);
 
@@ -18,6 +18,7 @@ impl Tables for Plain {
     fn port(&self, port: u16) -> PortFlags {
         match port {
             5060 => PortFlags::SIP,
+            3478 => PortFlags::TURN,
             8080 => PortFlags::WEBSOCKET,
             10_000.. => PortFlags::MEDIA,
             _ => PortFlags::NONE,
@@ -195,6 +196,8 @@ mod reference {
         let ports = [number(&ports[..2]), number(&ports[2..])];
         let verdict = if ports.contains(&5060) || !udp && ports.contains(&8080) {
             Verdict::Sip
+        } else if ports.contains(&3478) {
+            Verdict::Turn
         } else if udp && ports.iter().any(|port| *port >= 10_000) {
             Verdict::Media
         } else {
@@ -217,6 +220,7 @@ fn ports() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             Just(5060_u16),
             Just(8080),
+            Just(3478),
             Just(53),
             Just(9_999),
             Just(10_000),

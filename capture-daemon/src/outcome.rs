@@ -1,5 +1,7 @@
 //! What becomes of a frame in the engine: exactly one outcome each, and its name is the metric's label.
 
+use std::marker::PhantomData;
+
 use crate::counter::Counter;
 
 /// Declares a fieldless enum whose variants have names for metrics and JSON.
@@ -120,6 +122,8 @@ labelled! {
         EndpointEvicted = "endpoint_evicted",
         /// A fax left the table before its time.
         FaxEvicted = "fax_evicted",
+        /// A source that RTCP speaks of left the table before its time.
+        RtcpSourceEvicted = "rtcp_source_evicted",
         /// An incomplete datagram left the table of fragments before its time.
         FragmentEvicted = "fragment_evicted",
         /// A datagram of which some fragments did not come.
@@ -153,20 +157,20 @@ labelled! {
     }
 }
 
-/// One counter for each variant of an enum made above.
+/// One counter for each variant of an enum made above. The enum is part of the type: two may have the same number of variants.
 #[derive(Debug)]
-pub struct Tally<const N: usize>([Counter; N]);
+pub struct Tally<E, const N: usize>([Counter; N], PhantomData<E>);
 
-impl<const N: usize> Default for Tally<N> {
+impl<E, const N: usize> Default for Tally<E, N> {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Counter::default()))
+        Self(std::array::from_fn(|_| Counter::default()), PhantomData)
     }
 }
 
 /// Counters of outcomes.
-pub type Outcomes = Tally<{ Outcome::ALL.len() }>;
+pub type Outcomes = Tally<Outcome, { Outcome::ALL.len() }>;
 /// Counters of losses.
-pub type Losses = Tally<{ Loss::ALL.len() }>;
+pub type Losses = Tally<Loss, { Loss::ALL.len() }>;
 
 impl Outcomes {
     /// Counts one frame.

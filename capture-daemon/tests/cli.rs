@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use capture_daemon::cli::{Style, summary};
 use capture_daemon::config::{Config, parse};
 use capture_daemon::control::{Health, Light, Status};
-use capture_daemon::report::{CallState, Document, RegistrationState, Signaling, SipCounts, Turn};
+use capture_daemon::report::{AllocationState, CallState, Document, RegistrationState, Signaling, SipCounts, Turn};
 use sample::daemon::Daemon;
 use sample::{Fake, at};
 use serde_json::{Value, json};
@@ -122,6 +122,34 @@ fn status_is_a_page() {
 }
 
 #[test]
+fn turn_is_figures_and_allocations() {
+    let daemon = Daemon::start(Fake::default(), |_| {});
+    sample::assert_is_file("expected/turn.txt", &stdout(&ask(&daemon, &["turn"])));
+    let active = sample::allocation(2, AllocationState::Active);
+    let json: Value = serde_json::from_str(&stdout(&ask(&daemon, &["turn", "--json", "--state", "active"]))).unwrap();
+    assert_eq!(
+        json,
+        json!({"figures": sample::turn(), "total": 1, "allocations": [active]})
+    );
+    // The document replay writes is for the same people.
+    let document = Document {
+        turn: Turn {
+            figures: sample::turn(),
+            allocations: vec![active],
+        },
+        ..Document::default()
+    };
+    let summary = summary(&document, Style::PLAIN);
+    for part in [
+        "\nSTUN: 5,000 messages",
+        "\nallocate refused: ",
+        "\nTURN allocations: 1\n",
+    ] {
+        assert!(summary.contains(part), "{summary}");
+    }
+}
+
+#[test]
 fn signaling_is_tables() {
     let daemon = Daemon::start(Fake::default(), |_| {});
     sample::assert_is_file("expected/signaling.txt", &stdout(&ask(&daemon, &["signaling"])));
@@ -168,7 +196,7 @@ fn lists_are_tables() {
 #[test]
 fn every_table_fits_the_line() {
     let daemon = Daemon::start(Fake::default(), |_| {});
-    for verb in ["calls", "streams", "registrations", "signaling", "status"] {
+    for verb in ["calls", "streams", "registrations", "signaling", "turn", "status"] {
         let text = stdout(&ask(&daemon, &[verb]));
         let longest = text.lines().map(|line| line.chars().count()).max();
         assert!(longest <= Some(100), "{verb}: {longest:?}");
@@ -357,6 +385,7 @@ fn a_replay_is_summed_up() {
         signaling: Signaling::default(),
         streams: vec![sample::stream(0xbeef, Some("1-4711@192.0.2.10"))],
         drops: [("fragment".to_owned(), 2), ("other_udp".to_owned(), 1_000)].into(),
+        ..Document::default()
     };
     sample::assert_is_file("expected/replay.txt", &summary(&document, Style::PLAIN));
     assert_eq!(

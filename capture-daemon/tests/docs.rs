@@ -140,6 +140,7 @@ fn every_request_in_the_control_page_is_one() {
         Ask::Calls(all()),
         Ask::Streams(all()),
         Ask::Registrations(all()),
+        Ask::Turn(all()),
         Ask::Stop,
         Ask::Version,
     ] {

@@ -126,6 +126,8 @@ fn cases() -> Vec<(Verdict, Vec<u8>)> {
         (Verdict::Sip, datagram(1, 5061, b"INVITE")),
         (Verdict::Sip, v4(&[], TCP, &tcp(5060, 1, b"INVITE"))),
         (Verdict::Sip, datagram6(1, 5060, b"INVITE")),
+        (Verdict::Turn, datagram(40_000, 3478, b"")),
+        (Verdict::Turn, v4(&[], TCP, &tcp(3479, 1, b""))),
         (Verdict::Sip, v4(&[0x8100], UDP, &sip)),
         (Verdict::Sip, v4(&[0x88a8, 0x8100], UDP, &sip)),
         (Verdict::Sip, v4(&[0x8100, 0x8100], TCP, &tcp(1, 5060, b""))),

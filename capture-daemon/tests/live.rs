@@ -166,7 +166,11 @@ fn two_hundred_calls_over_two_queues_are_all_there() {
             .all(|stream| (stream.packets, stream.lost) == (packets, 0))
     );
 
-    let replayed = replay(siphon(), &files).unwrap();
+    let mut replayed = replay(siphon(), &files).unwrap();
+    // A list of calls is told live without their messages.
+    for call in replayed["calls"].as_array_mut().unwrap() {
+        call.as_object_mut().unwrap().remove("ladder");
+    }
     assert_eq!(replayed["frames"], kept.len());
     assert_eq!(replayed["calls"], calls["calls"]);
     assert_eq!(replayed["streams"], streams["streams"]);

@@ -89,7 +89,7 @@ fn what_is_configured_is_what_is_done() {
     let shown = scratch.path().display();
     let text = format!(
         "[capture]\ninterface = \"{TAP}\"\nattach = \"generic\"\nsip_ports = [6060]\n\
-         websocket_ports = [6067]\nmedia_ports = [\"30000-30001\"]\n\
+         websocket_ports = [6067]\nturn_ports = [3480]\nmedia_ports = [\"30000-30001\"]\n\
          cpus = [1]\nring_entries = 4096\numem_frames = 8192\nframe_size = 4096\nhuge_pages = false\n\
          promiscuous = false\nkernel_log = true\n\
          [control]\nsocket = \"{shown}/siphon.sock\"\nmode = \"0600\"\n\
@@ -123,7 +123,7 @@ fn what_is_configured_is_what_is_done() {
     );
 
     // One wanted frame of each kind, and one of a port that is wanted by default only.
-    for port in [6060, 30_000, 30_001, 5060] {
+    for port in [6060, 3480, 30_000, 30_001, 5060] {
         send(&network, port, 1, 160);
     }
     // Of TCP each a SYN and its answer: the callee listens nowhere.
@@ -132,9 +132,10 @@ fn what_is_configured_is_what_is_done() {
         let refused = network.caller.enter(|| TcpStream::connect_timeout(&callee, LIMIT));
         assert!(refused.unwrap().is_err());
     }
-    let status = run_siphon.wait_seen(8).unwrap();
+    let status = run_siphon.wait_seen(9).unwrap();
     assert_eq!(status["verdicts"]["sip"], 3);
     assert_eq!(status["verdicts"]["media"], 2);
+    assert_eq!(status["verdicts"]["turn"], 1);
     assert_eq!(status["verdicts"]["other_ports"], 3);
     assert_eq!(status["attach"]["got"], "generic");
     assert!(status["attach"]["why"].is_string(), "{status}");
@@ -157,7 +158,7 @@ fn what_is_configured_is_what_is_done() {
         let listed = run(Command::new("tshark").args(["-n", "-r"]).arg(file)).unwrap();
         frames += listed.lines().count();
     }
-    assert_eq!(frames, 5);
+    assert_eq!(frames, 6);
 }
 
 #[test]

@@ -21,7 +21,12 @@ use sample::Fake;
 use tokio::sync::oneshot;
 
 fn page() -> String {
-    Exporter::default().render(&sample::health(), &sample::status(), &sample::signaling())
+    Exporter::default().render(
+        &sample::health(),
+        &sample::status(),
+        &sample::signaling(),
+        &sample::turn(),
+    )
 }
 
 /// Figure of one series, its labels in order of the glossary.
@@ -94,6 +99,13 @@ fn figures_are_those_of_the_status() {
         ("siphon_socket_rx_ring_full_frames_total{queue=\"1\"}", 7.0),
         ("siphon_sip_requests_total{method=\"INVITE\"}", 400.0),
         ("siphon_sip_responses_total{code=\"180\"}", 400.0),
+        ("siphon_rtcp_packets_total{type=\"sr\"}", 900.0),
+        ("siphon_rtcp_packets_total{type=\"xr\"}", 0.0),
+        ("siphon_rtcp_malformed_total{reason=\"length\"}", 3.0),
+        ("siphon_rtcp_round_trip_seconds_bucket{le=\"0.05\"}", 70.0),
+        ("siphon_rtcp_round_trip_seconds_bucket{le=\"+Inf\"}", 91.0),
+        ("siphon_rtcp_round_trip_seconds_sum", 4.2),
+        ("siphon_rtcp_fraction_lost_ratio_count", 0.0),
         ("siphon_calls{state=\"answered\"}", 2.0),
         ("siphon_calls{state=\"trying\"}", 0.0),
         ("siphon_registrations{state=\"registered\"}", 12.0),
@@ -126,6 +138,20 @@ fn figures_are_those_of_the_status() {
         ("siphon_sip_session_request_delay_seconds_count{result=\"failed\"}", 8.0),
         ("siphon_sip_post_dial_delay_seconds_bucket{le=\"2.5\"}", 195.0),
         ("siphon_sip_session_establishment_ratio", 388.0 / 397.0),
+        (
+            "siphon_stun_messages_total{method=\"binding\",class=\"success\"}",
+            900.0,
+        ),
+        ("siphon_stun_errors_total{method=\"allocate\",code=\"486\"}", 9.0),
+        ("siphon_stun_unanswered_total{method=\"ice_check\"}", 1.0),
+        ("siphon_stun_round_trip_seconds_count{method=\"allocate\"}", 399.0),
+        ("siphon_turn_challenges_total", 200.0),
+        ("siphon_turn_authentication_failures_total{code=\"438\"}", 4.0),
+        ("siphon_turn_allocations{state=\"active\"}", 120.0),
+        ("siphon_turn_allocations{state=\"joined\"}", 0.0),
+        ("siphon_turn_allocations_over_total{result=\"expired\"}", 5.0),
+        ("siphon_turn_channels", 110.0),
+        ("siphon_turn_relayed_bytes_total{by=\"channel\"}", 172_000_000.0),
         ("siphon_spool_writing", 0.0),
         ("siphon_spool_disk_size_bytes", 500_000_000.0),
         ("siphon_control_rejected_clients_total", 1.0),
@@ -137,7 +163,12 @@ fn figures_are_those_of_the_status() {
 #[test]
 fn counters_never_go_back_and_states_that_are_empty_read_zero() {
     let exporter = Exporter::default();
-    exporter.render(&sample::health(), &sample::status(), &sample::signaling());
+    exporter.render(
+        &sample::health(),
+        &sample::status(),
+        &sample::signaling(),
+        &sample::turn(),
+    );
     let mut status = sample::status();
     status.sip.messages = 5;
     status.calls.states.clear();
@@ -154,7 +185,7 @@ fn counters_never_go_back_and_states_that_are_empty_read_zero() {
     let mut signaling = sample::signaling();
     let register = signaling.transactions.get_mut("REGISTER").unwrap();
     register.response_time = Some(sample::latency(1_197, 150.0));
-    let page = exporter.render(&health, &status, &signaling);
+    let page = exporter.render(&health, &status, &signaling, &sample::turn());
     assert_eq!(figure(&page, "siphon_sip_messages_total"), Some(1_980.0));
     let series = "siphon_sip_transaction_seconds_count{method=\"REGISTER\"}";
     assert_eq!(figure(&page, series), Some(1_198.0));

@@ -23,7 +23,7 @@ use xtask::lab::mirror::{CALLEE, CALLER, MIDDLE, MIRROR};
 use xtask::lab::process::wait_for;
 use xtask::lab::rtpengine::Rtpengine;
 use xtask::lab::sipp::{Calls, Kind, Telephones, Transport};
-use xtask::lab::{Need, Netns, Network, Scratch, require};
+use xtask::lab::{Need, Netns, Network, Scratch, require, websocket};
 
 /// So many calls of a kind.
 type Placed = (Kind, Transport, u32);
@@ -139,6 +139,14 @@ fn make_the_captures_of_softphones() {
             refused(&network.caller, password).unwrap();
         }
     });
+}
+
+#[test]
+#[ignore = "writes capture-daemon/tests/captures"]
+fn make_the_capture_of_websocket() {
+    if require("make_the_capture_of_websocket", &[Need::Root, Need::Program("tcpdump")]) {
+        record("websocket.pcap", |network| websocket::converse(network).unwrap());
+    }
 }
 
 /// Places calls of some kinds, one kind after the other, and waits until they are over.

@@ -9,8 +9,15 @@ fuzz_target!(|data: &[u8]| {
         let most = data.len().saturating_sub(FILE_HEADER) / RECORD_HEADER + 1;
         let records: Vec<_> = Records::new(header, data).collect();
         assert!(records.len() <= most);
-        assert!(records.iter().rev().skip(1).all(Result::is_ok), "an error ends the file");
-        let taken: usize = records.iter().flatten().map(|frame| frame.bytes.len() + RECORD_HEADER).sum();
+        assert!(
+            records.iter().rev().skip(1).all(Result::is_ok),
+            "an error ends the file"
+        );
+        let taken: usize = records
+            .iter()
+            .flatten()
+            .map(|frame| frame.bytes.len() + RECORD_HEADER)
+            .sum();
         assert!(taken + FILE_HEADER <= data.len());
     }
 });

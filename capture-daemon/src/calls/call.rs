@@ -1,344 +1,417 @@
-//! The facts of one call, and where it stands.
+//! The facts of one call.
 
+use std::sync::Arc;
+
+use super::dialog::Dialog;
+use super::facts::{Earliest, Fact, Latest, Pair, Smallest, Tag};
+use super::invite::Attempts;
+use super::kept_text;
+use super::kin::Tokens;
+use super::ladder::Ladder;
 use super::media::MediaFacts;
-use super::table::{Entry, Worth};
-use super::{CallFigures, Timeouts, earliest, kept_text, milliseconds};
+use super::path::Path;
+use super::rules::Rules;
+use super::transfer::Transfers;
+use crate::media::Presses;
 use crate::net::Endpoint;
-use crate::report::{self, CallState};
-use crate::sip::{Message, Method, StartLine};
+use crate::sip::{Message, Method, Reason, StartLine, names_option, session_expires};
 use crate::time::Timestamp;
 
-/// What is known of the messages under one Call-ID. Every field is a minimum, a maximum or a sum over messages, so the
-/// order they are recorded in does not matter, and retransmissions and the second sight of a message behind a proxy
+/// Dialogs of one call that are kept.
+const DIALOGS: usize = 8;
+/// Tags of one call that are kept: one for each dialog, and for each refusal and challenge on the way.
+const TAGS: usize = 32;
+/// Reasons that are kept.
+const REASONS: usize = 6;
+/// Octets of a protocol's name and of a text in a Reason header that are kept.
+const REASON_PROTOCOL: usize = 16;
+const REASON_TEXT: usize = 64;
+/// Octets of a configured header that are kept.
+const HEADER: usize = 256;
+
+/// What is known of the messages of one call: those with one Call-ID that tags connect. Every field is a [`Fact`], so the
+/// order messages are recorded in does not matter, and retransmissions and the second sight of a message behind a proxy
 /// move nothing.
 #[derive(Clone, Debug)]
 pub struct Call {
-    timeouts: Timeouts,
-    first: Timestamp,
-    last: Timestamp,
-    messages: u64,
-    /// The earliest INVITE, or the earliest response to one where no INVITE was seen.
-    origin: Option<Origin>,
-    /// The earliest 2xx to an INVITE. A 2xx to a re-INVITE is later by nature.
-    answer: Option<(Timestamp, u16)>,
-    /// The earliest BYE.
-    bye: Option<Timestamp>,
-    /// An INVITE with a To tag was seen, so a dialog was there before it (RFC 3261 section 14.1), answered or not
-    /// before our eyes.
-    reinvited: bool,
-    /// The INVITE with the highest CSeq. Only what happens to it can fail a call that no 2xx has answered: 401, 407 and
-    /// 3xx rounds send a new INVITE with a higher CSeq (RFC 3261 section 8.1.3.5).
-    attempt: Option<Attempt>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+    pub(super) messages: u64,
+    tags: Smallest<Tag, (), TAGS>,
+    /// The message that tells best who called whom.
+    pub(super) origin: Earliest<Origin>,
+    pub(super) attempts: Attempts,
+    /// The first 2xx to an INVITE, with the INVITE's From tag and CSeq. A 2xx to a re-INVITE is later by nature.
+    pub(super) first_answer: Earliest<(Timestamp, u16, Tag, u32)>,
+    pub(super) dialogs: Smallest<Pair, Dialog, DIALOGS>,
+    pub(super) transfers: Transfers,
+    pub(super) path: Path,
+    pub(super) ladder: Ladder,
+    pub(super) tokens: Tokens,
+    /// Seconds of the latest session timer that was agreed on (RFC 4028).
+    pub(super) session_expires: Latest<(Timestamp, u32)>,
+    /// A provisional response asked for PRACK (RFC 3262).
+    pub(super) reliable: bool,
+    /// What Reason headers say, by what they stand in and the protocol.
+    pub(super) reasons: Smallest<(ReasonOf, Box<str>), Cause, REASONS>,
+    /// The configured headers, each as the earliest request that has it says; empty while there is none.
+    pub(super) headers: Vec<Earliest<(Timestamp, Box<str>)>>,
+    /// Keys that INFO requests told of.
+    pub(super) presses: Option<Box<Presses>>,
     /// What SDP says.
-    pub(super) media: MediaFacts,
+    pub(super) media: Option<Box<MediaFacts>>,
 }
 
-/// Who called whom.
-#[derive(Clone, Debug)]
-struct Origin {
-    rank: OriginRank,
-    from_uri: Box<str>,
-    to_uri: Box<str>,
-}
+/// When a reason was first given, its cause and its text.
+type Cause = Earliest<(Timestamp, Option<u32>, Box<str>)>;
 
-/// What makes one message the better witness; the least is kept. Requests before responses, then by time; the hops and
-/// the addresses decide between two sights of one message at one time.
+/// What a Reason header stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct OriginRank {
-    is_response: bool,
-    ts: Timestamp,
-    vias: usize,
-    src: Endpoint,
-    dst: Endpoint,
-    /// A To tag: the dialog was there before (RFC 3261 section 12.2).
-    in_dialog: bool,
+pub enum ReasonOf {
+    Bye,
+    Cancel,
+    Refusal,
 }
 
-/// One INVITE, its responses and its CANCEL.
+/// Who called whom, and the message that says so. Of several the least is kept: the INVITE that sets up before all others,
+/// then the earliest; the hops and the addresses decide between two sights of one message at one time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    pub witness: Witness,
+    pub ts: Timestamp,
+    /// It is a request inside a dialog: the dialog was there before (RFC 3261 section 12.2), and who called whom when it was
+    /// set up is not known.
+    pub in_dialog: bool,
+    pub vias: usize,
+    pub src: Endpoint,
+    pub dst: Endpoint,
+    pub from: Tag,
+    pub from_uri: Box<str>,
+    pub to_uri: Box<str>,
+    pub contact: Option<Box<str>>,
+}
+
+/// What kind of message tells who called whom, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Witness {
+    /// An INVITE without a To tag.
+    Invite,
+    /// Any other message that only an INVITE dialog has.
+    Other,
+}
+
+/// A message with all that is asked of it more than once.
 #[derive(Clone, Copy, Debug)]
-struct Attempt {
-    cseq: u32,
-    /// Fewest Via values of the request: those at the hop nearest to the caller.
-    vias: Option<usize>,
-    /// Latest request or provisional response, from which timer C runs (RFC 3261 section 16.7, step 2).
-    active: Timestamp,
-    /// The latest provisional response, any but 100 before a 100.
-    provisional: Option<Provisional>,
-    /// The final response of 300 or above at the hop nearest to the caller, where a forking proxy sends its choice.
-    refusal: Option<Refusal>,
-    cancelled: bool,
+pub struct Sight<'s, 'm> {
+    /// Packet time.
+    pub ts: Timestamp,
+    /// Source.
+    pub src: Endpoint,
+    /// Destination.
+    pub dst: Endpoint,
+    /// From tag.
+    pub from: Tag,
+    /// To tag.
+    pub to: Tag,
+    /// The message.
+    pub message: &'s Message<'m>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Provisional {
-    rings: bool,
-    ts: Timestamp,
-    code: u16,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Refusal {
-    vias: usize,
-    ts: Timestamp,
-    code: u16,
+impl<'s, 'm> Sight<'s, 'm> {
+    /// A message that went from `src` to `dst`.
+    pub fn new(ts: Timestamp, src: Endpoint, dst: Endpoint, message: &'s Message<'m>) -> Self {
+        Self {
+            ts,
+            src,
+            dst,
+            from: Tag::of(message.from.tag()),
+            to: Tag::of(message.to.tag()),
+            message,
+        }
+    }
 }
 
 impl Call {
     /// A call of which nothing is known yet but that it has a message at `ts`.
-    pub fn new(ts: Timestamp, timeouts: Timeouts) -> Self {
+    pub fn new(ts: Timestamp, rules: &Arc<Rules>) -> Self {
         Self {
-            timeouts,
+            rules: Arc::clone(rules),
             first: ts,
             last: ts,
             messages: 0,
-            origin: None,
-            answer: None,
-            bye: None,
-            reinvited: false,
-            attempt: None,
-            media: MediaFacts::default(),
+            tags: Smallest::default(),
+            origin: Earliest::default(),
+            attempts: Attempts::default(),
+            first_answer: Earliest::default(),
+            dialogs: Smallest::default(),
+            transfers: Transfers::default(),
+            path: Path::default(),
+            ladder: Ladder::default(),
+            tokens: Tokens::default(),
+            session_expires: Latest::default(),
+            reliable: false,
+            reasons: Smallest::default(),
+            headers: Vec::new(),
+            presses: None,
+            media: None,
         }
     }
 
-    /// Takes in one message that went from `src` to `dst`.
-    pub fn record(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) {
+    /// Whether a message has a tag of this call's. More tags than are kept connect everything.
+    pub fn is_connected(&self, sight: &Sight<'_, '_>) -> bool {
+        let known = |tag: Tag| self.tags.get(&tag).is_some();
+        known(sight.from) || (sight.to.is_some() && known(sight.to)) || self.tags.overflowed()
+    }
+
+    /// Whether a tag of this call's is one of the other's too.
+    pub fn shares_a_tag(&self, other: &Self) -> bool {
+        let overflowed = self.tags.overflowed() || other.tags.overflowed();
+        overflowed || self.tags.iter().any(|(tag, ())| other.tags.get(tag).is_some())
+    }
+
+    /// Takes in one message.
+    pub fn record(&mut self, sight: &Sight<'_, '_>) {
+        let Sight {
+            ts,
+            src,
+            dst,
+            from,
+            to,
+            message,
+        } = *sight;
         self.messages += 1;
         self.first = self.first.min(ts);
         self.last = self.last.max(ts);
-        match (message.start, message.cseq.method) {
-            (StartLine::Request { .. }, Method::Invite) => self.invite(ts, src, dst, message),
-            (StartLine::Response { code, .. }, Method::Invite) => self.response(ts, src, dst, message, code),
-            // A CANCEL has the CSeq number of its INVITE (RFC 3261 section 9.1).
-            (StartLine::Request { .. }, Method::Cancel) => {
-                if let Some(attempt) = self.attempt(message.cseq.number) {
-                    attempt.cancelled = true;
+        self.tags.entry(from);
+        if to.is_some() {
+            self.tags.entry(to);
+        }
+        self.ladder.note(self.rules.max_messages, ts, (src, dst), message);
+        self.tokens.note(message, &self.rules.correlate);
+        match message.start {
+            StartLine::Request { uri, .. } => {
+                self.request(sight, uri);
+                self.keep_headers(ts, message);
+            }
+            StartLine::Response { code, .. } => self.response(sight, code),
+        }
+    }
+
+    fn request(&mut self, sight: &Sight<'_, '_>, uri: &[u8]) {
+        let Sight {
+            ts, from, to, message, ..
+        } = *sight;
+        let cseq = message.cseq.number;
+        let in_dialog = to.is_some();
+        match message.cseq.method {
+            Method::Invite => {
+                let witness = if in_dialog { Witness::Other } else { Witness::Invite };
+                self.witness(witness, in_dialog, sight);
+                if let Some(attempt) = self.attempts.entry(from, cseq) {
+                    attempt.invite(ts, message.vias, in_dialog);
+                }
+                if in_dialog {
+                    self.dialog(sight, |dialog| dialog.reinvited = true);
+                } else {
+                    self.path.note(message.vias, sight.src, sight.dst, uri);
                 }
             }
-            (StartLine::Request { .. }, Method::Bye) => self.bye = earliest(self.bye, ts),
+            // A CANCEL has the CSeq number of its INVITE (RFC 3261 section 9.1).
+            Method::Cancel => {
+                if let Some(attempt) = self.attempts.entry(from, cseq) {
+                    attempt.cancelled = true;
+                }
+                self.reason(ReasonOf::Cancel, ts, message);
+            }
+            Method::Bye => {
+                self.dialog(sight, |dialog| dialog.bye(ts, from));
+                self.reason(ReasonOf::Bye, ts, message);
+                if in_dialog {
+                    self.witness(Witness::Other, true, sight);
+                }
+            }
+            Method::Info => {
+                Presses::take(&mut self.presses, ts, sight.src, message);
+                if in_dialog {
+                    self.dialog(sight, |dialog| dialog.used = true);
+                    self.witness(Witness::Other, true, sight);
+                }
+            }
+            Method::Update if in_dialog => {
+                self.dialog(sight, |dialog| dialog.used = true);
+                self.witness(Witness::Other, true, sight);
+            }
+            Method::Prack if in_dialog => self.witness(Witness::Other, true, sight),
+            Method::Refer => self.transfers.refer(ts, from, message),
+            Method::Notify => self.transfers.notify(ts, to, message),
             _ => {}
         }
     }
 
-    fn invite(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) {
-        let in_dialog = message.to.tag().is_some();
-        self.reinvited |= in_dialog;
-        self.witness(
-            OriginRank {
-                is_response: false,
-                ts,
-                vias: message.vias,
-                src,
-                dst,
-                in_dialog,
-            },
+    fn response(&mut self, sight: &Sight<'_, '_>, code: u16) {
+        let Sight {
+            ts,
+            src,
+            from,
+            to,
             message,
-        );
-        if let Some(attempt) = self.attempt(message.cseq.number) {
-            attempt.vias = Some(attempt.vias.map_or(message.vias, |vias| vias.min(message.vias)));
-            attempt.active = attempt.active.max(ts);
+            ..
+        } = *sight;
+        let cseq = message.cseq.number;
+        match message.cseq.method {
+            Method::Invite => {
+                self.witness(Witness::Other, false, sight);
+                if let Some(attempt) = self.attempts.entry(from, cseq) {
+                    attempt.response(ts, message, code);
+                }
+                match code {
+                    ..=100 => {}
+                    101..200 if !to.is_some() => {}
+                    101..200 => self.dialog(sight, |dialog| dialog.response(ts, src, message, code)),
+                    200..300 => {
+                        self.first_answer.note((ts, code, from, cseq));
+                        self.dialog(sight, |dialog| dialog.response(ts, src, message, code));
+                    }
+                    300.. => {
+                        self.path.response(code);
+                        self.reason(ReasonOf::Refusal, ts, message);
+                    }
+                }
+                self.reliable |= code < 200 && message.headers("Require").any(|value| names_option(value, "100rel"));
+            }
+            Method::Bye if code >= 200 => {
+                self.dialog(sight, |dialog| dialog.bye_response(ts, from, message.vias, code));
+                // A refusal says nothing: 481 is what a BYE gets that belongs to no call.
+                if code < 300 && to.is_some() {
+                    self.witness(Witness::Other, true, sight);
+                }
+            }
+            Method::Refer if code >= 200 => self.transfers.response(ts, from, message, code),
+            _ => {}
+        }
+        let timed = matches!(message.cseq.method, Method::Invite | Method::Update);
+        if timed
+            && (200..300).contains(&code)
+            && let Some(seconds) = message.headers("Session-Expires").find_map(session_expires)
+        {
+            self.session_expires.note((ts, seconds));
         }
     }
 
-    fn response(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>, code: u16) {
-        // A response goes the other way, and has a To tag inside and outside of dialogs.
-        self.witness(
-            OriginRank {
-                is_response: true,
-                ts,
-                vias: message.vias,
-                src: dst,
-                dst: src,
-                in_dialog: false,
-            },
-            message,
-        );
-        if (200..300).contains(&code) {
-            let answer = (ts, code);
-            self.answer = Some(self.answer.map_or(answer, |known| known.min(answer)));
+    fn dialog(&mut self, sight: &Sight<'_, '_>, with: impl FnOnce(&mut Dialog)) {
+        if let Some(dialog) = self.dialogs.entry(Pair::of(sight.from, sight.to)) {
+            with(dialog);
         }
-        let Some(attempt) = self.attempt(message.cseq.number) else {
+    }
+
+    fn witness(&mut self, witness: Witness, in_dialog: bool, sight: &Sight<'_, '_>) {
+        let message = sight.message;
+        let known = self.origin.get().map(|known| (known.witness, known.ts));
+        if known.is_some_and(|known| known < (witness, sight.ts)) {
             return;
+        }
+        let is_response = matches!(message.start, StartLine::Response { .. });
+        // A response goes the other way.
+        let (src, dst) = if is_response {
+            (sight.dst, sight.src)
+        } else {
+            (sight.src, sight.dst)
         };
-        if code < 200 {
-            attempt.active = attempt.active.max(ts);
-            let rings = code > 100;
-            attempt.provisional = attempt.provisional.max(Some(Provisional { rings, ts, code }));
-        } else if code >= 300 {
-            let vias = message.vias;
-            let refusal = Refusal { vias, ts, code };
-            attempt.refusal = Some(attempt.refusal.map_or(refusal, |known| known.min(refusal)));
+        let contact = message.contacts().next().filter(|_| witness == Witness::Invite);
+        self.origin.note(Origin {
+            witness,
+            ts: sight.ts,
+            in_dialog,
+            vias: message.vias,
+            src,
+            dst,
+            from: sight.from,
+            from_uri: kept_text(message.from.uri),
+            to_uri: kept_text(message.to.uri),
+            contact: contact.map(|contact| kept_text(contact.uri)),
+        });
+    }
+
+    fn reason(&mut self, of: ReasonOf, ts: Timestamp, message: &Message<'_>) {
+        for reason in message.lists("Reason").take(REASONS).filter_map(Reason::parse) {
+            let cut = |text: &[u8], most: usize| kept_text(text.get(..most).unwrap_or(text));
+            let key = (of, cut(reason.protocol, REASON_PROTOCOL));
+            if let Some(kept) = self.reasons.entry(key) {
+                kept.note((ts, reason.cause, cut(reason.text, REASON_TEXT)));
+            }
         }
     }
 
-    /// The attempt of this CSeq, unless a higher one is known.
-    fn attempt(&mut self, cseq: u32) -> Option<&mut Attempt> {
-        if self.attempt.is_none_or(|attempt| attempt.cseq < cseq) {
-            self.attempt = Some(Attempt {
-                cseq,
-                vias: None,
-                active: Timestamp::ZERO,
-                provisional: None,
-                refusal: None,
-                cancelled: false,
-            });
-        }
-        self.attempt.as_mut().filter(|attempt| attempt.cseq == cseq)
-    }
-
-    fn witness(&mut self, rank: OriginRank, message: &Message<'_>) {
-        if self.origin.as_ref().is_none_or(|origin| rank < origin.rank) {
-            self.origin = Some(Origin {
-                rank,
-                from_uri: kept_text(message.from.uri),
-                to_uri: kept_text(message.to.uri),
-            });
-        }
-    }
-
-    /// Whether an INVITE or a response to one was seen: only then is this a call.
-    pub fn is_call(&self) -> bool {
-        self.origin.is_some()
-    }
-
-    /// The refusal that decides: one at the caller's hop, or, when nothing else came in time, one further on.
-    fn refusal(&self, now: Timestamp) -> Option<Refusal> {
-        let attempt = self.attempt?;
-        attempt.refusal.filter(|refusal| {
-            let reached_the_caller = attempt.vias.is_none_or(|vias| refusal.vias <= vias);
-            reached_the_caller || self.waited_too_long(&attempt, now)
-        })
-    }
-
-    fn waited_too_long(&self, attempt: &Attempt, now: Timestamp) -> bool {
-        now > attempt.active.plus(self.timeouts.invite)
-    }
-
-    /// Where the call stands at `now`.
-    pub fn state(&self, now: Timestamp) -> CallState {
-        if self.answer.is_some() || self.reinvited {
-            return match self.bye {
-                Some(_) => CallState::Ended,
-                None => CallState::Answered,
+    fn keep_headers(&mut self, ts: Timestamp, message: &Message<'_>) {
+        for (at, name) in self.rules.headers.iter().enumerate() {
+            let Some(value) = message.headers(name).next() else {
+                continue;
             };
-        }
-        let Some(attempt) = self.attempt else {
-            return CallState::Trying;
-        };
-        // A BYE in an early dialog gives up as a CANCEL does (RFC 3261 section 15), and is answered with 487 too.
-        let given_up = attempt.cancelled || self.bye.is_some();
-        match self.refusal(now) {
-            Some(Refusal { code: 487, .. }) if given_up => CallState::Cancelled,
-            Some(_) => CallState::Failed,
-            None if attempt.cancelled => CallState::Cancelled,
-            None if self.bye.is_some() => CallState::Ended,
-            None if self.waited_too_long(&attempt, now) => CallState::TimedOut,
-            None if attempt.provisional.is_some_and(|provisional| provisional.rings) => CallState::Ringing,
-            None => CallState::Trying,
+            if self.headers.is_empty() {
+                self.headers = vec![Earliest::default(); self.rules.headers.len()];
+            }
+            if let Some(kept) = self.headers.get_mut(at)
+                && kept.get().is_none_or(|(known, _)| ts <= *known)
+            {
+                kept.note((ts, kept_text(value.get(..HEADER).unwrap_or(value))));
+            }
         }
     }
 
-    /// When the call ended for good, so that its media endpoints are free for the next; `None` while it goes on or may
-    /// go on with credentials (401, 407).
-    pub fn ended_at(&self) -> Option<Timestamp> {
-        if self.answer.is_some() || self.reinvited {
-            return self.bye;
+    /// Takes in what another entry knows of the same call.
+    pub fn join(&mut self, other: Self) {
+        let Self {
+            rules,
+            first,
+            last,
+            messages,
+            tags,
+            origin,
+            attempts,
+            first_answer,
+            dialogs,
+            transfers,
+            path,
+            ladder,
+            tokens,
+            session_expires,
+            reliable,
+            reasons,
+            headers,
+            presses,
+            media,
+        } = other;
+        self.first = self.first.min(first);
+        self.last = self.last.max(last);
+        self.messages += messages;
+        self.tags.join(tags);
+        self.origin.join(origin);
+        self.attempts.join(attempts);
+        self.first_answer.join(first_answer);
+        self.dialogs.join(dialogs);
+        self.transfers.join(transfers);
+        self.path.join(path);
+        self.ladder.join(rules.max_messages, &ladder);
+        self.tokens.join(tokens);
+        self.session_expires.join(session_expires);
+        self.reliable.join(reliable);
+        self.reasons.join(reasons);
+        Presses::join(&mut self.presses, presses);
+        if let Some(media) = media {
+            self.media.get_or_insert_default().join(*media);
         }
-        // At the time zero nothing has timed out yet: only what was said counts.
-        match self.refusal(Timestamp::ZERO) {
-            Some(Refusal { code: 401 | 407, .. }) => None,
-            Some(refusal) => Some(refusal.ts),
-            None => self.bye,
-        }
-    }
-
-    /// What the call gives to the totals of RFC 6076 at `now`.
-    pub fn figures(&self, now: Timestamp) -> CallFigures {
-        let sets_up = self.origin.as_ref().filter(|origin| !origin.rank.in_dialog);
-        let asked = sets_up.map(|origin| origin.rank).filter(|rank| !rank.is_response);
-        let answered = self.answer.map(|(ts, _)| ts);
-        let delay = |from: Option<Timestamp>, to: Option<Timestamp>| Some(milliseconds(from?, to?));
-        let asked = asked.map(|rank| rank.ts);
-        CallFigures {
-            state: self.state(now),
-            is_session_request: sets_up.is_some(),
-            final_code: self
-                .answer
-                .map(|(_, code)| code)
-                .or(self.refusal(now).map(|refusal| refusal.code)),
-            challenges: 0,
-            redirects: 0,
-            session_request_delay_ms: delay(asked, answered),
-            failed_session_request_delay_ms: None,
-            session_disconnect_delay_ms: None,
-            failed_session_disconnect_delay_ms: None,
-            session_duration_ms: delay(answered, self.bye),
-            failed_session_duration_ms: None,
-            ring_time_ms: None,
-            post_dial_delay_ms: None,
-            completed: None,
-        }
-    }
-
-    /// Whether the call has been over for longer than `linger` at `now`.
-    pub fn is_forgotten(&self, now: Timestamp, linger: std::time::Duration) -> bool {
-        let quiet_for = now.since(self.last);
-        match self.worth(now) {
-            // Its INVITE will not come any more.
-            Worth::Loose => quiet_for > self.timeouts.request.min(linger),
-            Worth::Over => quiet_for > linger,
-            Worth::Live => false,
+        if self.headers.is_empty() {
+            self.headers = headers;
+        } else {
+            for (known, other) in self.headers.iter_mut().zip(headers) {
+                known.join(other);
+            }
         }
     }
 
-    /// The call as reports give it, without its streams; `None` where it is none.
-    pub fn report(&self, call_id: &str, now: Timestamp) -> Option<report::Call> {
-        let origin = self.origin.as_ref()?;
-        let state = self.state(now);
-        let answered = self.answer.map(|(ts, _)| ts);
-        let provisional = self.attempt.and_then(|attempt| attempt.provisional);
-        let status_code = match state {
-            CallState::Answered | CallState::Ended => self.answer.map(|(_, code)| code),
-            _ => self
-                .refusal(now)
-                .map(|refusal| refusal.code)
-                .or(provisional.map(|provisional| provisional.code)),
-        };
-        let sets_up = !origin.rank.is_response && !origin.rank.in_dialog;
-        Some(report::Call {
-            call_id: call_id.to_owned(),
-            from_uri: origin.from_uri.to_string(),
-            to_uri: origin.to_uri.to_string(),
-            state,
-            status_code,
-            setup_ms: answered
-                .filter(|_| sets_up)
-                .map(|answered| milliseconds(origin.rank.ts, answered)),
-            duration_ms: answered.map(|answered| milliseconds(answered, self.bye.unwrap_or(self.last))),
-            start: self.first,
-            src: origin.rank.src.to_string(),
-            dst: origin.rank.dst.to_string(),
-            messages: self.messages,
-            streams: Vec::new(),
-            media: self.media.report(answered),
-            t38: Vec::new(),
-            one_way: None,
-            no_media: false,
-        })
-    }
-}
-
-impl Entry for Call {
-    fn last(&self) -> Timestamp {
-        self.last
-    }
-
-    fn worth(&self, now: Timestamp) -> Worth {
-        if !self.is_call() {
-            return Worth::Loose;
-        }
-        match self.state(now) {
-            CallState::Trying | CallState::Ringing | CallState::Answered => Worth::Live,
-            CallState::Ended | CallState::Failed | CallState::Cancelled | CallState::TimedOut => Worth::Over,
-        }
+    /// Whether a message was seen that only an INVITE dialog has: only then is this a call.
+    pub const fn is_call(&self) -> bool {
+        self.origin.get().is_some()
     }
 }

@@ -14,7 +14,7 @@ pub struct CallFigures {
     /// The final response that decides the call: the first 2xx, else the refusal of the latest INVITE that the caller hears.
     /// Absent while there is none, and where none came in time.
     pub final_code: Option<u16>,
-    /// INVITEs that were answered with 401 or 407; RFC 6076 sections 4.3 and 4.7 count them as no failures.
+    /// INVITEs that were answered with 401, 402 or 407; RFC 6076 sections 4.3 and 4.7 count them as no failures.
     pub challenges: u32,
     /// INVITEs that were answered with 3xx, which the session establishment ratio leaves out (RFC 6076 section 4.6).
     pub redirects: u32,
@@ -37,7 +37,7 @@ pub struct CallFigures {
     pub ring_time_ms: Option<f64>,
     /// First INVITE, challenges included as the caller waits for them too, to the first 180 or 183.
     pub post_dial_delay_ms: Option<f64>,
-    /// The session was set up and ended as RFC 6076 section 4.9 asks for its completion ratio: BYE and its 2xx. Absent while
-    /// that is open.
+    /// The call went to its end without failing for want of an answer (RFC 6076 section 4.9): not when the INVITE or the BYE
+    /// timed out, was refused with 408, or never came. Absent while that is open.
     pub completed: Option<bool>,
 }

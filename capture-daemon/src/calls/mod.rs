@@ -6,13 +6,24 @@
 mod attempts;
 mod call;
 mod description;
+mod dialog;
+mod facts;
 mod figures;
 mod figures_of_call;
+mod invite;
+mod kin;
+mod ladder;
 mod media;
+mod one_call_id;
+mod path;
 mod registration;
 mod registrations;
+mod rules;
+mod standing;
+mod telling;
 mod transaction;
 mod transactions;
+mod transfer;
 
 #[cfg(test)]
 mod tests;
@@ -26,13 +37,15 @@ pub use figures_of_call::CallFigures;
 pub use registrations::Registrations;
 pub use transactions::Transactions;
 
-use self::call::Call;
+use self::call::{Call, Sight};
 use self::figures::SessionTotals;
-use self::table::{Table, Worth};
+use self::one_call_id::OneCallId;
+use self::rules::Rules;
+use self::table::{Entry, Table, Worth};
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, CallState};
-use crate::sip::{Message, Method};
+use crate::sip::{Message, Method, referred};
 use crate::table;
 use crate::time::Timestamp;
 
@@ -57,8 +70,8 @@ impl From<&Follow> for Timeouts {
 /// All calls, shared by all lanes.
 #[derive(Debug)]
 pub struct Calls {
-    table: Table<Call>,
-    timeouts: Timeouts,
+    table: Table<OneCallId>,
+    rules: Arc<Rules>,
     linger: Duration,
     /// Calls that have left the table, by the state they left it in.
     departed: [AtomicU64; CallState::ALL.len()],
@@ -93,14 +106,14 @@ impl Calls {
     pub fn new(follow: &Follow) -> Self {
         Self {
             table: Table::new(follow.max_calls),
-            timeouts: Timeouts::from(follow),
+            rules: Arc::new(Rules::from(follow)),
             linger: follow.linger,
             departed: Default::default(),
             departed_totals: Mutex::default(),
         }
     }
 
-    /// Calls in the table, and dialogs of which no INVITE was seen.
+    /// Call-IDs in the table, those too of which no message was seen that makes a call.
     pub fn len(&self) -> usize {
         self.table.len()
     }
@@ -113,33 +126,51 @@ impl Calls {
     /// Takes in a message that went from `src` to `dst`; `None` where it belongs to no call.
     pub fn record(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) -> Option<Followed> {
         let call_id = String::from_utf8_lossy(message.call_id);
-        let record = |call_id: &Arc<str>, call: &mut Call| {
-            call.record(ts, src, dst, message);
-            (Arc::clone(call_id), call.ended_at())
+        let sight = Sight::new(ts, src, dst, message);
+        let begins = may_begin(&sight);
+        let record = |call_id: &Arc<str>, calls: &mut OneCallId| {
+            let (taken, left) = calls.record(&sight, &self.rules, begins);
+            taken.then(|| (Arc::clone(call_id), calls.ended_at(), left))
         };
-        let ((call_id, ended_at), left) = if may_begin(message) {
-            let make = || Call::new(ts, self.timeouts);
-            self.table.find_or_insert(&*call_id, ts, make, record)
+        let (recorded, cleared) = if begins {
+            self.table.find_or_insert(&call_id, ts, OneCallId::default, record)
         } else {
             (self.table.find(&*call_id, record)?, Vec::new())
         };
-        self.depart(left.iter().map(|left| &left.entry), ts);
+        let (call_id, ended_at, left) = recorded?;
+        self.depart(left.iter(), ts);
+        self.depart(cleared.iter().flat_map(|left| left.entry.calls()), ts);
+        let lost = |call: &&Call| call.worth(ts) > Worth::Loose;
+        let in_cleared = cleared.iter().flat_map(|left| left.entry.calls());
         Some(Followed {
             call_id,
             ended_at,
-            lost: left.iter().filter(|left| left.worth > Worth::Loose).count(),
-            cut_off: cut_off(left.into_iter().map(|left| (left.key, left.entry))),
+            lost: left.iter().chain(in_cleared).filter(lost).count(),
+            cut_off: cut_off(cleared.into_iter().map(|left| (left.key, left.entry))),
         })
     }
 
-    /// Takes in what a message of this call says of its media: who began the call, and a description.
-    pub fn describe(&self, call_id: &str, begun_by: Option<u64>, description: Option<Description>) {
-        self.table.find(call_id, |_, call| {
+    /// Takes in what a message that went from `src` to `dst` says of its call's media: who began the call, and a
+    /// description.
+    pub fn describe(
+        &self,
+        ts: Timestamp,
+        (src, dst): (Endpoint, Endpoint),
+        message: &Message<'_>,
+        begun_by: Option<u64>,
+        description: Option<Description>,
+    ) {
+        let call_id = String::from_utf8_lossy(message.call_id);
+        self.table.find(&*call_id, |_, calls| {
+            let Some(call) = calls.call_of(&Sight::new(ts, src, dst, message)) else {
+                return;
+            };
+            let media = call.media.get_or_insert_default();
             if let Some(tag) = begun_by {
-                call.media.begun_by(tag);
+                media.begun_by(tag);
             }
             if let Some(description) = description {
-                call.media.describe(description);
+                media.describe(description);
             }
         });
     }
@@ -147,8 +178,8 @@ impl Calls {
     /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no
     /// message ended, but time.
     pub fn sweep(&self, now: Timestamp) -> Vec<Arc<str>> {
-        let forgotten = self.table.sweep(|call| call.is_forgotten(now, self.linger));
-        self.depart(forgotten.iter().map(|(_, call)| call), now);
+        let forgotten = self.table.sweep(|calls| calls.is_forgotten(now, self.linger));
+        self.depart(forgotten.iter().flat_map(|(_, calls)| calls.calls()), now);
         cut_off(forgotten.into_iter())
     }
 
@@ -159,6 +190,14 @@ impl Calls {
         }
     }
 
+    fn for_each(&self, mut with: impl FnMut(&Arc<str>, &Call)) {
+        self.table.for_each(|call_id, calls| {
+            for call in calls.calls().filter(|call| call.is_call()) {
+                with(call_id, call);
+            }
+        });
+    }
+
     /// A panic under this lock leaves sums that hold.
     fn departed_totals(&self) -> MutexGuard<'_, SessionTotals> {
         self.departed_totals.lock().unwrap_or_else(PoisonError::into_inner)
@@ -167,11 +206,7 @@ impl Calls {
     /// Counts calls by state at `now`. Looks at every call, a shard at a time.
     pub fn count(&self, now: Timestamp) -> CallCount {
         let mut present = [0_u64; CallState::ALL.len()];
-        self.table.for_each(|_, call| {
-            if call.is_call() {
-                present[call.state(now) as usize] += 1;
-            }
-        });
+        self.for_each(|_, call| present[call.state(now) as usize] += 1);
         let states = CallState::ALL.map(|state| (state, present[state as usize]));
         let results = states
             .iter()
@@ -188,28 +223,72 @@ impl Calls {
     pub fn figures(&self, now: Timestamp) -> report::SessionFigures {
         // In this order, a call that departs meanwhile is missing until the next time, and never counted twice.
         let mut totals = self.departed_totals().clone();
-        self.table.for_each(|_, call| {
-            if call.is_call() {
-                totals.add(&call.figures(now));
-            }
-        });
+        self.for_each(|_, call| totals.add(&call.figures(now)));
         totals.report()
     }
 
-    /// Every call as it stands at `now`, without streams, in order of start, then Call-ID.
+    /// Every call as it stands at `now`, without streams and without its ladder, in order of start, then Call-ID.
     pub fn report(&self, now: Timestamp) -> Vec<report::Call> {
-        let mut calls = Vec::with_capacity(self.table.len());
-        self.table
-            .for_each(|call_id, call| calls.extend(call.report(call_id, now)));
-        calls.sort_by(|a, b| (a.start, &a.call_id).cmp(&(b.start, &b.call_id)));
+        self.told(|call_id, call| call.report(call_id, now))
+    }
+
+    /// The same with the ladder of each.
+    pub fn report_with_ladders(&self, now: Timestamp) -> Vec<report::Call> {
+        self.told(|call_id, call| call.report_with_ladder(call_id, now))
+    }
+
+    /// The calls under one Call-ID as they stand at `now`, with their ladders and without streams, in order of start: more
+    /// than one where it was used again, none where it is not known.
+    pub fn one(&self, call_id: &str, now: Timestamp) -> Vec<report::Call> {
+        let mut asked = Vec::new();
+        self.table.find(call_id, |_, calls| {
+            let told = calls
+                .calls()
+                .filter_map(|call| Some((call.report_with_ladder(call_id, now)?, call.tokens.clone())));
+            asked.extend(told);
+        });
+        let mut kin = Vec::new();
+        self.for_each(|other, call| {
+            let is_kin = |(_, tokens): &(_, _)| call.tokens.is_kin(other, tokens, call_id);
+            if **other != *call_id && asked.iter().any(is_kin) {
+                kin.extend(call.report(other, now).map(|told| (told, call.tokens.clone())));
+            }
+        });
+        asked.extend(kin);
+        let mut calls = related(asked);
+        calls.retain(|call| call.call_id == call_id);
         calls
+    }
+
+    fn told(&self, tell: impl Fn(&str, &Call) -> Option<report::Call>) -> Vec<report::Call> {
+        let mut calls = Vec::with_capacity(self.table.len());
+        self.for_each(|call_id, call| calls.extend(tell(call_id, call).map(|told| (told, call.tokens.clone()))));
+        related(calls)
     }
 }
 
+/// Calls in order of start, then Call-ID, each told of its relations.
+fn related(mut calls: Vec<(report::Call, kin::Tokens)>) -> Vec<report::Call> {
+    // The rest settles the order of two calls that begin with one Call-ID at one time.
+    let key = |call: &report::Call| {
+        (
+            call.start,
+            call.call_id.clone(),
+            call.src.clone(),
+            call.dst.clone(),
+            call.messages,
+        )
+    };
+    calls.sort_by_cached_key(|(call, _)| key(call));
+    kin::relate(&mut calls);
+    calls.into_iter().map(|(call, _)| call).collect()
+}
+
 /// The Call-IDs of calls that have no end.
-fn cut_off(removed: impl Iterator<Item = (Arc<str>, Call)>) -> Vec<Arc<str>> {
+fn cut_off(removed: impl Iterator<Item = (Arc<str>, OneCallId)>) -> Vec<Arc<str>> {
+    let goes_on = |call: &Call| call.is_call() && call.ended_at().is_none();
     removed
-        .filter(|(_, call)| call.is_call() && call.ended_at().is_none())
+        .filter(|(_, calls)| calls.calls().any(goes_on))
         .map(|(call_id, _)| call_id)
         .collect()
 }
@@ -217,11 +296,16 @@ fn cut_off(removed: impl Iterator<Item = (Arc<str>, Call)>) -> Vec<Arc<str>> {
 /// Whether a message may be the first that is seen of a call: those of INVITE dialogs, as any of them may come before
 /// the INVITE when they arrive on another queue. Others join a call that is known, so that a flood of OPTIONS fills
 /// nothing.
-const fn may_begin(message: &Message<'_>) -> bool {
-    matches!(
-        message.cseq.method,
-        Method::Invite | Method::Ack | Method::Bye | Method::Cancel | Method::Prack | Method::Update | Method::Info
-    )
+fn may_begin(sight: &Sight<'_, '_>) -> bool {
+    match sight.message.cseq.method {
+        Method::Invite | Method::Ack | Method::Bye | Method::Cancel | Method::Prack | Method::Update | Method::Info => {
+            true
+        }
+        // Outside a dialog, they have one of their own (RFC 3515).
+        Method::Refer => sight.to.is_some(),
+        Method::Notify => sight.to.is_some() && sight.message.headers("Event").any(|event| referred(event).is_some()),
+        _ => false,
+    }
 }
 
 /// Octets of a URI that are kept. Longer ones are cut: what a table holds is bounded by configuration.

@@ -15,6 +15,7 @@ mod streams;
 mod table;
 mod terminal;
 mod text;
+mod turn;
 
 use std::process::ExitCode;
 
@@ -64,6 +65,8 @@ enum Verb {
     Streams(streams::Streams),
     /// Lists registrations.
     Registrations(registrations::Registrations),
+    /// Says how STUN and TURN do, and lists TURN allocations.
+    Turn(turn::Turn),
     /// Stops the daemon and waits until it has gone.
     Stop(stop::Stop),
 }
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Verb::Calls(calls) => (calls.execute(), FAILED),
         Verb::Streams(streams) => (streams.execute(), FAILED),
         Verb::Registrations(registrations) => (registrations.execute(), FAILED),
+        Verb::Turn(turn) => (turn.execute(), FAILED),
         Verb::Stop(stop) => (stop.execute(), FAILED),
     };
     done.unwrap_or_else(|error| {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::terminal::{complain, say};
 use super::text::{bytes, count, duration, list, moment};
-use super::{Style, calls, registrations, signaling, streams};
+use super::{Style, calls, registrations, signaling, streams, turn};
 use crate::config::{Config, load};
 use crate::replay::{Replayed, replay};
 use crate::report::Document;
@@ -21,7 +21,7 @@ pub struct Replay {
     /// Capture files, pcap or pcapng, read in this order.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Configuration file, of which capture.sip_ports and the caps of the section follow are used.
+    /// Configuration file, of which capture.sip_ports, the caps of the section follow and the section privacy are used.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print one JSON document.
@@ -84,6 +84,10 @@ pub fn summary(document: &Document, style: Style) -> String {
     if !figures.is_empty() {
         text.push_str(&format!("\n{figures}"));
     }
+    let figures = turn::figures(&document.turn.figures, style);
+    if !figures.is_empty() {
+        text.push_str(&format!("\n{figures}"));
+    }
     let parts = [
         ("Calls", document.calls.len(), calls::table(&document.calls, style)),
         (
@@ -95,6 +99,11 @@ pub fn summary(document: &Document, style: Style) -> String {
             "RTP streams",
             document.streams.len(),
             streams::table(&document.streams, style),
+        ),
+        (
+            "TURN allocations",
+            document.turn.allocations.len(),
+            turn::table(&document.turn.allocations, style),
         ),
     ];
     for (name, length, table) in parts.into_iter().filter(|(_, length, _)| *length > 0) {

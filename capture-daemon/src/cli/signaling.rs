@@ -51,7 +51,8 @@ fn time(milliseconds: f64) -> String {
     }
 }
 
-fn times(latency: Option<&Latency>) -> [String; 4] {
+/// Its percentiles and the longest.
+pub(super) fn times(latency: Option<&Latency>) -> [String; 4] {
     latency.map_or_else(
         || std::array::from_fn(|_| ABSENT.to_owned()),
         |latency| [latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms].map(time),

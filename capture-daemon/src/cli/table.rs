@@ -39,7 +39,7 @@ pub(super) struct Table {
 /// Colour of a word that says how something stands.
 pub(super) fn colour_of(word: &str) -> Option<Color> {
     match word {
-        "green" | "answered" | "registered" | "yes" => Some(Color::Green),
+        "green" | "answered" | "registered" | "active" | "yes" => Some(Color::Green),
         "yellow" | "ringing" | "trying" | "challenged" => Some(Color::Yellow),
         "red" | "failed" | "timed_out" | "no" => Some(Color::Red),
         _ => None,

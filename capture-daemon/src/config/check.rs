@@ -14,6 +14,8 @@ const INTERFACE_NAME: usize = 15;
 const SOCKET_PATH: usize = 107;
 /// CPUs that a `cpu_set_t` holds (sched_setaffinity(2)).
 const CPUS: usize = 1024;
+/// Headers that are kept with a call, and headers that connect calls.
+const MAX_HEADERS: usize = 16;
 /// What a file name may be made of.
 const PLACEHOLDERS: &[&str] = &["interface", "lane", "time", "extension"];
 
@@ -108,6 +110,7 @@ impl Check {
             ("follow.waiting_room", follow.waiting_room),
             ("follow.max_endpoints", follow.max_endpoints),
             ("follow.max_faxes", follow.max_faxes),
+            ("follow.max_rtcp_sources", follow.max_rtcp_sources),
             ("follow.max_fragments", follow.max_fragments),
             ("follow.max_tcp_streams", follow.max_tcp_streams),
             ("follow.max_allocations", follow.max_allocations),
@@ -128,6 +131,16 @@ impl Check {
         self.within("follow.tcp_memory", follow.tcp_memory as u64, least, 1 << 34);
         self.positive("follow.invite_timeout", follow.invite_timeout);
         self.positive("follow.request_timeout", follow.request_timeout);
+        self.positive("follow.answered_timeout", follow.answered_timeout);
+        self.within("follow.max_messages", follow.max_messages as u64, 0, 1_000);
+        for (key, names) in [
+            ("follow.headers", &follow.headers),
+            ("follow.correlate", &follow.correlate),
+        ] {
+            self.holds(key, names.len() <= MAX_HEADERS, || {
+                format!("{} headers are more than {MAX_HEADERS}", names.len())
+            });
+        }
     }
 
     fn spool(&mut self, config: &Config) {

@@ -4,7 +4,7 @@
 use toml::de::DeValue;
 
 use super::Config;
-use super::lists::{Choices, Cpus, PortRanges, Ports, Tunnels};
+use super::lists::{Choices, Cpus, Headers, PortRanges, Ports, Tunnels};
 use super::value::{Address, Choice, Count, Flag, Kind, Octal, Path, Size, Span, Text};
 
 /// One key.
@@ -46,6 +46,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("spool", "Where packets are kept."),
     ("control", "The Unix socket that answers the operator."),
     ("metrics", "Prometheus."),
+    ("privacy", "What is kept out of every answer."),
     ("log", "What the daemon says on standard error."),
 ];
 
@@ -79,6 +80,7 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.sdp_memory: Size, "Bytes that the session descriptions kept with calls may take up together.";
     follow.nat: Choices, "How media is looked for that is not where SDP says, in this order: \"signaling_address\" (a private address in SDP stands for the one its SIP came from), \"symmetric\" (where packets for an announced endpoint come from is where that endpoint sends to). Empty: not at all.";
     follow.rtp_without_sip: Flag, "Tell of what behaves like RTP though no SDP announced it.";
+    follow.max_rtcp_sources: Count, "Sources that RTCP reports on, remembered at once, over all lanes; a call has two.";
     follow.max_fragments: Count, "Incomplete datagrams, of IP fragments, remembered at once, over all lanes.";
     follow.fragment_buffer: Size, "Bytes they may take up together.";
     follow.max_tcp_streams: Count, "TCP directions followed at once, per lane.";
@@ -89,6 +91,10 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.linger: Span, "How long an ended call or an idle stream stays in the answers.";
     follow.invite_timeout: Span, "An INVITE without a final response for this long has timed out (timer C, RFC 3261 section 16.6).";
     follow.request_timeout: Span, "Any other request without a final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2).";
+    follow.answered_timeout: Span, "An answered call that has had no SIP message for this long has ended without a BYE. A session timer (RFC 4028) that the call agreed on goes first.";
+    follow.max_messages: Count, "Messages of each call kept for its ladder, 32 bytes each; of more, the first half and the last half. At most 1000; 0: none.";
+    follow.headers: Headers, "Headers of requests kept with the call, by their long names; at most 16.";
+    follow.correlate: Headers, "Headers that connect calls: the same value in both, or in one the other's Call-ID; at most 16. Session-ID (RFC 7989) always does.";
 
     spool.enabled: Flag, "Keep packets at all.";
     spool.directory: Path, "Folder of the files; made if it is not there.";
@@ -112,6 +118,8 @@ pub(super) const KEYS: &[Key] = keys! {
 
     metrics.enabled: Flag, "Serve `/metrics` at all.";
     metrics.listen: Address, "Address and port to serve it on.";
+
+    privacy.dtmf: Choice, "Keys pressed during calls: \"masked\" (when and how many, each as *) or \"shown\". Files have the packets in either case.";
 
     log.filter: Text, "Which messages are written: error, warn, info, debug or trace, also per module (\"info,capture_daemon::xsk=debug\").";
 };

@@ -86,6 +86,30 @@ impl Kind<Vec<PortRange>> for PortRanges {
     }
 }
 
+/// Names of SIP headers.
+pub(super) struct Headers;
+
+impl Kind<Vec<String>> for Headers {
+    fn read(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+        // RFC 3261 section 25.1, token; compact names are written out when a message is read.
+        let is_name = |name: &str| {
+            name.len() > 1
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
+        };
+        list(
+            value,
+            "a list of header names, in their long form, such as [\"User-Agent\"]",
+            |entry| entry.as_str().filter(|name| is_name(name)).map(ToOwned::to_owned),
+        )
+    }
+
+    fn write(value: &Vec<String>) -> String {
+        written(value, |name| format!("\"{name}\""))
+    }
+}
+
 /// CPU numbers.
 pub(super) struct Cpus;
 

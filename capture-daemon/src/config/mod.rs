@@ -32,6 +32,8 @@ pub struct Config {
     pub control: Control,
     /// Prometheus.
     pub metrics: Metrics,
+    /// What is not told of what is seen.
+    pub privacy: Privacy,
     /// What the daemon says on standard error.
     pub log: Log,
 }
@@ -186,6 +188,8 @@ pub struct Follow {
     pub nat: Vec<Nat>,
     /// Tell of what behaves like RTP though no SDP announced it.
     pub rtp_without_sip: bool,
+    /// Sources that RTCP speaks of remembered at once, over all lanes.
+    pub max_rtcp_sources: usize,
     /// Datagrams put together from fragments at once, over all lanes.
     pub max_fragments: usize,
     /// Bytes that all of them may take up.
@@ -206,6 +210,14 @@ pub struct Follow {
     pub invite_timeout: Duration,
     /// Any other request with no final response for this long has timed out (timer F, RFC 3261 section 17.1.2.2: 32 s).
     pub request_timeout: Duration,
+    /// An answered call without a session timer (RFC 4028) that has had no SIP message for this long has ended without a BYE.
+    pub answered_timeout: Duration,
+    /// Messages of each call that are kept for its ladder.
+    pub max_messages: usize,
+    /// Headers of requests that are kept with the call.
+    pub headers: Vec<String>,
+    /// Headers that connect the calls on both sides of a back-to-back user agent.
+    pub correlate: Vec<String>,
 }
 
 impl Default for Follow {
@@ -221,6 +233,7 @@ impl Default for Follow {
             sdp_memory: 512 << 20,
             nat: vec![Nat::SignalingAddress, Nat::Symmetric],
             rtp_without_sip: false,
+            max_rtcp_sources: 262_144,
             max_fragments: 16_384,
             fragment_buffer: 64 << 20,
             max_tcp_streams: 16_384,
@@ -231,6 +244,10 @@ impl Default for Follow {
             linger: Duration::from_secs(300),
             invite_timeout: Duration::from_secs(180),
             request_timeout: Duration::from_secs(32),
+            answered_timeout: Duration::from_secs(4 * 3600),
+            max_messages: 64,
+            headers: vec!["User-Agent".to_owned(), "P-Asserted-Identity".to_owned()],
+            correlate: vec!["X-Call-ID".to_owned()],
         }
     }
 }
@@ -339,6 +356,23 @@ impl Default for Metrics {
             listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
         }
     }
+}
+
+/// Whether the keys that callers press are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Digits {
+    /// When, how long and how many, but not which: they may be card numbers and PINs.
+    #[default]
+    Masked,
+    /// Which, too.
+    Shown,
+}
+
+/// `[privacy]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Privacy {
+    /// Keys pressed during a call.
+    pub dtmf: Digits,
 }
 
 /// `[log]`.

@@ -89,6 +89,7 @@ fn every_key_changes_what_it_names() {
         sdp_memory = "64MiB"
         nat = ["symmetric"]
         rtp_without_sip = true
+        max_rtcp_sources = 16
         max_fragments = 15
         fragment_buffer = "8MiB"
         max_tcp_streams = 14
@@ -99,6 +100,10 @@ fn every_key_changes_what_it_names() {
         linger = "1m"
         invite_timeout = "200s"
         request_timeout = "33s"
+        answered_timeout = "1h"
+        max_messages = 20
+        headers = ["Server"]
+        correlate = []
         [spool]
         enabled = false
         directory = "/data"
@@ -122,6 +127,8 @@ fn every_key_changes_what_it_names() {
         [metrics]
         enabled = false
         listen = "[::1]:9000"
+        [privacy]
+        dtmf = "shown"
         [log]
         filter = "debug"
     "#;
@@ -154,7 +161,7 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         problems("interface = \"eth0\"\n[zzz]\n[log]\nlisten = 1\nqqq = 2\n[metrics]\nrotate_size = 1"),
         [
             "1: interface belongs under [capture]",
-            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [log]",
+            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [privacy] [log]",
             "4: log.listen: unknown key; metrics.listen is one",
             "5: log.qqq: unknown key; [log] has filter",
             "7: metrics.rotate_size: unknown key; spool.rotate_size is one",

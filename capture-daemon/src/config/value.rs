@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::{Attach, Bind, Format, Mode, Nat};
+use super::{Attach, Bind, Digits, Format, Mode, Nat};
 
 /// A way to write a `T` in the file.
 pub(super) trait Kind<T> {
@@ -48,6 +48,10 @@ impl Named for Bind {
         ("zero-copy", Self::ZeroCopy),
         ("copy", Self::Copy),
     ];
+}
+
+impl Named for Digits {
+    const NAMES: &'static [(&'static str, Self)] = &[("masked", Self::Masked), ("shown", Self::Shown)];
 }
 
 impl Named for Format {

@@ -165,9 +165,14 @@ impl Conversation {
             Ask::Health => self.whole(id, &sensor.health()).await,
             Ask::Status => self.whole(id, &sensor.status()).await,
             Ask::Signaling => self.whole(id, &sensor.signaling()).await,
-            Ask::Calls(filter) => self.list(id, "calls", sensor.calls(&filter)).await,
-            Ask::Streams(filter) => self.list(id, "streams", sensor.streams(&filter)).await,
-            Ask::Registrations(filter) => self.list(id, "registrations", sensor.registrations(&filter)).await,
+            Ask::Calls(filter) => self.list(id, "", "calls", sensor.calls(&filter)).await,
+            Ask::Streams(filter) => self.list(id, "", "streams", sensor.streams(&filter)).await,
+            Ask::Registrations(filter) => self.list(id, "", "registrations", sensor.registrations(&filter)).await,
+            Ask::Turn(filter) => {
+                let figures = format!("\"figures\":{},", json!(sensor.turn()));
+                let page = sensor.allocations(&filter);
+                self.list(id, &figures, "allocations", page).await
+            }
             Ask::Version => {
                 let answer = json!({"version": env!("CARGO_PKG_VERSION"), "protocol": VERSION});
                 self.whole(id, &answer).await
@@ -188,14 +193,21 @@ impl Conversation {
         self.send(&line).await
     }
 
-    /// Sends a list piece by piece, so that neither memory nor the other clients feel its length.
-    async fn list<T: Serialize>(&mut self, id: &Value, name: &str, page: Pending<'_, Page<T>>) -> Result<(), End> {
+    /// Sends a list piece by piece, so that neither memory nor the other clients feel its length. `before` is the members
+    /// that come before it, as JSON with a comma behind each.
+    async fn list<T: Serialize>(
+        &mut self,
+        id: &Value,
+        before: &str,
+        name: &str,
+        page: Pending<'_, Page<T>>,
+    ) -> Result<(), End> {
         let Ok(page) = timeout(ANSWER_TIMEOUT, page).await else {
             let message = format!("the answer was not ready within {ANSWER_TIMEOUT:?}");
             return self.refuse(id, &Refusal::new(Code::Unavailable, message)).await;
         };
         let mut piece = opening(id);
-        piece.extend_from_slice(format!("{{\"total\":{},\"{name}\":[", page.total).as_bytes());
+        piece.extend_from_slice(format!("{{{before}\"total\":{},\"{name}\":[", page.total).as_bytes());
         for (index, item) in page.items.iter().enumerate() {
             if index > 0 {
                 piece.push(b',');

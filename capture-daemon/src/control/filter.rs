@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Call, CallState, Registration, RegistrationState, Stream};
+use crate::report::{Allocation, AllocationState, Call, CallState, Registration, RegistrationState, Stream};
 
 /// Narrows a list; everything that is absent lets everything through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -11,7 +11,7 @@ pub struct Filter {
     /// At most this many, the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Only those in this state: a name of [`CallState`] or [`RegistrationState`].
+    /// Only those in this state: a name of [`CallState`], [`RegistrationState`] or [`AllocationState`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Only those of this Call-ID.
@@ -46,6 +46,16 @@ impl Filter {
         let state = self.state.as_deref().map(parsed::<RegistrationState>);
         all.retain(|one| state.is_none_or(|state| state == Some(one.state)) && self.is_of(Some(&one.call_id)));
         all.sort_by(|one, other| (one.start, &one.aor).cmp(&(other.start, &other.aor)));
+        self.latest(all)
+    }
+
+    /// The allocations that pass, in order of start, then client and server.
+    pub fn allocations(&self, mut all: Vec<Allocation>) -> Page<Allocation> {
+        let state = self.state.as_deref().map(parsed::<AllocationState>);
+        all.retain(|one| state.is_none_or(|state| state == Some(one.state)));
+        all.sort_by(|one, other| {
+            (one.start, &one.client, &one.server).cmp(&(other.start, &other.client, &other.server))
+        });
         self.latest(all)
     }
 
@@ -91,5 +101,7 @@ mod tests {
             listed(of_registrations),
             RegistrationState::ALL.map(RegistrationState::label)
         );
+        let of_allocations = serde_json::from_str::<AllocationState>("\"?\"").unwrap_err();
+        assert_eq!(listed(of_allocations), AllocationState::ALL.map(AllocationState::label));
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Filter;
-use crate::report::{CallState, RegistrationState};
+use crate::report::{AllocationState, CallState, RegistrationState};
 
 /// Version of the protocol.
 pub const VERSION: u64 = 1;
@@ -44,6 +44,8 @@ pub enum Ask {
     Streams(Filter),
     /// Registrations.
     Registrations(Filter),
+    /// STUN and TURN: figures, and allocations.
+    Turn(Filter),
     /// Stop the daemon.
     Stop,
     /// Version of the daemon and of the protocol.
@@ -58,6 +60,7 @@ const ASKS: &[&str] = &[
     "calls",
     "streams",
     "registrations",
+    "turn",
     "stop",
     "version",
 ];
@@ -72,6 +75,7 @@ impl Ask {
             Self::Calls(_) => "calls",
             Self::Streams(_) => "streams",
             Self::Registrations(_) => "registrations",
+            Self::Turn(_) => "turn",
             Self::Stop => "stop",
             Self::Version => "version",
         }
@@ -80,7 +84,9 @@ impl Ask {
     /// The request as a line, without its newline; `parse` takes it back.
     pub fn line(&self) -> String {
         let filter = match self {
-            Self::Calls(filter) | Self::Streams(filter) | Self::Registrations(filter) => Some(filter),
+            Self::Calls(filter) | Self::Streams(filter) | Self::Registrations(filter) | Self::Turn(filter) => {
+                Some(filter)
+            }
             Self::Health | Self::Status | Self::Signaling | Self::Stop | Self::Version => None,
         };
         let mut request = Map::new();
@@ -195,6 +201,7 @@ fn ask(fields: &Map<String, Value>) -> Result<Ask, Refusal> {
         "calls" => (Ask::Calls, &["limit", "state", "call_id"]),
         "streams" => (Ask::Streams, &["limit", "call_id"]),
         "registrations" => (Ask::Registrations, &["limit", "state", "call_id"]),
+        "turn" => (Ask::Turn, &["limit", "state"]),
         "stop" => (|_| Ask::Stop, &[]),
         "version" => (|_| Ask::Version, &[]),
         _ => {
@@ -237,10 +244,10 @@ fn state(fields: &Map<String, Value>, ask: &str) -> Result<Option<String>, Refus
     let Some(state) = text(fields, "state")? else {
         return Ok(None);
     };
-    let names: &[&str] = if ask == "calls" {
-        &CallState::ALL.map(CallState::label)
-    } else {
-        &RegistrationState::ALL.map(RegistrationState::label)
+    let names: &[&str] = match ask {
+        "calls" => &CallState::ALL.map(CallState::label),
+        "turn" => &AllocationState::ALL.map(AllocationState::label),
+        _ => &RegistrationState::ALL.map(RegistrationState::label),
     };
     if names.contains(&state.as_str()) {
         Ok(Some(state))
@@ -276,6 +283,11 @@ mod tests {
             state: Some("registered".to_owned()),
             ..filter.clone()
         };
+        let active = Filter {
+            state: Some("active".to_owned()),
+            call_id: None,
+            ..filter.clone()
+        };
         for ask in [
             Ask::Health,
             Ask::Status,
@@ -284,6 +296,7 @@ mod tests {
             Ask::Calls(Filter::default()),
             Ask::Streams(stateless),
             Ask::Registrations(registered),
+            Ask::Turn(active),
             Ask::Stop,
             Ask::Version,
         ] {
@@ -319,7 +332,7 @@ mod tests {
         );
         assert_eq!(
             refusal(r#"{"v":1}"#),
-            bad("ask is one of health, status, signaling, calls, streams, registrations, stop, version")
+            bad("ask is one of health, status, signaling, calls, streams, registrations, turn, stop, version")
         );
         assert_eq!(
             refusal(r#"{"v":1,"ask":"health","limit":1}"#),

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::{Filter, Health, Page, Status};
-use crate::report::{Call, Registration, Signaling, Stream};
+use crate::report::{Allocation, Call, Registration, Signaling, Stream, TurnFigures};
 
 /// An answer that is being put together, for instance because the workers each have a part of it.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -24,6 +24,10 @@ pub trait Sensor: Send + Sync {
     fn streams<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Stream>>;
     /// Registrations that pass the filter.
     fn registrations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Registration>>;
+    /// STUN and TURN in figures.
+    fn turn(&self) -> TurnFigures;
+    /// TURN allocations that pass the filter.
+    fn allocations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Allocation>>;
     /// Begins to stop the daemon and returns at once.
     fn stop(&self);
 }

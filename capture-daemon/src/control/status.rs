@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::SipCounts;
+use crate::report::{RtcpCounts, SipCounts};
 use crate::time::Timestamp;
 
 /// Counts by name.
@@ -99,6 +99,9 @@ pub struct Status {
     pub interface_counters: InterfaceCounters,
     /// SIP messages.
     pub sip: SipCounts,
+    /// RTCP packets.
+    #[serde(default)]
+    pub rtcp: RtcpCounts,
     /// Calls by state and by result.
     pub calls: CallCounts,
     /// Registrations remembered, by state.

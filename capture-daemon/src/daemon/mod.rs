@@ -88,7 +88,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,
         false => (None, lanes.iter().map(|_| None).collect()),
     };
-    let shared = Arc::new(Shared::new(&config.follow));
+    let shared = Arc::new(Shared::new(&config.follow).with_privacy(&config.privacy));
     let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {
         Ok(crew) => crew,
         Err(error) => {

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::{Counts, Filter, Health, Page, Pending, Sensor, Status};
 use crate::engine::{self, Shared};
 use crate::program::{Obtained, Presence, Program, Verdicts};
-use crate::report::{Call, Registration, Signaling, Stream};
+use crate::report::{Allocation, Call, Registration, Signaling, Stream, TurnFigures};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
 use crate::worker::Question;
@@ -160,6 +160,7 @@ impl Live {
                 _ => tracing::warn!("queue {queue} did not answer; its streams are left out"),
             }
         }
+        engine::join(&self.shared, &mut streams);
         streams
     }
 }
@@ -192,6 +193,15 @@ impl Sensor for Live {
 
     fn registrations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Registration>> {
         Box::pin(async { filter.registrations(self.shared.registrations.report(now())) })
+    }
+
+    fn turn(&self) -> TurnFigures {
+        let lanes: Vec<_> = self.posts.iter().map(|post| Arc::clone(&post.engine)).collect();
+        engine::turn_figures(&self.shared, &lanes, now())
+    }
+
+    fn allocations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Allocation>> {
+        Box::pin(async { filter.allocations(self.shared.turn.report(now())) })
     }
 
     fn stop(&self) {

@@ -27,14 +27,17 @@ use crate::time::Timestamp;
 const TRIES: usize = 64;
 
 /// Losses that a larger table would have prevented.
-const EVICTIONS: [Loss; 7] = [
+const EVICTIONS: &[Loss] = &[
     Loss::CallEvicted,
     Loss::RegistrationEvicted,
     Loss::TransactionEvicted,
     Loss::StreamEvicted,
     Loss::EndpointEvicted,
+    Loss::RtcpSourceEvicted,
     Loss::FragmentEvicted,
     Loss::TcpEvicted,
+    Loss::AllocationEvicted,
+    Loss::StunTransactionEvicted,
 ];
 
 /// Everything about the daemon itself, as it stands at `now`.
@@ -84,6 +87,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
             rx_missed_errors: interface.rx_missed_errors,
         },
         sip: engine::sip_counts(&engine_counters),
+        rtcp: engine::rtcp_counts(&engine_counters),
         calls: calls(live, now),
         registrations: live
             .shared
@@ -336,10 +340,28 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             Loss::EndpointEvicted,
         ),
         table(
+            "rtcp_sources",
+            live.shared.rtcp.len() as u64,
+            follow.max_rtcp_sources,
+            Loss::RtcpSourceEvicted,
+        ),
+        table(
             "fragments",
             live.shared.fragments.len() as u64,
             follow.max_fragments,
             Loss::FragmentEvicted,
+        ),
+        table(
+            "allocations",
+            live.shared.turn.allocations() as u64,
+            follow.max_allocations,
+            Loss::AllocationEvicted,
+        ),
+        table(
+            "stun_transactions",
+            live.shared.turn.transactions() as u64,
+            follow.max_stun_transactions,
+            Loss::StunTransactionEvicted,
         ),
         table(
             "streams",

@@ -2,6 +2,7 @@
 
 use crate::counter::Counter;
 use crate::frame::Frame;
+use crate::media::rtcp::RtcpCounters;
 use crate::outcome::{Losses, Outcome, Outcomes};
 use crate::sip::{Malformed, Message, Method, StartLine};
 use crate::time::Timestamp;
@@ -23,6 +24,8 @@ pub struct EngineCounters {
     pub outcomes: Outcomes,
     /// What could not be followed.
     pub losses: Losses,
+    /// RTCP.
+    pub rtcp: RtcpCounters,
     /// RTP streams in this lane's table, as of the last tick.
     pub streams: Counter,
     /// What looks like RTP and waits for its SDP in this lane, as of the last tick.
@@ -47,6 +50,7 @@ impl Default for EngineCounters {
             last_ts: Counter::default(),
             outcomes: Outcomes::default(),
             losses: Losses::default(),
+            rtcp: RtcpCounters::default(),
             streams: Counter::default(),
             waiting: Counter::default(),
             tcp_streams: Counter::default(),

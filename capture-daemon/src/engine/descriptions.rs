@@ -25,6 +25,8 @@ pub struct Announcing<'a> {
     pub ts: Timestamp,
     /// Where it came from.
     pub src: Endpoint,
+    /// Where it goes.
+    pub dst: Endpoint,
     /// The call it belongs to.
     pub call_id: &'a Arc<str>,
     /// Whether a private address in SDP may stand for that of the sender.
@@ -49,7 +51,8 @@ impl Announcing<'_> {
             kept
         });
         if begun_by.is_some() || description.is_some() {
-            shared.calls.describe(self.call_id, begun_by, description);
+            let ends = (self.src, self.dst);
+            shared.calls.describe(self.ts, ends, message, begun_by, description);
         }
         if let Some(session) = session {
             self.announce(message, &session, &shared.endpoints, losses);

@@ -1,11 +1,13 @@
 //! The whole answer, put together from the parts that lanes and tables hold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{EngineCounters, Shared, one_way};
+use super::{EngineCounters, Shared, joined};
+use crate::media::rtcp;
+use crate::media::rtcp::{BlockType, Feedback, PacketType, RtcpCounters};
 use crate::outcome::{Loss, Outcome};
-use crate::report::{Call, Document, SipCounts, Stream, Turn, TurnFigures};
+use crate::report::{Bucket, Distribution, Document, RtcpCounts, SipCounts, Stream, Turn, TurnFigures};
 use crate::sip::{Malformed, Method};
 use crate::time::Timestamp;
 use crate::turn::stun;
@@ -14,6 +16,7 @@ use crate::turn::stun;
 /// order.
 pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec<Stream>, now: Timestamp) -> Document {
     streams.sort_by(|a, b| (a.start, &a.ssrc, &a.src, &a.dst).cmp(&(b.start, &b.ssrc, &b.src, &b.dst)));
+    join(shared, &mut streams);
     let spans = || lanes.iter().filter_map(|lane| lane.span());
     Document {
         frames: lanes.iter().map(|lane| lane.frames.get()).sum(),
@@ -21,10 +24,11 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
         first_ts: spans().map(|(first, _)| first).min(),
         last_ts: spans().map(|(_, last)| last).max(),
         sip: sip_counts(lanes),
-        calls: calls(shared, &streams, now),
+        calls: joined::with_streams(shared, shared.calls.report_with_ladders(now), &streams, now),
         registrations: shared.registrations.report(now),
         signaling: shared.signaling(now),
         drops: drops(lanes),
+        rtcp: rtcp_counts(lanes),
         streams,
         turn: Turn {
             figures: turn_figures(shared, lanes, now),
@@ -33,23 +37,65 @@ pub fn document(shared: &Shared, lanes: &[Arc<EngineCounters>], mut streams: Vec
     }
 }
 
-/// Calls in order of their start, each with the SSRCs of its streams in the order `streams` has them.
-pub fn calls(shared: &Shared, streams: &[Stream], now: Timestamp) -> Vec<Call> {
-    let mut by_call: HashMap<&str, Vec<&Stream>> = HashMap::new();
-    for stream in streams {
-        if let Some(call_id) = &stream.call_id {
-            by_call.entry(call_id).or_default().push(stream);
+/// Puts to the streams of all lanes what the tables know of them.
+pub fn join(shared: &Shared, streams: &mut [Stream]) {
+    shared.rtcp.join(&shared.endpoints, streams);
+}
+
+/// RTCP packets of all lanes by kind.
+pub fn rtcp_counts(lanes: &[Arc<EngineCounters>]) -> RtcpCounts {
+    let sum = |of: &dyn Fn(&RtcpCounters) -> u64| lanes.iter().map(|lane| of(&lane.rtcp)).sum::<u64>();
+    fn those_that_occurred<T: Copy>(
+        all: &[T],
+        label: impl Fn(T) -> &'static str,
+        count: impl Fn(T) -> u64,
+    ) -> BTreeMap<String, u64> {
+        let counted = all.iter().map(|one| (label(*one).to_owned(), count(*one)));
+        counted.filter(|(_, count)| *count > 0).collect()
+    }
+    RtcpCounts {
+        packets: those_that_occurred(PacketType::ALL, PacketType::label, |of| sum(&|lane| lane.packets(of))),
+        feedback: those_that_occurred(Feedback::ALL, Feedback::label, |of| sum(&|lane| lane.feedback_of(of))),
+        xr_blocks: those_that_occurred(BlockType::ALL, BlockType::label, |of| sum(&|lane| lane.blocks(of))),
+        encrypted: sum(&|lane| lane.encrypted.get()),
+        malformed: those_that_occurred(rtcp::Malformed::ALL, rtcp::Malformed::label, |of| {
+            sum(&|lane| lane.malformed_for(of))
+        }),
+        round_trips: distribution(
+            lanes.iter().map(|lane| lane.rtcp.round_trips()),
+            rtcp::ROUND_TRIPS_MS.iter().map(|ms| *ms as f64 / 1e3),
+            sum(&|lane| lane.round_trips_sum.get()) as f64 / 1e9,
+        ),
+        shares_lost: distribution(
+            lanes.iter().map(|lane| lane.rtcp.shares_lost()),
+            rtcp::SHARES_LOST.iter().map(|share| f64::from(*share) / 256.0),
+            sum(&|lane| lane.shares_lost_sum.get()) as f64 / 256.0,
+        ),
+    }
+}
+
+/// The buckets of all lanes together, each with those below it; what is above the last end is in the count alone.
+fn distribution<I: Iterator<Item = u64>>(
+    lanes: impl Iterator<Item = I>,
+    ends: impl ExactSizeIterator<Item = f64>,
+    sum: f64,
+) -> Distribution {
+    let mut counts = vec![0; ends.len() + 1];
+    for lane in lanes {
+        for (count, more) in counts.iter_mut().zip(lane) {
+            *count += more;
         }
     }
-    let mut faxes = shared.faxes.report(&shared.endpoints);
-    let mut calls = shared.calls.report(now);
-    for call in &mut calls {
-        call.t38 = faxes.remove(&call.call_id).unwrap_or_default();
-        let streams = by_call.remove(call.call_id.as_str()).unwrap_or_default();
-        one_way::judge(call, &streams, now);
-        call.streams = streams.into_iter().map(|stream| stream.ssrc.clone()).collect();
+    let mut below = 0;
+    let buckets = ends.zip(&counts).map(|(le, count)| {
+        below += count;
+        Bucket { le, count: below }
+    });
+    Distribution {
+        buckets: buckets.collect(),
+        count: counts.iter().sum(),
+        sum,
     }
-    calls
 }
 
 /// SIP messages of all lanes by kind.

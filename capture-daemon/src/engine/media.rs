@@ -3,6 +3,7 @@
 use super::turn::Relaying;
 use super::{EngineCounters, Shared};
 use crate::media::dtls::{self, Handshake};
+use crate::media::rtcp::Datagram;
 use crate::media::{Streams, rtp};
 use crate::outcome::Outcome;
 use crate::time::Timestamp;
@@ -54,12 +55,21 @@ impl Media<'_> {
             (rtp::Kind::Rtp(packet), Some(via)) => {
                 self.streams.wrapped_packet(ts, path, via, &packet, endpoints, losses)
             }
-            (rtp::Kind::Rtcp, _) => Outcome::Rtcp,
+            (rtp::Kind::Rtcp, _) => self.rtcp(ts, path, payload),
             (rtp::Kind::Other, _) => match dtls::read(payload) {
                 Some(Handshake::Dtls) => Outcome::Dtls,
                 Some(Handshake::Zrtp) => Outcome::Zrtp,
                 None => Outcome::OtherUdp,
             },
         }
+    }
+
+    #[cold]
+    fn rtcp(&self, ts: Timestamp, path: Path, payload: &[u8]) -> Outcome {
+        let Path { src, dst, .. } = path;
+        let datagram = Datagram { ts, src, dst, payload };
+        let Shared { rtcp, endpoints, .. } = self.shared;
+        rtcp.take(&datagram, endpoints, &self.counters.rtcp, &self.counters.losses);
+        Outcome::Rtcp
     }
 }

@@ -4,6 +4,7 @@ mod carried;
 mod counters;
 mod descriptions;
 mod document;
+mod joined;
 mod media;
 mod one_way;
 mod ports;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use counters::EngineCounters;
-pub use document::{calls, document, sip_counts, turn_figures};
+pub use document::{document, join, rtcp_counts, sip_counts, turn_figures};
+pub use joined::{calls, one_call};
 pub use shared::Shared;
 
 use self::carried::Carried;
@@ -210,13 +212,21 @@ impl Engine {
 
     /// The RTP streams of this lane.
     pub fn streams(&mut self) -> Vec<report::Stream> {
-        self.streams.report(&self.shared.endpoints, &self.counters.losses)
+        let mut streams = self.streams.report(&self.shared.endpoints, &self.counters.losses);
+        for stream in &mut streams {
+            self.shared.disclose(stream.dtmf.as_mut());
+        }
+        streams
     }
 
     /// A part of them, from `cursor` (0 at first) and out of at most `max` places, to answer with between two batches.
     pub fn streams_from(&mut self, cursor: usize, max: usize) -> Slice {
-        self.streams
-            .slice(cursor, max, &self.shared.endpoints, &self.counters.losses)
+        let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
+        let mut slice = self.streams.slice(cursor, max, endpoints, losses);
+        for stream in &mut slice.streams {
+            self.shared.disclose(stream.dtmf.as_mut());
+        }
+        slice
     }
 }
 

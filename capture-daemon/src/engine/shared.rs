@@ -1,18 +1,20 @@
 //! What all lanes share.
 
 use crate::calls::{Calls, Ledger, Registrations, Transactions};
-use crate::config::Follow;
+use crate::config::{Digits, Follow, Privacy};
+use crate::media::rtcp::Sources;
 use crate::media::{Endpoints, Faxes};
 use crate::net::Fragments;
 use crate::outcome::Losses;
-use crate::report;
+use crate::report::{self, Dtmf};
 use crate::time::Timestamp;
 use crate::turn::Turn;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Calls, registrations, transactions, media endpoints and incomplete datagrams: one table of each in the process. SIP is rare, so locks are; RTP only reads.
+/// Calls, registrations, transactions, media endpoints, RTCP's sources, STUN, and incomplete datagrams: one table of each in
+/// the process. SIP, RTCP and STUN are rare, so locks are; RTP only reads.
 #[derive(Debug)]
 pub struct Shared {
     /// INVITE dialogs by Call-ID.
@@ -29,8 +31,12 @@ pub struct Shared {
     pub descriptions: Arc<Ledger>,
     /// STUN transactions and TURN allocations.
     pub turn: Arc<Turn>,
+    /// What RTCP says of streams.
+    pub rtcp: Sources,
     /// Datagrams of which fragments are missing.
     pub fragments: Fragments,
+    /// Whether keys pressed are told.
+    digits: Digits,
     linger: Duration,
 }
 
@@ -46,7 +52,9 @@ impl Shared {
             faxes: Faxes::new(follow.max_faxes),
             descriptions: Arc::new(Ledger::new(follow.sdp_memory)),
             turn,
+            rtcp: Sources::new(follow.max_rtcp_sources),
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
+            digits: Digits::Masked,
             linger: follow.linger,
         }
     }
@@ -62,6 +70,24 @@ impl Shared {
         }
     }
 
+    /// The same, and keys pressed are told as `privacy` says; without this they are masked.
+    #[must_use]
+    pub fn with_privacy(self, privacy: &Privacy) -> Self {
+        Self {
+            digits: privacy.dtmf,
+            ..self
+        }
+    }
+
+    /// Masks keys, unless the configuration wants them told. Whatever has keys in it passes here on its way out.
+    pub(super) fn disclose(&self, dtmf: Option<&mut Dtmf>) {
+        if let Some(dtmf) = dtmf
+            && self.digits == Digits::Masked
+        {
+            dtmf.mask();
+        }
+    }
+
     /// Looks at a part of what is kept, and forgets what has been over for long at `now`. What is lost by it is counted
     /// in the caller's `losses`.
     pub fn tick(&self, now: Timestamp, losses: &Losses) {
@@ -73,6 +99,7 @@ impl Shared {
         self.transactions.sweep(now);
         self.endpoints.tick(now, self.linger);
         self.faxes.tick(now, self.linger);
+        self.rtcp.tick(now, self.linger, &self.endpoints);
         self.fragments.tick(now, losses);
     }
 }

@@ -18,6 +18,9 @@ pub const CN_OLD: u8 = 19;
 /// First payload type without a meaning of its own.
 pub const DYNAMIC: u8 = 96;
 
+/// RTP clock of video in Hz.
+pub const VIDEO: u32 = 90_000;
+
 /// Encoding name and RTP clock of a statically assigned payload type.
 ///
 /// These hold whatever SDP says: an assignment cannot be changed by `a=rtpmap` (RFC 3551 section 3), and the one that

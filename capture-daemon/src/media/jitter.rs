@@ -15,15 +15,16 @@
 
 use crate::time::Timestamp;
 
-/// No jitter buffer and no queue reaches this far: the timestamps have a new origin. Milliseconds.
-const NEW_ORIGIN_MS: f64 = 10_000.0;
+/// No jitter buffer and no queue reaches this far: the timestamps have a new origin. Nanoseconds.
+const NEW_ORIGIN: u64 = 10_000_000_000;
 
-/// The latest packet, from which the next is measured, and how many packets have entered the mean.
+/// The latest packet, from which the next is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Rhythm {
     arrival: Timestamp,
     timestamp: u32,
-    regular: u32,
+    /// Clock of the last packet's payload type in Hz; 0 where it takes another look to know what the type is.
+    pub clock_rate: u32,
 }
 
 /// How far a packet is from the one before.
@@ -41,7 +42,7 @@ impl Rhythm {
         Self {
             arrival,
             timestamp,
-            regular: 0,
+            clock_rate: 0,
         }
     }
 
@@ -49,16 +50,6 @@ impl Rhythm {
     pub const fn move_to(&mut self, arrival: Timestamp, timestamp: u32) {
         self.arrival = arrival;
         self.timestamp = timestamp;
-    }
-
-    /// Counts a packet that enters mean and maximum.
-    pub const fn count(&mut self) {
-        self.regular = self.regular.saturating_add(1);
-    }
-
-    /// Packets that entered mean and maximum.
-    pub const fn regular(&self) -> u32 {
-        self.regular
     }
 
     /// The step to another packet.
@@ -77,13 +68,23 @@ impl Step {
         self.units >= 0
     }
 
-    /// Difference of relative transit times, `|D(i-1,i)|` of RFC 3550, in milliseconds at a clock in Hz.
-    pub fn deviation(&self, clock_rate: u32) -> f64 {
-        (self.nanos as f64 / 1e6 - f64::from(self.units) * 1e3 / f64::from(clock_rate)).abs()
+    /// Time between the arrivals, in nanoseconds.
+    pub const fn nanos(&self) -> i64 {
+        self.nanos
+    }
+
+    /// Difference of the relative transit times, `D(i-1,i)` of RFC 3550 section 6.4.1, in nanoseconds at a clock in Hz;
+    /// `None` where the timestamps have a new origin.
+    #[inline]
+    pub fn transit(&self, clock_rate: u32) -> Option<i64> {
+        // 2^31 units are less than 2^61 nanoseconds.
+        let nominal = i64::from(self.units) * 1_000_000_000 / i64::from(clock_rate.max(1));
+        let transit = self.nanos.wrapping_sub(nominal);
+        (transit.unsigned_abs() < NEW_ORIGIN).then_some(transit)
     }
 }
 
-/// The estimate at one clock, with its sum and maximum over the regular packets.
+/// The estimate, with its sum and maximum over the regular packets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Meter {
     sum: f64,
@@ -92,10 +93,11 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Takes one step at a clock in Hz, or holds where the clock is not known; `regular` packets enter mean and maximum.
-    pub fn take(&mut self, step: Step, clock_rate: Option<u32>, regular: bool) {
-        let deviation = clock_rate.map(|rate| step.deviation(rate));
-        if let Some(deviation) = deviation.filter(|&deviation| deviation < NEW_ORIGIN_MS) {
+    /// Takes one step, or holds where the timestamps have a new origin; `regular` packets enter mean and maximum.
+    #[inline]
+    pub fn take(&mut self, transit: Option<i64>, regular: bool) {
+        if let Some(transit) = transit {
+            let deviation = transit.unsigned_abs() as f64 / 1e6;
             self.value += (deviation as f32 - self.value) / 16.0;
         }
         if regular {
@@ -105,45 +107,13 @@ impl Meter {
     }
 
     /// Mean over the regular packets, of which there were so many, in milliseconds.
-    pub fn mean(&self, regular: u32) -> f64 {
-        self.sum / f64::from(regular.max(1))
+    pub fn mean(&self, regular: u64) -> f64 {
+        self.sum / regular.max(1) as f64
     }
 
     /// Highest value at a regular packet, in milliseconds.
     pub fn max(&self) -> f64 {
         f64::from(self.max)
-    }
-}
-
-/// Clocks that dynamic payload types have: audio of the IANA registry of RTP payload formats, and video's.
-const CLOCKS: [u32; 10] = [
-    8000, 48_000, 16_000, 90_000, 32_000, 24_000, 44_100, 12_000, 11_025, 22_050,
-];
-
-/// The estimate at every usual clock at once, for a stream whose clock nobody has told yet. Jitter cannot be converted from
-/// one clock to another afterwards, for it is a sum of absolute values; this way, when the SDP comes, be it before
-/// the second packet or after the thousandth, the answer is the one it would have been from the start.
-/// At a clock that is not listed the measurement begins when the clock is known.
-#[derive(Clone, Debug)]
-pub struct Candidates([Meter; CLOCKS.len()]);
-
-impl Candidates {
-    /// Goes on from what was measured so far at a known clock.
-    pub const fn from(meter: Meter) -> Self {
-        Self([meter; CLOCKS.len()])
-    }
-
-    /// Takes one step; at every clock's own rate where `clock_rate` is not known.
-    pub fn take(&mut self, step: Step, clock_rate: Option<u32>, regular: bool) {
-        for (meter, clock) in self.0.iter_mut().zip(CLOCKS) {
-            meter.take(step, clock_rate.or(Some(clock)), regular);
-        }
-    }
-
-    /// The estimate at the clock that turned out to be right.
-    pub fn settle(&self, clock_rate: u32) -> Option<Meter> {
-        let at = CLOCKS.iter().position(|&clock| clock == clock_rate)?;
-        self.0.get(at).copied()
     }
 }
 

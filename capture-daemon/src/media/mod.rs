@@ -4,23 +4,34 @@
 //! a table that all lanes share ([`Endpoints`]).
 
 mod announcement;
+mod burst;
 mod codec;
 pub mod dtls;
+pub mod dtmf;
 mod endpoints;
+pub mod events;
 mod fax;
 mod faxes;
 mod jitter;
 mod join;
+mod measurement;
+mod payload_types;
+mod playout;
+mod probation;
+mod quality;
+pub mod rtcp;
 pub mod rtp;
 mod sequence;
 mod slots;
 mod stream;
 mod streams;
 pub mod t38;
+mod telling;
 mod udptl_ports;
 
 pub use announcement::{Author, Basis, Claim, Place, Purpose, Srtp, Terms};
 pub use codec::{Format, assigned};
+pub use dtmf::Presses;
 pub use endpoints::Endpoints;
 pub use faxes::Faxes;
 pub use join::rtcp_beside;

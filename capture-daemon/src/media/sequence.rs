@@ -1,7 +1,11 @@
 //! Sequence numbers of one stream: what arrived, what is missing, what came twice (RFC 3550 appendices A.1 and A.3).
 //!
 //! RFC 3550 counts received packets, copies included, and so a copy hides a loss. Here each number counts once: a window
-//! over the recent numbers tells late packets from copies, and the figures do not depend on the order within it.
+//! over the recent numbers tells late packets from copies, and the figures do not depend on the order within it. What becomes
+//! of a number is final when it leaves the window, and so losses are told to [`History`] in the order of numbers.
+
+use super::burst::{Burst, History};
+use super::playout::BUFFERS;
 
 /// Numbers remembered below the highest. At 50 packets a second five seconds, at a video stream's 1000 a quarter.
 pub const WINDOW: u16 = 256;
@@ -32,41 +36,57 @@ pub enum Arrival {
     Restart,
 }
 
-/// The account of one stream's sequence numbers.
+/// The recent numbers of one stream: what every packet touches.
 #[derive(Clone, Debug)]
 pub struct Sequence {
     /// Bit `n % WINDOW`: extended number `n` arrived. Of the numbers above `highest - WINDOW`.
     window: [u64; (WINDOW / 64) as usize],
     /// Highest extended number of this run.
     highest: u64,
+}
+
+/// The account of one stream's sequence numbers: what only the exceptions touch.
+#[derive(Clone, Debug)]
+pub struct Account {
     /// Lowest extended number of this run.
     lowest: u64,
     /// Numbers spanned by earlier runs.
     spanned: u64,
-    /// Distinct numbers that arrived, over all runs.
-    arrived: u64,
+    /// Numbers that have not arrived, over all runs.
+    missing: u64,
     late: u32,
     copies: u32,
     strays: u32,
+    restarts: u32,
     /// The last stray, which makes a run with the next one near it (`bad_seq` of RFC 3550 A.1).
     stray: Option<u16>,
+    history: History,
 }
 
 impl Sequence {
     /// The account after the first packet.
-    pub fn first(seq: u16) -> Self {
-        let mut first = Self {
-            window: [0; (WINDOW / 64) as usize],
-            highest: BASE + u64::from(seq),
-            lowest: BASE + u64::from(seq),
+    pub fn first(seq: u16) -> (Self, Account) {
+        let number = BASE + u64::from(seq);
+        let account = Account {
+            lowest: number,
             spanned: 0,
-            arrived: 1,
+            missing: 0,
             late: 0,
             copies: 0,
             strays: 0,
+            restarts: 0,
             stray: None,
+            history: History::default(),
         };
-        first.mark(first.highest);
+        (Self::at(number), account)
+    }
+
+    fn at(number: u64) -> Self {
+        let mut first = Self {
+            window: [0; (WINDOW / 64) as usize],
+            highest: number,
+        };
+        first.mark(number);
         first
     }
 
@@ -81,74 +101,106 @@ impl Sequence {
         seq.wrapping_sub(self.highest as u16) as i16 <= 0
     }
 
+    /// Extended number of a packet that arrived and was no stray.
+    pub const fn number(&self, seq: u16) -> u64 {
+        let below = (self.highest as u16).wrapping_sub(seq);
+        self.highest.saturating_sub(below as u64)
+    }
+
     /// Takes the number of the next packet. `same_clock` is asked only where the number is thousands ahead: whether the
     /// packet's timestamp fits its arrival time, so that the path was down for a while and the sender never stopped.
-    pub fn arrive(&mut self, seq: u16, same_clock: impl FnOnce() -> bool) -> Arrival {
+    #[inline]
+    pub fn arrive(&mut self, account: &mut Account, seq: u16, same_clock: impl FnOnce() -> bool) -> Arrival {
+        let ahead = seq.wrapping_sub(self.highest as u16);
+        // Bit of the next number, and of the one that leaves the window for it. While nobody discards, a number that
+        // arrived has nothing more to tell.
+        if ahead == 1 && self.is_marked(self.highest + 1) && !account.history.watches() {
+            self.highest += 1;
+            return Arrival::Next;
+        }
+        self.exception(account, seq, same_clock)
+    }
+
+    #[inline(never)]
+    fn exception(&mut self, account: &mut Account, seq: u16, same_clock: impl FnOnce() -> bool) -> Arrival {
         let ahead = seq.wrapping_sub(self.highest as u16);
         let behind = ahead.wrapping_neg();
         if behind < WINDOW {
-            self.below(self.highest - u64::from(behind))
+            self.below(account, self.highest - u64::from(behind))
         } else if ahead < MAX_DROPOUT || (ahead < 0x8000 && same_clock()) {
-            self.advance(ahead)
+            self.advance(account, ahead)
         } else {
-            self.stray(seq)
+            self.stray(account, seq)
         }
     }
 
-    fn below(&mut self, number: u64) -> Arrival {
+    fn below(&mut self, account: &mut Account, number: u64) -> Arrival {
         if self.is_marked(number) {
-            self.copies = self.copies.saturating_add(1);
+            account.copies = account.copies.saturating_add(1);
             return Arrival::Copy;
         }
         self.mark(number);
-        self.lowest = self.lowest.min(number);
-        self.arrived += 1;
-        self.late = self.late.saturating_add(1);
+        if number < account.lowest {
+            account.missing += account.lowest - number - 1;
+            account.lowest = number;
+        } else {
+            account.missing = account.missing.saturating_sub(1);
+        }
+        account.late = account.late.saturating_add(1);
         Arrival::Late
     }
 
-    fn advance(&mut self, by: u16) -> Arrival {
-        if by >= WINDOW {
-            self.window = [0; (WINDOW / 64) as usize];
-        } else {
-            for number in self.highest + 1..self.highest + u64::from(by) {
-                self.unmark(number);
-            }
+    fn advance(&mut self, account: &mut Account, by: u16) -> Arrival {
+        let before = self.highest;
+        let by = u64::from(by);
+        for number in before + 1..=before + by.min(u64::from(WINDOW)) {
+            account.leave(number - u64::from(WINDOW), self.is_marked(number));
+            self.unmark(number);
         }
-        self.highest += u64::from(by);
+        if by > u64::from(WINDOW) {
+            // These pass through the window without having been in it.
+            account.history.lose(before + 1, by - u64::from(WINDOW), account.lowest);
+        }
+        account.missing += by - 1;
+        self.highest = before + by;
         self.mark(self.highest);
-        self.arrived += 1;
         if by == 1 { Arrival::Next } else { Arrival::Ahead }
     }
 
-    fn stray(&mut self, seq: u16) -> Arrival {
-        let Some(before) = self.stray.filter(|before| near(*before, seq)) else {
-            self.stray = Some(seq);
-            self.strays = self.strays.saturating_add(1);
+    fn stray(&mut self, account: &mut Account, seq: u16) -> Arrival {
+        let Some(before) = account.stray.filter(|before| near(*before, seq)) else {
+            account.stray = Some(seq);
+            account.strays = account.strays.saturating_add(1);
             return Arrival::Stray;
         };
         if before == seq {
-            self.copies = self.copies.saturating_add(1);
+            account.copies = account.copies.saturating_add(1);
             return Arrival::Stray;
         }
         // The stray before belongs to the new run.
-        let earlier = self.clone();
         let (low, high) = if is_above(seq, before) {
             (before, seq)
         } else {
             (seq, before)
         };
-        *self = Self {
-            spanned: earlier.expected(),
-            arrived: earlier.arrived + 2,
-            late: earlier.late,
-            copies: earlier.copies,
-            strays: earlier.strays.saturating_sub(1),
-            ..Self::first(high)
-        };
-        self.lowest = self.highest - u64::from(high.wrapping_sub(low));
-        self.mark(self.lowest);
+        self.end_run(account);
+        account.spanned = account.expected(self);
+        account.strays = account.strays.saturating_sub(1);
+        account.restarts = account.restarts.saturating_add(1);
+        account.stray = None;
+        *self = Self::at(BASE + u64::from(high));
+        account.lowest = self.highest - u64::from(high.wrapping_sub(low));
+        account.missing += self.highest - account.lowest - 1;
+        self.mark(account.lowest);
         Arrival::Restart
+    }
+
+    /// All numbers still in the window leave it.
+    fn end_run(&self, account: &mut Account) {
+        for number in self.highest + 1 - u64::from(WINDOW)..=self.highest {
+            account.leave(number, self.is_marked(number));
+        }
+        account.history.end_run(account.lowest, self.highest);
     }
 
     fn mark(&mut self, number: u64) {
@@ -162,20 +214,34 @@ impl Sequence {
     fn is_marked(&self, number: u64) -> bool {
         self.window[word(number)] & (1 << (number % 64)) != 0
     }
+}
+
+impl Account {
+    /// A number leaves the window: what became of it is final.
+    fn leave(&mut self, number: u64, arrived: bool) {
+        if number >= self.lowest {
+            self.history.leave(number, arrived, self.lowest);
+        }
+    }
+
+    /// A packet with this extended number arrived too late for the buffers of the mask (bit `1 << buffer`).
+    pub fn discard(&mut self, number: u64, buffers: u8) {
+        self.history.discard(number, buffers);
+    }
 
     /// Packets taken, whatever became of them.
-    pub fn packets(&self) -> u64 {
-        self.arrived + u64::from(self.copies) + u64::from(self.strays)
+    pub fn packets(&self, sequence: &Sequence) -> u64 {
+        self.expected(sequence) - self.missing + u64::from(self.copies) + u64::from(self.strays)
     }
 
     /// Numbers from the lowest to the highest, summed over runs (RFC 3550 A.3).
-    pub fn expected(&self) -> u64 {
-        self.spanned + (self.highest - self.lowest) + 1
+    pub fn expected(&self, sequence: &Sequence) -> u64 {
+        self.spanned + (sequence.highest - self.lowest) + 1
     }
 
     /// Numbers that never arrived, or so late that the window had passed.
-    pub fn lost(&self) -> u64 {
-        self.expected().saturating_sub(self.arrived)
+    pub const fn lost(&self) -> u64 {
+        self.missing
     }
 
     /// Packets that arrived below the highest number and were no copies.
@@ -186,6 +252,19 @@ impl Sequence {
     /// Packets whose number had arrived before.
     pub fn copies(&self) -> u64 {
         u64::from(self.copies)
+    }
+
+    /// New runs: times the sender's numbers began elsewhere.
+    pub fn restarts(&self) -> u64 {
+        u64::from(self.restarts)
+    }
+
+    /// Losses in the order of numbers, those still in the window taken for final: of the network, and for each buffer
+    /// with what it discards.
+    pub fn bursts(&self, sequence: &Sequence) -> [Burst; 1 + BUFFERS] {
+        let mut now = self.clone();
+        sequence.end_run(&mut now);
+        now.history.bursts()
     }
 }
 

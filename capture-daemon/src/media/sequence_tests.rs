@@ -9,19 +9,44 @@ use super::*;
 /// Expected, lost, late, copies, packets.
 type Figures = (u64, u64, u64, u64, u64);
 
-fn figures(sequence: &Sequence) -> Figures {
-    (
-        sequence.expected(),
-        sequence.lost(),
-        sequence.late(),
-        sequence.copies(),
-        sequence.packets(),
-    )
+/// A stream's numbers, recent and accounted for.
+struct Numbers(Sequence, Account);
+
+impl Numbers {
+    fn first(seq: u16) -> Self {
+        let (sequence, account) = Sequence::first(seq);
+        Self(sequence, account)
+    }
+
+    fn arrive(&mut self, seq: u16, same_clock: impl FnOnce() -> bool) -> Arrival {
+        self.0.arrive(&mut self.1, seq, same_clock)
+    }
+
+    fn figures(&self) -> Figures {
+        let Self(sequence, account) = self;
+        (
+            account.expected(sequence),
+            account.lost(),
+            account.late(),
+            account.copies(),
+            account.packets(sequence),
+        )
+    }
+
+    /// Of the network's losses: how many, in how many rows, the longest.
+    fn rows(&self) -> (u64, u64, u64) {
+        let figures = self.1.bursts(&self.0)[0].figures();
+        (figures.lost, figures.rows, figures.longest)
+    }
 }
 
-fn run(numbers: &[u64]) -> Sequence {
+fn figures(numbers: &Numbers) -> Figures {
+    numbers.figures()
+}
+
+fn run(numbers: &[u64]) -> Numbers {
     let mut numbers = numbers.iter().map(|&n| n as u16);
-    let mut sequence = Sequence::first(numbers.next().unwrap());
+    let mut sequence = Numbers::first(numbers.next().unwrap());
     for seq in numbers {
         sequence.arrive(seq, || false);
     }
@@ -50,14 +75,25 @@ fn reference(numbers: &[u64]) -> Figures {
     )
 }
 
+/// Losses between numbers in order: how many, in how many rows, the longest.
+fn rows(in_order: &[u64]) -> (u64, u64, u64) {
+    let rows = in_order.windows(2).map(|pair| (pair[1] - pair[0]).saturating_sub(1));
+    let rows: Vec<u64> = rows.filter(|&row| row > 0).collect();
+    (
+        rows.iter().sum(),
+        rows.len() as u64,
+        rows.iter().copied().max().unwrap_or_default(),
+    )
+}
+
 #[test]
 fn one_packet_is_one_expected() {
-    assert_eq!(figures(&Sequence::first(65535)), (1, 0, 0, 0, 1));
+    assert_eq!(figures(&Numbers::first(65535)), (1, 0, 0, 0, 1));
 }
 
 #[test]
 fn a_packet_from_before_the_first_extends_downwards() {
-    let mut sequence = Sequence::first(0);
+    let mut sequence = Numbers::first(0);
     assert_eq!(sequence.arrive(65534, || false), Arrival::Late);
     assert_eq!(figures(&sequence), (3, 1, 1, 0, 2));
     assert_eq!(sequence.arrive(65535, || false), Arrival::Late);
@@ -103,12 +139,12 @@ fn a_new_run_whose_first_packets_changed_places_is_whole() {
 
 #[test]
 fn thousands_missing_are_a_loss_where_the_clock_went_on() {
-    let mut sequence = Sequence::first(100);
+    let mut sequence = Numbers::first(100);
     assert_eq!(sequence.arrive(5100, || true), Arrival::Ahead);
     assert_eq!(figures(&sequence), (5001, 4999, 0, 0, 2));
-    assert!(sequence.is_far(20_000) && sequence.is_far(5000));
-    assert!(!sequence.is_far(5101) && !sequence.is_far(5100) && !sequence.is_far(5090));
-    assert!(sequence.is_behind(5100) && sequence.is_behind(5000) && !sequence.is_behind(5101));
+    assert!(sequence.0.is_far(20_000) && sequence.0.is_far(5000));
+    assert!(!sequence.0.is_far(5101) && !sequence.0.is_far(5100) && !sequence.0.is_far(5090));
+    assert!(sequence.0.is_behind(5100) && sequence.0.is_behind(5000) && !sequence.0.is_behind(5101));
 }
 
 #[test]
@@ -148,6 +184,10 @@ proptest! {
         let mut in_order = numbers.clone();
         in_order.sort_unstable();
         prop_assert_eq!(figures(&run(&in_order)), (expected, lost, 0, copies, packets));
+
+        let rows = rows(&in_order);
+        prop_assert_eq!(run(&numbers).rows(), rows);
+        prop_assert_eq!(run(&in_order).rows(), rows);
     }
 
     /// A sender that starts over, its packets moved by less than what is taken for reordering.
@@ -156,21 +196,24 @@ proptest! {
         let mut order: Vec<u16> = (0..30).collect();
         order.sort_by_key(|&n| n + moves[usize::from(n)]);
         let mut sequence = run(&[100, 101]);
+        let mut late = 0;
         for n in order {
-            sequence.arrive(first + n, || false);
+            late += u64::from(sequence.arrive(first + n, || false) == Arrival::Late);
         }
-        prop_assert_eq!((sequence.expected(), sequence.lost(), sequence.packets()), (32, 0, 32));
+        prop_assert_eq!(sequence.figures(), (32, 0, late, 0, 32));
     }
 
     #[test]
     fn any_numbers_keep_the_account_whole(numbers in proptest::collection::vec(any::<u16>(), 1..400), clock in any::<bool>()) {
-        let mut sequence = Sequence::first(numbers[0]);
+        let mut sequence = Numbers::first(numbers[0]);
         for &seq in &numbers[1..] {
-            let far = sequence.is_far(seq);
+            let far = sequence.0.is_far(seq);
             let arrival = sequence.arrive(seq, || clock);
             prop_assert!(far || !matches!(arrival, Arrival::Stray | Arrival::Restart));
         }
-        prop_assert_eq!(sequence.packets(), numbers.len() as u64);
-        prop_assert!(sequence.lost() < sequence.expected());
+        let (expected, lost, _, _, packets) = sequence.figures();
+        prop_assert_eq!(packets, numbers.len() as u64);
+        prop_assert!(lost < expected);
+        prop_assert_eq!(sequence.rows().0, lost);
     }
 }

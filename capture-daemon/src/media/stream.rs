@@ -2,10 +2,12 @@
 
 use super::codec::{self, Format, Kind};
 use super::endpoints::Endpoints;
-use super::jitter::{Candidates, Meter, Rhythm};
+use super::events::Events;
 use super::join::Join;
+use super::measurement::Measurement;
+use super::probation::{Header, Probation, Traits};
 use super::rtp;
-use super::sequence::{Arrival, Sequence};
+use super::telling;
 use crate::net::Endpoint;
 use crate::report;
 use crate::time::Timestamp;
@@ -43,66 +45,26 @@ const CONFIRMED: u64 = 5;
 const LOOK_OFTEN: u8 = 8;
 const LOOK_SELDOM: u8 = 64;
 
-/// A pause that may be the end of one call and the beginning of another.
-const PAUSE_MS: u128 = 100;
-
-/// What every packet touches: two cache lines.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Hot {
-    sequence: Sequence,
-    /// Arrival of the latest packet.
-    end: Timestamp,
-    rhythm: Rhythm,
-    /// At the clocks that are known.
-    meter: Meter,
-    /// Clock of the last packet's payload type in Hz; 0 where it takes another look to know what the type is.
-    clock_rate: u32,
-    /// Payload type of the last packet.
-    payload_type: u8,
-    flags: u8,
-    /// Packets until the next look at the endpoint table.
-    countdown: u8,
-}
-
-/// The last packet of the stream's rhythm was comfort noise.
-const AFTER_NOISE: u8 = 1;
-/// There are candidates for the clock.
-const UNDECIDED: u8 = 2;
-/// There is no doubt that it is RTP.
-const CERTAIN: u8 = 4;
-
-impl Hot {
-    const fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    const fn set(&mut self, flag: u8, on: bool) {
-        if on {
-            self.flags |= flag;
-        } else {
-            self.flags &= !flag;
-        }
-    }
-}
+/// A pause that may be the end of one call and the beginning of another, in nanoseconds.
+const PAUSE: u64 = 100_000_000;
 
 /// A stream and all that is known of it.
 #[derive(Debug)]
 pub struct Stream {
-    hot: Hot,
+    measurement: Measurement,
     key: Key,
-    start: Timestamp,
     join: Option<Join>,
     /// Generation of the endpoint table at the last look.
     generation: u64,
-    /// First payload type that is neither comfort noise nor telephone-event.
-    media: Option<u8>,
-    /// First payload type, whatever it is.
-    first: u8,
-    /// While packets of unknown clock are in the stream.
-    candidates: Option<Box<Candidates>>,
+    /// The first packets, while the clock is in doubt.
+    probation: Option<Box<Probation>>,
+    /// Timestamp units of a packet and octets of the longest payload, as the first packets had them; 0 where unknown.
+    units: u32,
+    len: u8,
     /// Where TURN wrapped its packets.
     relay: Option<Box<Relay>>,
+    /// Keys pressed, where there are any.
+    events: Option<Box<Events>>,
 }
 
 /// How a stream went through TURN, and what is known of its ends behind it.
@@ -112,156 +74,163 @@ struct Relay {
     ends: Ends,
 }
 
-const _: () = assert!(size_of::<Hot>() <= 128, "two cache lines per packet");
 const _: () = assert!(size_of::<Option<Stream>>() <= 512, "what a stream costs");
 
 impl Stream {
     /// A stream that begins with this packet.
     pub fn begin(ts: Timestamp, key: Key, packet: &rtp::Packet<'_>) -> Self {
+        let header = Header::of(ts, packet);
+        let (mut measurement, kind) = Measurement::begin(&header, &[], None);
+        measurement.set_probation(true);
+        *measurement.countdown() = LOOK_OFTEN;
+        let mut probation = Box::<Probation>::default();
+        probation.keep(header);
         let mut stream = Self {
-            hot: Hot {
-                sequence: Sequence::first(packet.seq),
-                end: ts,
-                rhythm: Rhythm::new(ts, packet.timestamp),
-                meter: Meter::default(),
-                clock_rate: 0,
-                payload_type: packet.payload_type,
-                flags: 0,
-                countdown: LOOK_OFTEN,
-            },
+            measurement,
             key,
-            start: ts,
             join: None,
             generation: 0,
-            media: None,
-            first: packet.payload_type,
-            candidates: None,
+            probation: Some(probation),
+            units: 0,
+            len: 0,
             relay: None,
+            events: None,
         };
-        stream.recognise(packet);
+        if kind == Kind::Event {
+            stream.event(ts, packet);
+        }
         stream
     }
 
     /// Whether the endpoint table should be asked before this packet is taken.
     pub fn due(&mut self, ts: Timestamp, seq: u16) -> Due {
-        let paused = ts.since(self.hot.end).as_millis() >= PAUSE_MS;
-        if self.hot.sequence.is_far(seq) || (paused && self.hot.sequence.is_behind(seq)) {
+        let paused = ts.as_nanos().saturating_sub(self.end().as_nanos()) >= PAUSE;
+        let sequence = self.measurement.sequence();
+        if sequence.is_far(seq) || (paused && sequence.is_behind(seq)) {
             return Due::Restart;
         }
         if paused {
             return Due::Pause;
         }
-        self.hot.countdown = self.hot.countdown.saturating_sub(1);
-        if self.hot.countdown > 0 {
+        let countdown = self.measurement.countdown();
+        *countdown = countdown.saturating_sub(1);
+        if *countdown > 0 {
             return Due::No;
         }
-        self.hot.countdown = if self.join.is_some() { LOOK_SELDOM } else { LOOK_OFTEN };
+        *countdown = if self.join.is_some() { LOOK_SELDOM } else { LOOK_OFTEN };
         Due::Change
     }
 
     /// Has the endpoint table asked at the next packet again.
     pub const fn stay_alert(&mut self) {
-        self.hot.countdown = 1;
+        *self.measurement.countdown() = 1;
     }
 
     /// Takes one packet.
+    #[inline]
     pub fn take(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) {
-        let step = self.hot.rhythm.step(ts, packet.timestamp);
-        let clock_rate = self.hot.clock_rate;
-        let same_type = packet.payload_type == self.hot.payload_type;
-        let arrival = self.hot.sequence.arrive(packet.seq, || {
-            same_type && clock_rate != 0 && step.is_forward() && step.deviation(clock_rate) < 1000.0
-        });
-        if ts < self.hot.end {
-            self.start = self.start.min(ts);
-        } else {
-            self.hot.end = ts;
+        let mut header = Header::of(ts, packet);
+        if self.is_encrypted() {
+            header.strip_tag();
+        }
+        let formats = self.join.as_ref().map_or(&[][..], |join| &join.formats);
+        if self.measurement.take(&header, formats) == Kind::Event && !self.is_encrypted() {
+            self.event(ts, packet);
         }
         if !self.is_certain() && self.is_plausible() {
-            self.hot.set(CERTAIN, true);
+            self.measurement.set_certain();
         }
-        match arrival {
-            Arrival::Stray => return,
-            Arrival::Restart => {
-                self.recognise(packet);
-                self.hot.rhythm.move_to(ts, packet.timestamp);
-                return;
-            }
-            Arrival::Next | Arrival::Ahead | Arrival::Late | Arrival::Copy => {}
+        if self.measurement.is_on_probation() {
+            self.keep(header);
         }
-        let kind = if same_type && clock_rate != 0 {
-            Kind::Media(clock_rate)
-        } else {
-            self.recognise(packet)
-        };
-        let (clock_rate, noise) = match kind {
-            Kind::Media(rate) => (Some(rate), false),
-            Kind::Noise(rate) => (Some(rate), true),
-            Kind::Unknown => (None, false),
-            Kind::Event => return,
-        };
-        let regular = !packet.marker && !noise && !self.hot.has(AFTER_NOISE);
-        self.hot.set(AFTER_NOISE, noise);
-        if regular {
-            self.hot.rhythm.count();
-        }
-        self.hot.meter.take(step, clock_rate, regular);
-        if self.hot.has(UNDECIDED)
-            && let Some(candidates) = &mut self.candidates
-        {
-            candidates.take(step, clock_rate, regular);
-        }
-        self.hot.rhythm.move_to(ts, packet.timestamp);
     }
 
-    /// Finds out what a packet's payload type is, and remembers it for the next packets.
     #[cold]
-    fn recognise(&mut self, packet: &rtp::Packet<'_>) -> Kind {
-        let kind = match Kind::of(packet.payload_type, self.formats()) {
-            // An event of RFC 4733 is four bytes; no codec's frames are. Without SDP this is how to know it. An empty packet of
-            // SRTP is four bytes too: its tag (RFC 5764 section 4.1.2, HMAC_SHA1_32).
-            Kind::Unknown if packet.payload.len() == 4 && !self.is_encrypted() => Kind::Event,
-            kind => kind,
+    fn event(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) {
+        Events::take(&mut self.events, ts, packet);
+    }
+
+    /// Keeps one of the first packets, and looks now and then at what they say of the clock.
+    #[cold]
+    #[inline(never)]
+    fn keep(&mut self, header: Header) {
+        let Some(probation) = &mut self.probation else {
+            return;
         };
-        self.hot.payload_type = packet.payload_type;
-        self.hot.clock_rate = match kind {
-            Kind::Media(rate) => rate,
-            Kind::Noise(_) | Kind::Event | Kind::Unknown => 0,
+        let time_to_judge = probation.keep(header);
+        let full = probation.is_full();
+        if time_to_judge && (self.judge() || full) {
+            self.end_probation();
+        }
+    }
+
+    /// Holds the clock that is signalled against the one measured, and measures anew where they differ. Whether there is no
+    /// more doubt.
+    fn judge(&mut self) -> bool {
+        let Some(probation) = &self.probation else {
+            return true;
         };
-        match kind {
-            Kind::Media(_) | Kind::Unknown => self.media = self.media.or(Some(packet.payload_type)),
-            Kind::Noise(_) | Kind::Event => {}
+        let main = self.measurement.types().main();
+        let measured = match (Kind::of(main, self.formats()), probation.traits(main).clock_rate) {
+            // Video's timestamps are those of pictures, not of packets.
+            (Kind::Media(codec::VIDEO), _) => return true,
+            (Kind::Media(signalled), Some(measured)) if signalled == measured => return true,
+            (Kind::Media(_) | Kind::Unknown, Some(measured)) => (main, measured),
+            (Kind::Media(_) | Kind::Noise(_) | Kind::Event | Kind::Unknown, _) => return false,
+        };
+        let again = self
+            .measurement
+            .again(probation.packets(), self.formats(), Some(measured));
+        self.measurement = again.unwrap_or_else(|| self.measurement.clone());
+        true
+    }
+
+    fn end_probation(&mut self) {
+        let traits = self.traits();
+        (self.units, self.len) = (traits.units.unwrap_or_default(), traits.len);
+        self.probation = None;
+        self.measurement.set_probation(false);
+    }
+
+    /// What the first packets say of the media.
+    fn traits(&self) -> Traits {
+        match &self.probation {
+            Some(probation) => probation.traits(self.payload_type()),
+            None => Traits {
+                clock_rate: None,
+                units: Some(self.units).filter(|&units| units > 0),
+                len: self.len,
+            },
         }
-        if kind == Kind::Unknown && self.candidates.is_none() {
-            self.candidates = Some(Box::new(Candidates::from(self.hot.meter)));
-            self.hot.set(UNDECIDED, true);
-        }
-        kind
     }
 
     /// Puts the stream into a call, or tells it what the call's SDP says by now.
     pub fn join(&mut self, join: Join) {
+        let same_formats = self.formats() == &*join.formats;
         self.join = Some(join);
-        self.hot.set(CERTAIN, true);
-        let Some(media) = self.media else {
-            return;
-        };
-        match Kind::of(media, self.formats()) {
-            Kind::Media(rate) => {
-                if let Some(candidates) = self.candidates.take() {
-                    self.hot.meter = candidates.settle(rate).unwrap_or(self.hot.meter);
-                }
+        self.measurement.set_certain();
+        if self.is_encrypted() {
+            // What was read as events before it was known.
+            self.events = None;
+            if let Some(probation) = &mut self.probation {
+                probation.strip_tags();
             }
-            // What was taken for media is none; the next media packet says what is.
-            Kind::Noise(_) | Kind::Event => {
-                self.media = None;
-                self.candidates = None;
-            }
-            Kind::Unknown => {}
         }
-        self.hot.set(UNDECIDED, self.candidates.is_some());
-        // Ask again at the next packet.
-        self.hot.clock_rate = 0;
+        if same_formats {
+            return;
+        }
+        if let Some(probation) = &self.probation {
+            let measured = self.measurement.measured();
+            if let Some(again) = self.measurement.again(probation.packets(), self.formats(), measured) {
+                self.measurement = again;
+            }
+            return;
+        }
+        let media = self.measurement.types().first_media();
+        if let Some(Kind::Noise(_) | Kind::Event) = media.map(|media| Kind::of(media, self.formats())) {
+            self.measurement.retract_media();
+        }
+        self.measurement.forget_clock();
     }
 
     fn is_encrypted(&self) -> bool {
@@ -279,12 +248,12 @@ impl Stream {
 
     /// Arrival of the first packet.
     pub const fn start(&self) -> Timestamp {
-        self.start
+        self.measurement.start()
     }
 
     /// Arrival of the latest packet.
     pub const fn end(&self) -> Timestamp {
-        self.hot.end
+        self.measurement.end()
     }
 
     /// The stream's packets came inside of TURN. A client begins with indications and goes on with a channel.
@@ -335,65 +304,33 @@ impl Stream {
 
     /// Whether this is RTP beyond doubt: a call announced it, or it behaves like nothing else does.
     pub const fn is_certain(&self) -> bool {
-        self.hot.has(CERTAIN)
+        self.measurement.is_certain()
     }
 
     /// RTP goes to even ports (RFC 3550 section 11), its payload type is assigned or dynamic (RFC 3551 section 3), and of the
     /// numbers it spans at most one in five is missing. Their order says nothing.
     fn is_plausible(&self) -> bool {
-        let sequence = &self.hot.sequence;
-        let arrived = sequence.expected() - sequence.lost();
+        let lost = self.measurement.account().lost();
+        let arrived = self.measurement.expected() - lost;
+        let first = self.measurement.types().first();
         arrived >= CONFIRMED
-            && sequence.lost() * 4 <= arrived
+            && lost * 4 <= arrived
             && self.key.dst.port().is_multiple_of(2)
-            && (codec::assigned(self.first).is_some() || self.first >= codec::DYNAMIC)
+            && (codec::assigned(first).is_some() || first >= codec::DYNAMIC)
     }
 
     /// The payload type whose clock matters most: the media's, as far as there is any.
     pub fn payload_type(&self) -> u8 {
-        self.media.unwrap_or(self.first)
+        self.measurement.types().main()
     }
 
     /// What is to be told about the stream.
     pub fn report(&self) -> report::Stream {
-        let payload_type = self.payload_type();
-        let announced = self.formats().iter().find(|f| f.payload_type == payload_type);
-        let codec = codec::assigned(payload_type)
-            .map(|(name, _)| name)
-            .or(announced.map(|format| &*format.encoding));
-        let clock_rate = match Kind::of(payload_type, self.formats()) {
-            Kind::Media(rate) | Kind::Noise(rate) => Some(rate),
-            Kind::Event => announced.map(|format| format.clock_rate),
-            Kind::Unknown => None,
-        };
-        let Hot {
-            sequence,
-            meter,
-            rhythm,
-            end,
-            ..
-        } = &self.hot;
+        let keys = self.events.as_deref();
         report::Stream {
-            ssrc: format!("0x{:08x}", self.key.ssrc),
-            src: self.key.src.to_string(),
-            dst: self.key.dst.to_string(),
-            payload_type,
-            codec: codec.map(str::to_owned),
-            clock_rate,
-            packets: sequence.packets(),
-            expected: sequence.expected(),
-            lost: sequence.lost(),
-            reordered: sequence.late(),
-            duplicates: sequence.copies(),
-            jitter_mean_ms: clock_rate.map(|_| meter.mean(rhythm.regular())),
-            jitter_max_ms: clock_rate.map(|_| meter.max()),
-            start: self.start,
-            end: *end,
-            call_id: self.join.as_ref().map(|join| join.call_id.to_string()),
-            linked_by: self.join.as_ref().map(|join| join.link.by),
-            direction: self.join.as_ref().and_then(|join| join.sender).map(report::Way::from),
-            encrypted: self.is_encrypted().then_some(report::Encryption::Srtp),
             via: self.relay.as_ref().map(|relay| relay.report()),
+            dtmf: keys.map(|events| events.report(self.formats(), self.key.src, self.key.ssrc)),
+            ..telling::stream(&self.key, &self.measurement, self.join.as_ref(), self.traits(), None)
         }
     }
 }
@@ -414,6 +351,9 @@ impl Relay {
     }
 }
 
+#[cfg(test)]
+#[path = "telling_tests.rs"]
+mod telling_tests;
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;

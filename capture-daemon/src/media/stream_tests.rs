@@ -20,6 +20,7 @@ fn formats() -> Arc<[Format]> {
     [
         format(0, "PCMU", 8000),
         format(96, "opus", 48_000),
+        format(97, "L16", 11_025),
         format(101, "telephone-event", 8000),
     ]
     .into()
@@ -48,19 +49,19 @@ fn key(port: u16) -> Key {
 }
 
 #[derive(Clone, Debug)]
-struct Sent {
-    at_ms: u64,
-    payload_type: u8,
-    seq: u16,
-    timestamp: u32,
-    marker: bool,
-    len: usize,
+pub(super) struct Sent {
+    pub(super) at_ms: u64,
+    pub(super) payload_type: u8,
+    pub(super) seq: u16,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) len: usize,
 }
 
 const ZEROES: [u8; 160] = [0; 160];
 
 /// Runs packets through a stream that learns of its call before packet `joined_at`.
-fn run(packets: &[Sent], joined_at: Option<usize>) -> Stream {
+pub(super) fn run(packets: &[Sent], joined_at: Option<usize>) -> Stream {
     let mut stream: Option<Stream> = None;
     for (n, sent) in packets.iter().enumerate() {
         let ts = Timestamp::from_nanos(START + sent.at_ms * MS);
@@ -89,7 +90,7 @@ fn run(packets: &[Sent], joined_at: Option<usize>) -> Stream {
     stream
 }
 
-fn voice(payload_type: u8, samples_per_ms: u32, n: u16, delay_ms: u64) -> Sent {
+pub(super) fn voice(payload_type: u8, samples_per_ms: u32, n: u16, delay_ms: u64) -> Sent {
     Sent {
         at_ms: u64::from(n) * 20 + delay_ms,
         payload_type,
@@ -101,7 +102,7 @@ fn voice(payload_type: u8, samples_per_ms: u32, n: u16, delay_ms: u64) -> Sent {
 }
 
 /// The three packets of a key press at the time of voice packet `n`, as RFC 4733 section 2.5 has them: one timestamp.
-fn press(n: u16, payload_type: u8) -> impl Iterator<Item = Sent> {
+pub(super) fn press(n: u16, payload_type: u8) -> impl Iterator<Item = Sent> {
     (0..3).map(move |i| Sent {
         at_ms: u64::from(n + i) * 20,
         payload_type,

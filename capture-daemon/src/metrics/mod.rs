@@ -1,7 +1,7 @@
 //! Prometheus: what the daemon says of itself under `/metrics`.
 //!
 //! `glossary` has every metric's name and meaning, `record` fills them from a [`Status`](crate::control::Status) and
-//! `signaling` from [`Signaling`](crate::report::Signaling), `histogram` writes what the recorder cannot, `listener` bounds the clients, `serve` answers them. Nothing here is called by a worker: a scrape reads the counters
+//! `signaling` from [`Signaling`](crate::report::Signaling), `turn` from [`TurnFigures`](crate::report::TurnFigures), `histogram` writes what the recorder cannot, `listener` bounds the clients, `serve` answers them. Nothing here is called by a worker: a scrape reads the counters
 //! that are there.
 
 mod glossary;
@@ -10,6 +10,7 @@ mod listener;
 mod record;
 mod serve;
 mod signaling;
+mod turn;
 
 pub use glossary::{GLOSSARY, Kind, Metric};
 pub use record::Exporter;

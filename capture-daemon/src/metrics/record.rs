@@ -7,9 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::Histograms;
-use super::{glossary as m, signaling};
+use super::{glossary as m, signaling, turn};
 use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
-use crate::report::{CallState, RegistrationState, Signaling};
+use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
+use crate::report::{CallState, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -39,7 +40,7 @@ impl Default for Exporter {
 
 impl Exporter {
     /// The text of `/metrics`.
-    pub fn render(&self, health: &Health, status: &Status, signaling: &Signaling) -> String {
+    pub fn render(&self, health: &Health, status: &Status, signaling: &Signaling, turn: &TurnFigures) -> String {
         let mut histograms = self.histograms.lock().unwrap_or_else(PoisonError::into_inner);
         metrics::with_local_recorder(&self.recorder, || {
             self.health(health);
@@ -48,10 +49,12 @@ impl Exporter {
                 self::lane(lane);
             }
             stages(status);
+            rtcp(&status.rtcp, &mut histograms);
             calls(status);
             spool(&status.spool);
             control(status);
             signaling::record(signaling, &mut histograms);
+            turn::record(turn, &mut histograms);
         });
         let mut page = self.recorder.handle().render();
         histograms.render(&mut page);
@@ -161,6 +164,20 @@ fn by_state(metric: &m::Metric, states: &[&str], counts: &Tally) {
     for state in states {
         metric.set(&[state], counts.get(*state).copied().unwrap_or(0));
     }
+}
+
+fn rtcp(counts: &RtcpCounts, histograms: &mut Histograms) {
+    let packets: Vec<_> = PacketType::ALL.iter().map(|of| of.label()).collect();
+    by_state(&m::RTCP_PACKETS, &packets, &counts.packets);
+    let feedback: Vec<_> = Feedback::ALL.iter().map(|of| of.label()).collect();
+    by_state(&m::RTCP_FEEDBACK, &feedback, &counts.feedback);
+    let blocks: Vec<_> = BlockType::ALL.iter().map(|of| of.label()).collect();
+    by_state(&m::RTCP_XR_BLOCKS, &blocks, &counts.xr_blocks);
+    m::RTCP_ENCRYPTED.set(&[], counts.encrypted);
+    let malformed: Vec<_> = Malformed::ALL.iter().map(|of| of.label()).collect();
+    by_state(&m::RTCP_MALFORMED, &malformed, &counts.malformed);
+    histograms.set_distribution(&m::RTCP_ROUND_TRIP, &[], &counts.round_trips);
+    histograms.set_distribution(&m::RTCP_FRACTION_LOST, &[], &counts.shares_lost);
 }
 
 fn calls(status: &Status) {

@@ -103,7 +103,7 @@ async fn metrics(State(source): State<Arc<Source>>) -> ([(axum::http::HeaderName
     let sensor = &source.sensor;
     let page = source
         .exporter
-        .render(&sensor.health(), &sensor.status(), &sensor.signaling());
+        .render(&sensor.health(), &sensor.status(), &sensor.signaling(), &sensor.turn());
     // The text format's content type: prometheus.io/docs/instrumenting/exposition_formats.
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
 }

@@ -210,6 +210,9 @@ fn write_ports(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
     for port in &capture.websocket_ports {
         table.want(*port, *port, PortFlags::WEBSOCKET);
     }
+    for port in &capture.turn_ports {
+        table.want(*port, *port, PortFlags::TURN);
+    }
     for range in &capture.media_ports {
         table.want(range.first, range.last, PortFlags::MEDIA);
     }

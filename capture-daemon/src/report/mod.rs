@@ -2,9 +2,12 @@
 //! `siphon streams --json` share. A contract: fields are added, never renamed or taken away.
 
 mod call;
+mod dtmf;
 mod fax;
 mod media;
+mod quality;
 mod registration;
+mod rtcp;
 mod signaling;
 mod stream;
 mod turn;
@@ -13,16 +16,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::call::{Call, CallState};
+pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, Transfer};
+pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::fax::{Fax, FaxCorrection};
-pub use self::media::{
-    CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Side, Way,
-};
+pub use self::media::{CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Way};
+pub use self::quality::{Buffer, Burst, Opinion, Playout, Quality};
 pub use self::registration::{Registration, RegistrationState};
+pub use self::rtcp::{
+    Bucket, Distribution, Goodbye, ReceiverReports, RoundTrip, Rtcp, RtcpCounts, SenderReports, Spread,
+    StatisticsSummary, VoipMetrics,
+};
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
-pub use self::stream::{Stream, Via};
+pub use self::stream::{Clock, Delta, PayloadType, Silence, Stream, Via};
 pub use self::turn::{Allocation, AllocationState, Channel, Permission, Relayed, StunTransactions, Turn, TurnFigures};
 use crate::time::Timestamp;
 
@@ -51,6 +58,9 @@ pub struct Document {
     /// STUN and TURN.
     #[serde(default)]
     pub turn: Turn,
+    /// RTCP packet counts.
+    #[serde(default)]
+    pub rtcp: RtcpCounts,
     /// What was not understood or not kept, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }

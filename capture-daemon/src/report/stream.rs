@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dtmf::Dtmf;
+use super::quality::{Burst, Playout, Quality};
+use super::rtcp::Rtcp;
 use super::{Encryption, LinkedBy, Way};
 use crate::time::Timestamp;
 
 /// One RTP stream: an SSRC in one direction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stream {
     /// Synchronisation source as `0x%08x`.
     pub ssrc: String,
@@ -30,7 +33,8 @@ pub struct Stream {
     pub reordered: u64,
     /// Copies of packets already received.
     pub duplicates: u64,
-    /// Mean of the RFC 3550 interarrival jitter, in milliseconds; absent without a clock rate.
+    /// Mean of the RFC 3550 interarrival jitter, in milliseconds, at the clock that is really used; absent where nobody knows
+    /// it.
     pub jitter_mean_ms: Option<f64>,
     /// Its highest value.
     pub jitter_max_ms: Option<f64>,
@@ -52,6 +56,101 @@ pub struct Stream {
     /// How TURN wrapped the packets between `src` and `dst`; absent where it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
+    /// What RTCP says of it; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtcp: Option<Box<Rtcp>>,
+    /// Keys pressed (RFC 4733); absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtmf: Option<Dtmf>,
+    /// Times the sender's sequence numbers began elsewhere.
+    #[serde(default)]
+    pub restarts: u64,
+    /// Time between one packet and the next; absent where there is one packet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Delta>,
+    /// The sender's clock; absent where nobody knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
+    /// The first six payload types, in the order of their first packets.
+    #[serde(default)]
+    pub payload_types: Vec<PayloadType>,
+    /// Times the media changed its payload type.
+    #[serde(default)]
+    pub codec_changes: u64,
+    /// Comfort noise packets (RFC 3389).
+    #[serde(default)]
+    pub comfort_noise: u64,
+    /// Times of 200 ms or more without a packet where no number is missing; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
+    /// How losses stand together; absent where nothing was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<Burst>,
+    /// What jitter buffers made of it; absent for video, and where nobody knows the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playout: Option<Playout>,
+    /// Opinion by the E-model; absent without a basis for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
+}
+
+/// Time between one packet and the next, in order of arrival. Of all packets: Wireshark leaves out those with a marker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    /// Least, in milliseconds.
+    pub min_ms: f64,
+    /// Mean, in milliseconds.
+    pub mean_ms: f64,
+    /// Most, in milliseconds.
+    pub max_ms: f64,
+}
+
+/// The clock of a stream's timestamps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Clock {
+    /// The clock the figures are computed with, in Hz.
+    pub rate: u32,
+    /// That clock, where it was measured from timestamps and arrivals because SDP names another or none, in Hz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_rate_measured: Option<u32>,
+    /// SDP, or the static table of RFC 3551, names another clock than the one that is used.
+    #[serde(default)]
+    pub mismatch: bool,
+    /// How much earlier the last packet came than the sender's clock says, counted from the first one, in milliseconds:
+    /// the drift of the clocks against each other, less the delay of that packet. Negative where it came later; Wireshark
+    /// has the same sign.
+    pub skew_ms: f64,
+    /// The one of all packets that is farthest from 0.
+    pub skew_max_ms: f64,
+}
+
+/// Packets of one payload type.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PayloadType {
+    /// Payload type, 0 to 127.
+    pub payload_type: u8,
+    /// Encoding name, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
+    /// Packets, copies included.
+    pub packets: u64,
+    /// Whether the SDP of the call has it: false is a payload type that nobody asked for. Absent without SDP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<bool>,
+}
+
+/// Times without a packet where no number is missing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Those that a marker after them or comfort noise before them announces: discontinuous transmission (RFC 3551
+    /// section 4.1).
+    pub dtx: u64,
+    /// Those that nothing announces.
+    pub gaps: u64,
+    /// Longest of the latter, in milliseconds.
+    pub longest_ms: f64,
+    /// Sum of the latter, in milliseconds.
+    pub total_ms: u64,
 }
 
 /// RTP inside of TURN: what the stream's ends are behind the server.

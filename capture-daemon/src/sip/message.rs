@@ -172,6 +172,11 @@ impl<'a> Message<'a> {
             .map(|(_, value)| value)
     }
 
+    /// The single values of every header of this name that is a list.
+    pub fn lists<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.headers(name).flat_map(values)
+    }
+
     /// Every Contact, in order.
     pub fn contacts(&self) -> impl Iterator<Item = Address<'a>> + use<'a> {
         self.headers("Contact").flat_map(values).filter_map(Address::parse)

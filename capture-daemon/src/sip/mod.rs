@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 mod address;
+mod call_headers;
 mod digest;
 mod event;
 mod framing;
@@ -24,6 +25,9 @@ mod proptests;
 mod reference;
 
 pub use address::Address;
+pub use call_headers::{
+    Reason, fragment_status, names_option, referred, replaced_call_id, session_expires, session_ids,
+};
 pub use digest::nonce;
 pub use event::EventPackage;
 pub use framing::{Framing, announced_len, frame, is_unchanged};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
 use xtask::lab::baresip::{self, Baresip, Codec, Media, Telephone};
 use xtask::lab::capture;
 use xtask::lab::coturn::{Coturn, Echoed, PASSWORD, PORT, Peer, Usage, Wrapping, echo, refused};
@@ -79,6 +80,23 @@ fn what_coturn_relays_is_all_there() {
     }
     // Each client makes two allocations, each of them asked for without credentials first (RFC 8489 section 9.2.3).
     assert_eq!((granted, refused), (4, BTreeMap::from([(401, 4)])));
+    let turn = &told.replayed["turn"];
+    let figures = &turn["figures"];
+    let allocate = &figures["transactions"]["allocate"];
+    assert_eq!(
+        (&allocate["successes"], &allocate["errors"]),
+        (&granted.into(), &json!({"401": 4}))
+    );
+    assert_eq!(
+        (&figures["challenges"], &figures["authentication_failures"]),
+        (&4.into(), &json!({}))
+    );
+    // There and back.
+    let both_ways = json!({"packets": 2 * MESSAGES, "bytes": 2 * MESSAGES * 172});
+    assert_eq!(
+        [&figures["channel_data"], &figures["data_indications"]],
+        [&both_ways; 2]
+    );
     // What is in the files is what tcpdump saw, and that is, packet for packet and byte for byte, what coturn counted.
     let flows = flows(&capture::frames(&told.witness).unwrap());
     let clients = clients(&flows);
@@ -93,6 +111,13 @@ fn what_coturn_relays_is_all_there() {
         } = usage;
         let seen = (from_client, from_client_bytes, to_client, to_client_bytes);
         assert!(clients.values().any(|client| *client == seen), "{usage:?}: {clients:?}");
+        let carried = |packets: u64, bytes: u64| json!({"packets": packets, "bytes": bytes});
+        let ours = turn["allocations"].as_array().unwrap().iter().filter(|allocation| {
+            allocation["to_peers"] == carried(usage.to_peers, usage.to_peers_bytes)
+                && allocation["from_peers"] == carried(usage.from_peers, usage.from_peers_bytes)
+                && allocation["state"] == "deleted"
+        });
+        assert_eq!(ours.count(), 2, "{usage:?}: {turn}");
         let payload = (u64::from(MESSAGES), u64::from(MESSAGES) * 172);
         assert_eq!((usage.from_peers, usage.from_peers_bytes), payload);
         assert_eq!((usage.to_peers, usage.to_peers_bytes), payload);
@@ -115,6 +140,7 @@ fn what_coturn_refuses_is_on_the_wire() {
     let run = Run::start();
     let relay = run.network.plug("relay").unwrap();
     let mut refusals = BTreeMap::<u16, u64>::new();
+    let mut asked = [0, 0];
     // Wrong credentials; more allocations than a user may have; no port left to relay from.
     for (password, options, code) in [
         ("wrong", &[][..], 401),
@@ -126,6 +152,10 @@ fn what_coturn_refuses_is_on_the_wire() {
         let logged = coturn.refusals();
         // One 401 asks for credentials (RFC 8489 section 9.2.3).
         assert!(logged[&code] > u64::from(code == 401), "{logged:?}");
+        // With wrong credentials the first client is refused again and again, and no other begins.
+        let challenges = if code == 401 { 1 } else { logged[&401] };
+        asked[0] += challenges;
+        asked[1] += logged[&401] - challenges;
         for (code, count) in logged {
             *refusals.entry(code).or_default() += count;
         }
@@ -133,6 +163,10 @@ fn what_coturn_refuses_is_on_the_wire() {
     drop(relay);
     let told = run.finish();
     assert_eq!(tshark::stun_errors(&told.witness).unwrap(), refusals);
+    let figures = &told.replayed["turn"]["figures"];
+    assert_eq!(figures["transactions"]["allocate"]["errors"], json!(refusals));
+    let counted = [&figures["challenges"], &figures["authentication_failures"]["401"]];
+    assert_eq!(counted.map(|count| count.as_u64().unwrap()), asked);
 }
 
 #[test]
@@ -187,5 +221,15 @@ fn a_call_through_turn_is_seen_behind_the_relay() {
         assert_eq!(stream[0]["packets"], relayed);
         assert_eq!((&stream[0]["lost"], &stream[0]["codec"]), (&0.into(), &"PCMA".into()));
         assert_eq!(stream[0]["call_id"], told.calls[0]["call_id"]);
+        // Before the relay it is the same stream, in ChannelData.
+        let relayed: Vec<_> = told
+            .streams
+            .iter()
+            .filter(|other| other["ssrc"] == stream[0]["ssrc"] && other["via"]["kind"] == "turn_channel")
+            .collect();
+        assert_eq!(relayed.len(), 1, "{:?}", told.streams);
+        for key in ["packets", "lost", "codec", "call_id"] {
+            assert_eq!(relayed[0][key], stream[0][key], "{key}");
+        }
     }
 }

@@ -61,6 +61,9 @@ fn a_call_at_both_hops_of_a_proxy_is_one_call() {
     for call in &told.calls {
         assert!(call["src"].as_str().unwrap().starts_with(&caller), "{call}");
         assert_eq!(call["dst"], proxy.as_str(), "{call}");
+        // The second sight is the second hop, and neither a loop nor a spiral.
+        assert_eq!(call["hops"], 2, "{call}");
+        assert_eq!((call.get("looped"), call.get("spiral")), (None, None), "{call}");
     }
     // Both hops are there: every INVITE twice, every call's BYE twice.
     assert_eq!(told.tshark.requests["INVITE"], 2 * (39 + 2));
@@ -171,6 +174,12 @@ fn what_is_sent_again_is_the_same_call() {
             "{stream}"
         );
     }
+    let again: u64 = told
+        .calls
+        .iter()
+        .filter_map(|call| call["retransmissions"].as_u64())
+        .sum();
+    assert!(again > 0, "{:?}", told.calls);
     set_up_between_the_hops(&told, 10);
 }
 

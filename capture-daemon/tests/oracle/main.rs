@@ -9,6 +9,8 @@
 mod captures;
 mod differences;
 mod order;
+mod reports;
 mod response_times;
 mod second_opinion;
 mod torture;
+mod turn;

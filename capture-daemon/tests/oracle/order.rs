@@ -9,7 +9,7 @@ use std::time::Duration;
 use capture_daemon::config::{Config, Follow};
 use capture_daemon::engine::{Engine, Shared, document};
 use capture_daemon::frame::{Frame, LinkType};
-use capture_daemon::report::{Call, Registration, Signaling, SipCounts};
+use capture_daemon::report::{Burst, Call, Dtmf, Registration, Rtcp, RtcpCounts, Signaling, SipCounts, Turn};
 use capture_daemon::source::CaptureFile;
 use capture_daemon::time::Timestamp;
 use proptest::prelude::*;
@@ -45,12 +45,17 @@ struct Told {
     sip: SipCounts,
     calls: Vec<Call>,
     registrations: Vec<Registration>,
+    turn: Turn,
     signaling: Signaling,
     streams: Vec<Loss>,
+    rtcp: RtcpCounts,
+    /// What RTCP and telephone events say of each stream, in the order of `streams`.
+    said: Vec<(Loss, Option<Box<Rtcp>>, Option<Dtmf>)>,
 }
 
-/// SSRC, source and destination, call, how it was joined and which way it goes; packets, expected, lost.
-type Loss = (String, String, String, Option<String>, String, [u64; 3]);
+/// SSRC, source and destination, call, how it was joined and which way it goes; packets, expected, lost, rows of losses, the
+/// longest, bursts; packets by payload type.
+type Loss = (String, String, String, Option<String>, String, [u64; 6], Vec<(u8, u64)>);
 
 /// What `frames`, dealt out by `lane`, come to.
 fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_>) -> usize) -> Told {
@@ -79,22 +84,40 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
         .max();
     let streams = engines.iter_mut().flat_map(Engine::streams).collect();
     let document = document(&shared, &counters, streams, now.unwrap_or_default());
-    let mut streams: Vec<Loss> = document
+    let mut said: Vec<_> = document
         .streams
         .into_iter()
         .map(|stream| {
-            let figures = [stream.packets, stream.expected, stream.lost];
+            let Burst {
+                rows, longest, bursts, ..
+            } = stream.burst.unwrap_or_default();
+            let figures = [stream.packets, stream.expected, stream.lost, rows, longest, bursts];
             let joined = format!("{:?} {:?} {:?}", stream.linked_by, stream.direction, stream.encrypted);
-            (stream.ssrc, stream.src, stream.dst, stream.call_id, joined, figures)
+            let types = stream.payload_types.iter();
+            let mut types: Vec<(u8, u64)> = types.map(|of| (of.payload_type, of.packets)).collect();
+            types.sort_unstable();
+            let loss = (
+                stream.ssrc,
+                stream.src,
+                stream.dst,
+                stream.call_id,
+                joined,
+                figures,
+                types,
+            );
+            (loss, stream.rtcp, stream.dtmf)
         })
         .collect();
-    streams.sort();
+    said.sort_by(|a, b| a.0.cmp(&b.0));
     Told {
         sip: document.sip,
         calls: document.calls,
         registrations: document.registrations,
+        turn: document.turn,
         signaling: document.signaling,
-        streams,
+        streams: said.iter().map(|(loss, ..)| loss.clone()).collect(),
+        rtcp: document.rtcp,
+        said,
     }
 }
 
@@ -172,7 +195,22 @@ fn difference(is: &Told, should_be: &Told) -> Option<String> {
         )
     })
     .or_else(|| of("registrations", &is.registrations, &should_be.registrations))
+    .or_else(|| {
+        of(
+            "TURN",
+            std::slice::from_ref(&is.turn),
+            std::slice::from_ref(&should_be.turn),
+        )
+    })
     .or_else(|| of("streams", &is.streams, &should_be.streams))
+    .or_else(|| {
+        of(
+            "RTCP",
+            std::slice::from_ref(&is.rtcp),
+            std::slice::from_ref(&should_be.rtcp),
+        )
+    })
+    .or_else(|| of("what is said of streams", &is.said, &should_be.said))
 }
 
 /// What went wrong with the orders that were tried, if anything did.
@@ -262,7 +300,7 @@ fn ports_used_again_belong_to_the_later_call() {
     assert_eq!((calls.len(), streams.len()), (4, 8));
     assert!(calls.iter().all(|call| call.streams.len() == 2), "{calls:?}");
     assert!(
-        streams.iter().all(|(.., figures)| *figures == [50, 50, 0]),
+        streams.iter().all(|(.., figures, _)| *figures == [50, 50, 0, 0, 0, 0]),
         "{streams:?}"
     );
 }

@@ -57,6 +57,7 @@ captures! {
     kamailio: "kamailio.pcap",
     registrations: "registrations.pcap",
     rtpengine: "rtpengine.pcap",
+    websocket: "websocket.pcap",
 }
 
 captures! {

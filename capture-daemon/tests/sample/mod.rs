@@ -17,8 +17,9 @@ use capture_daemon::control::{
     Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
 use capture_daemon::report::{
-    BUCKETS_MS, Call, CallState, Events, Latency, LinkedBy, Ratio, Registration, RegistrationFigures,
-    RegistrationState, SessionFigures, Signaling, SipCounts, Stream, Transactions,
+    Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallState, Channel, Distribution, Events, Latency, LinkedBy,
+    Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts, SessionFigures,
+    Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures,
 };
 use capture_daemon::time::Timestamp;
 use tokio::sync::Notify;
@@ -68,10 +69,7 @@ pub fn call(number: u64, state: CallState) -> Call {
         } else {
             Vec::new()
         },
-        media: None,
-        t38: Vec::new(),
-        one_way: None,
-        no_media: false,
+        ..Call::default()
     }
 }
 
@@ -102,6 +100,83 @@ pub fn registration(number: u64, state: RegistrationState) -> Registration {
     }
 }
 
+pub fn turn() -> TurnFigures {
+    let of = |requests: u64, errors: &[(u16, u64)]| StunTransactions {
+        requests,
+        retransmissions: 2,
+        successes: requests - errors.iter().map(|(_, n)| n).sum::<u64>() - 1,
+        errors: errors.iter().copied().collect(),
+        unanswered: 1,
+        round_trip: Some(latency(requests - 1, 12.5)),
+    };
+    TurnFigures {
+        messages: 5_000,
+        relayed_messages: 40,
+        malformed: 3,
+        requests: tally([("allocate", 402), ("binding", 902)]),
+        indications: tally([("send", 700)]),
+        successes: tally([("allocate", 180), ("binding", 900)]),
+        errors: tally([("allocate", 219)]),
+        transactions: [
+            ("allocate".to_owned(), of(400, &[(401, 210), (486, 9)])),
+            ("ice_check".to_owned(), of(900, &[])),
+        ]
+        .into(),
+        challenges: 200,
+        authentication_failures: [(401, 10), (438, 4)].into(),
+        allocations: tally([("active", 120), ("deleted", 55), ("expired", 5)]),
+        permissions: 130,
+        channels: 110,
+        channel_data: Relayed {
+            packets: 1_000_000,
+            bytes: 172_000_000,
+        },
+        data_indications: Relayed {
+            packets: 350,
+            bytes: 60_200,
+        },
+    }
+}
+
+pub fn allocation(number: u64, state: AllocationState) -> Allocation {
+    let relayed = |packets: u64| Relayed {
+        packets,
+        bytes: packets * 172,
+    };
+    Allocation {
+        client: format!("192.0.2.1:4000{number}"),
+        server: "192.0.2.9:3478".to_owned(),
+        transport: "udp".to_owned(),
+        state,
+        username: Some("1795251600:alice".to_owned()),
+        realm: Some("example.org".to_owned()),
+        software: Some("Coturn-4.6.1".to_owned()),
+        relayed: Some(format!("192.0.2.9:5000{number}")),
+        mapped: Some("192.0.2.1:40001".to_owned()),
+        requested_lifetime_s: Some(3_600),
+        lifetime_s: Some(600),
+        start: at(number),
+        end: at(number + 60),
+        created: Some(at(number)),
+        expires: Some(at(number + 600)),
+        deleted: None,
+        grants: 1,
+        refreshes: 1,
+        failures: [(403, 1)].into(),
+        permissions: vec![Permission {
+            peer: "192.0.2.2".to_owned(),
+            expires: at(number + 300),
+        }],
+        channels: vec![Channel {
+            number: "0x4000".to_owned(),
+            peer: "192.0.2.2:30000".to_owned(),
+            expires: None,
+        }],
+        to_peers: relayed(3_000),
+        from_peers: relayed(2_990),
+    }
+}
+
 pub fn stream(number: u64, call: Option<&str>) -> Stream {
     Stream {
         ssrc: format!("0x{number:08x}"),
@@ -121,9 +196,7 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         end: at(number + 60),
         call_id: call.map(str::to_owned),
         linked_by: call.map(|_| LinkedBy::Destination),
-        direction: None,
-        encrypted: None,
-        via: None,
+        ..Stream::default()
     }
 }
 
@@ -319,6 +392,16 @@ pub fn status() -> Status {
             responses: [(180, 400), (200, 790)].into(),
             malformed: 20,
         },
+        rtcp: RtcpCounts {
+            packets: tally([("sr", 900), ("sdes", 900)]),
+            malformed: tally([("length", 3)]),
+            round_trips: Distribution {
+                buckets: vec![Bucket { le: 0.05, count: 70 }, Bucket { le: 0.8, count: 90 }],
+                count: 91,
+                sum: 4.2,
+            },
+            ..RtcpCounts::default()
+        },
         calls: CallCounts {
             states: tally([("answered", 2), ("ended", 388)]),
             results: tally([("ended", 388), ("failed", 10)]),
@@ -442,6 +525,18 @@ impl Sensor for Fake {
 
     fn registrations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Registration>> {
         Box::pin(async { filter.registrations(self.registrations.clone()) })
+    }
+
+    fn turn(&self) -> TurnFigures {
+        turn()
+    }
+
+    fn allocations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Allocation>> {
+        let all = vec![
+            allocation(1, AllocationState::Deleted),
+            allocation(2, AllocationState::Active),
+        ];
+        Box::pin(async { filter.allocations(all) })
     }
 
     fn stop(&self) {

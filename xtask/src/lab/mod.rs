@@ -23,6 +23,7 @@ pub mod siphon;
 pub mod sipp;
 pub mod tone;
 pub mod tshark;
+pub mod websocket;
 
 pub use link::{End, veth};
 pub use mirror::Network;

@@ -232,3 +232,32 @@ fn a_full_table_counts_what_it_loses() {
     assert_eq!(losses.get(Loss::RegistrationEvicted), 7);
     assert_eq!(losses.get(Loss::TransactionEvicted), 16);
 }
+
+#[test]
+fn a_call_id_that_is_used_again_is_two_calls_each_with_its_streams_and_its_ladder() {
+    let mut frames = call(0, "one", (20_000, 30_000), 0xaaaa, 20);
+    frames.extend(call(60_000 * MILLISECOND, "one", (20_002, 30_002), 0xbbbb, 20));
+    let document = in_order(&frames);
+    let told: Vec<_> = document
+        .calls
+        .iter()
+        .map(|call| (call.streams.join(" "), call.ladder.len(), call.state))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("0x0000aaaa 0x0000aaab".to_owned(), 7, CallState::Ended),
+            ("0x0000bbbb 0x0000bbbc".to_owned(), 7, CallState::Ended)
+        ]
+    );
+    let follow = Follow::default();
+    let shared = Arc::new(Shared::new(&follow));
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::clone(&shared));
+    frames.iter().for_each(|frame| take(&mut engine, frame));
+    let now = Timestamp::from_nanos(70_000 * MILLISECOND);
+    let streams = engine.streams();
+    assert_eq!(one_call(&shared, &streams, "one", now), document.calls);
+    assert_eq!(one_call(&shared, &streams, "two", now), []);
+    // A list has no ladders.
+    assert!(calls(&shared, &streams, now).iter().all(|call| call.ladder.is_empty()));
+}

@@ -3,6 +3,7 @@
 mod cases;
 mod fragments;
 mod media;
+mod rtcp;
 mod tcp;
 mod turn;
 mod websocket;

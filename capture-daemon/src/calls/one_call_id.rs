@@ -1,0 +1,143 @@
+//! The calls under one Call-ID: nearly always one, but Call-IDs are used again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::{Call, Sight};
+use super::rules::Rules;
+use super::table::{Entry, Worth};
+use crate::sip::{Method, StartLine};
+use crate::time::Timestamp;
+
+/// Calls under one Call-ID that are remembered. The one that is needed least leaves.
+const CALLS: usize = 8;
+
+/// Messages that come this long after the last one of a call that is over belong to no transaction of it (64 T1, timers B, F
+/// and H of RFC 3261 section 17).
+const REPEATS: Duration = Duration::from_secs(32);
+
+/// The calls under one Call-ID, told apart by their tags, which in one dialog are the same in every message, and by their
+/// times where even those are used again.
+#[derive(Clone, Debug, Default)]
+pub struct OneCallId(Vec<Call>);
+
+impl OneCallId {
+    /// The calls.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.0.iter()
+    }
+
+    /// Takes in one message; where it belongs to no call that is known, as the first of a new one if it `may_begin` one.
+    /// Returns whether it was taken, and a call that had to leave for it.
+    pub fn record(&mut self, sight: &Sight<'_, '_>, rules: &Arc<Rules>, may_begin: bool) -> (bool, Option<Call>) {
+        let connected: Vec<usize> = self.places(|call| call.is_connected(sight));
+        if connected.is_empty() && !may_begin {
+            return (false, None);
+        }
+        let mut left = None;
+        let taker = match self.taker(&connected, sight) {
+            Some(taker) => self.join(taker, &connected),
+            None => {
+                if self.0.len() == CALLS {
+                    left = self.evict(sight.ts);
+                }
+                self.0.push(Call::new(sight.ts, rules));
+                self.0.len() - 1
+            }
+        };
+        if let Some(call) = self.0.get_mut(taker) {
+            call.record(sight);
+        }
+        (true, left)
+    }
+
+    /// The call that a message belongs to which was recorded before.
+    pub fn call_of(&mut self, sight: &Sight<'_, '_>) -> Option<&mut Call> {
+        let connected = self.places(|call| call.is_connected(sight));
+        let taker = self.taker(&connected, sight)?;
+        self.0.get_mut(taker)
+    }
+
+    fn places(&self, of: impl Fn(&Call) -> bool) -> Vec<usize> {
+        let calls = self.0.iter().enumerate();
+        calls.filter(|(_, call)| of(call)).map(|(at, _)| at).collect()
+    }
+
+    /// The call a message belongs to, of those it is connected with; `None` where it begins another.
+    fn taker(&self, connected: &[usize], sight: &Sight<'_, '_>) -> Option<usize> {
+        let sets_up = sets_up(sight);
+        let calls = connected.iter().filter_map(|at| Some((*at, self.0.get(*at)?)));
+        let open = calls.filter(|(_, call)| {
+            let is_over = call.ended_at().is_some() && sight.ts > call.last.plus(REPEATS);
+            !(is_over && sets_up)
+        });
+        // Of several that follow each other, the latest that had begun, else the earliest.
+        open.max_by_key(|(_, call)| {
+            let begun = call.first <= sight.ts.plus(REPEATS);
+            let first = call.first.as_nanos();
+            (begun, if begun { first } else { u64::MAX - first })
+        })
+        .map(|(at, _)| at)
+    }
+
+    /// Makes one call of those that a message shows to be one: parts without a tag in common so far. Those that have one
+    /// follow each other in time. Returns where the call is now.
+    fn join(&mut self, taker: usize, connected: &[usize]) -> usize {
+        let mut taker = taker;
+        for at in connected.iter().rev().copied() {
+            let parts = self.0.get(taker).zip(self.0.get(at));
+            if at == taker || parts.is_none_or(|(call, other)| call.shares_a_tag(other)) {
+                continue;
+            }
+            // From the highest place down, so that those still to come stay where they are.
+            let other = self.0.remove(at);
+            taker -= usize::from(at < taker);
+            if let Some(call) = self.0.get_mut(taker) {
+                call.join(other);
+            }
+        }
+        taker
+    }
+
+    fn evict(&mut self, now: Timestamp) -> Option<Call> {
+        let calls = self.0.iter().enumerate();
+        let (least, _) = calls.min_by_key(|(_, call)| (call.worth(now), call.last))?;
+        Some(self.0.remove(least))
+    }
+
+    /// When the last of the calls ended; `None` while one goes on.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        let ends: Option<Vec<Timestamp>> = self
+            .0
+            .iter()
+            .filter(|call| call.is_call())
+            .map(Call::ended_at)
+            .collect();
+        ends?.into_iter().max()
+    }
+
+    /// Whether all of them have been over for longer than `linger` at `now`.
+    pub fn is_forgotten(&self, now: Timestamp, linger: Duration) -> bool {
+        self.0.iter().all(|call| call.is_forgotten(now, linger))
+    }
+}
+
+/// Whether a message is one of those that set a call up. Others come late: a NOTIFY of a transfer, after the BYE.
+fn sets_up(sight: &Sight<'_, '_>) -> bool {
+    match (sight.message.start, sight.message.cseq.method) {
+        (StartLine::Request { .. }, Method::Invite | Method::Cancel) => !sight.to.is_some(),
+        (StartLine::Request { .. }, Method::Ack | Method::Prack)
+        | (StartLine::Response { .. }, Method::Invite | Method::Cancel | Method::Prack) => true,
+        _ => false,
+    }
+}
+
+impl Entry for OneCallId {
+    fn last(&self) -> Timestamp {
+        self.0.iter().map(|call| call.last).max().unwrap_or_default()
+    }
+
+    fn worth(&self, now: Timestamp) -> Worth {
+        self.0.iter().map(|call| call.worth(now)).max().unwrap_or(Worth::Loose)
+    }
+}

@@ -1,0 +1,150 @@
+//! The first packets of a stream, kept until its clock is known beyond doubt.
+//!
+//! A payload type's clock is what SDP says, and SDP may be late, missing or wrong. Jitter and lag cannot be converted from
+//! one clock to another afterwards: they are sums of absolute values and points in time. So the headers of a stream's
+//! first packets are kept, and when its clock turns out to be another than it seemed, they are measured again. The answer
+//! is the one it would have been from the start.
+
+use super::rtp;
+use crate::time::Timestamp;
+
+/// Packets kept: 4 KiB. At 50 packets a second five seconds.
+const KEPT: usize = 256;
+
+/// Packets from which the clock is measured, as soon as they last for a second.
+const ENOUGH: usize = 64;
+const LONG_ENOUGH: i64 = 1_000_000_000;
+
+/// Two packets further apart do not tell the clock: timestamps may stand still while nobody speaks.
+const PAUSE: u64 = 500_000_000;
+
+/// Clocks of the IANA registry of RTP payload formats for audio, and video's.
+const CLOCKS: [u32; 10] = [
+    8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 90_000,
+];
+
+/// A measured clock may be this far from a known one to be taken for it, as a fraction of 1. The nearest two differ by 9 %;
+/// a sender that is a third too fast is none of them.
+const FITS: f64 = 0.02;
+
+/// What is kept of a packet: 16 octets.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// Arrival.
+    pub ts: Timestamp,
+    /// Timestamp.
+    pub timestamp: u32,
+    /// Sequence number.
+    pub seq: u16,
+    /// Marker and payload type, as on the wire.
+    second: u8,
+    /// Octets of payload, 255 for more.
+    pub len: u8,
+}
+
+impl Header {
+    /// Four octets of SRTP are no event of RFC 4733 but an empty payload's tag (RFC 5764 section 4.1.2, HMAC_SHA1_32).
+    pub const fn strip_tag(&mut self) {
+        if self.len == 4 {
+            self.len = 0;
+        }
+    }
+
+    /// Of a packet that arrived at `ts`.
+    #[inline]
+    pub fn of(ts: Timestamp, packet: &rtp::Packet<'_>) -> Self {
+        Self {
+            ts,
+            timestamp: packet.timestamp,
+            seq: packet.seq,
+            second: u8::from(packet.marker) << 7 | packet.payload_type,
+            len: packet.payload.len().min(255) as u8,
+        }
+    }
+
+    /// The marker bit.
+    #[inline]
+    pub const fn marker(&self) -> bool {
+        self.second & 0x80 != 0
+    }
+
+    /// Payload type, 0 to 127.
+    #[inline]
+    pub const fn payload_type(&self) -> u8 {
+        self.second & 0x7f
+    }
+}
+
+/// What the kept packets say of a payload type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// Its clock in Hz, by timestamps and arrivals; `None` where they are too few or too uneven.
+    pub clock_rate: Option<u32>,
+    /// Timestamp units of a packet.
+    pub units: Option<u32>,
+    /// Octets of the longest payload, up to 255.
+    pub len: u8,
+}
+
+/// The packets kept, in the order they came.
+#[derive(Clone, Debug, Default)]
+pub struct Probation(Vec<Header>);
+
+impl Probation {
+    /// Keeps a packet. Whether it is time to [judge](Self::traits).
+    pub fn keep(&mut self, header: Header) -> bool {
+        self.0.push(header);
+        self.0.len().is_multiple_of(ENOUGH)
+    }
+
+    /// Whether no more packets are kept.
+    pub const fn is_full(&self) -> bool {
+        self.0.len() >= KEPT
+    }
+
+    /// The packets turned out to be SRTP.
+    pub fn strip_tags(&mut self) {
+        self.0.iter_mut().for_each(Header::strip_tag);
+    }
+
+    /// The packets.
+    pub fn packets(&self) -> &[Header] {
+        &self.0
+    }
+
+    /// What they say of a payload type.
+    pub fn traits(&self, payload_type: u8) -> Traits {
+        let of_type = || self.0.iter().filter(|header| header.payload_type() == payload_type);
+        let mut traits = Traits {
+            len: of_type().map(|header| header.len).max().unwrap_or_default(),
+            ..Traits::default()
+        };
+        let (mut pairs, mut nanos, mut units) = (0, 0i64, 0i64);
+        for (before, after) in of_type().zip(of_type().skip(1)) {
+            let step = after.timestamp.wrapping_sub(before.timestamp);
+            // Signed: what the delay of one packet adds to its step, it takes from the next.
+            let time = after.ts.as_nanos().wrapping_sub(before.ts.as_nanos()) as i64;
+            let follows = after.seq == before.seq.wrapping_add(1) && step <= i32::MAX as u32;
+            if !follows || after.marker() || time.unsigned_abs() > PAUSE {
+                continue;
+            }
+            if step > 0 {
+                traits.units = Some(traits.units.map_or(step, |units| units.min(step)));
+            }
+            pairs += 1;
+            nanos += time;
+            units += i64::from(step);
+        }
+        if pairs >= ENOUGH / 2 && nanos >= LONG_ENOUGH {
+            let measured = units as f64 * 1e9 / nanos as f64;
+            traits.clock_rate = CLOCKS
+                .into_iter()
+                .find(|&clock| (measured / f64::from(clock) - 1.0).abs() <= FITS);
+        }
+        traits
+    }
+}
+
+#[cfg(test)]
+#[path = "probation_tests.rs"]
+mod tests;

@@ -1,0 +1,150 @@
+//! What codecs cost: equipment impairment factors Ie and packet-loss robustness Bpl, with their sources.
+//!
+//! - Narrowband: ITU-T G.113 (11/2007) Appendix I, tables I.1 (Ie) and I.4 (Bpl). Receivers of G.711 are taken to conceal loss
+//!   (G.711 Appendix I: Bpl 25.1, not 4.3), and those of G.729 and G.723.1 to have VAD, as the tables that have a Bpl do.
+//! - AMR: G.113 has no row for it, but 12.2 kbit/s is GSM-EFR and 7.40 kbit/s is IS-641, bit for bit (3GPP TS 26.071
+//!   clause 4), which have one.
+//! - Wideband: G.113 (09/2024) Appendix IV. Its robustness factors are of three modes of AMR-WB, heard with both ears: those
+//!   modes take Ie of the same table IV.3, the others that of table IV.1.
+//! - EVS: G.113 (09/2024) Appendix V, fullband.
+//! - Opus, iLBC, Speex and all others: no value of the ITU, and none that others published covers bit rates and
+//!   frame sizes as they are in use. No rating.
+
+use super::emodel::Scale;
+
+/// A codec as the E-model sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Impairment {
+    /// Which E-model.
+    pub scale: Scale,
+    /// Equipment impairment factor.
+    pub ie: f64,
+    /// Packet-loss robustness factor; `None` where there is no value, and so no rating once packets are lost.
+    pub bpl: Option<f64>,
+    /// Where the figures stand.
+    pub source: &'static str,
+}
+
+const I: &str = "G.113 (11/2007) Appendix I";
+const AMR: &str = "G.113 (11/2007) Appendix I, TS 26.071";
+const IV: &str = "G.113 (09/2024) Appendix IV";
+const V: &str = "G.113 (09/2024) Appendix V";
+
+const fn narrow(ie: f64, bpl: Option<f64>) -> Impairment {
+    Impairment {
+        scale: Scale::Narrow,
+        ie,
+        bpl,
+        source: I,
+    }
+}
+
+const fn wide(ie: f64, bpl: Option<f64>) -> Impairment {
+    Impairment {
+        scale: Scale::Wide,
+        ie,
+        bpl,
+        source: IV,
+    }
+}
+
+/// The impairment by an encoding name (IANA's, any case) and, where a codec has several bit rates, the octets of the
+/// longest payload and the time a packet is for, in milliseconds. `None` where there is no basis.
+pub fn impairment(encoding: &str, octets: u8, packet_ms: Option<f64>) -> Option<Impairment> {
+    let name = encoding.to_ascii_uppercase();
+    // Frames of 20 ms, one in a packet: the length tells the mode.
+    let one_frame = || packet_ms.is_some_and(|ms| (ms - 20.0).abs() < 0.5).then_some(octets);
+    Some(match name.as_str() {
+        "PCMU" | "PCMA" => narrow(0.0, Some(25.1)),
+        "G726-40" => narrow(2.0, None),
+        // ADPCM at 32 kbit/s, and LD-CELP at 16.
+        "G726-32" | "G721" | "G728" => narrow(7.0, None),
+        "G726-24" => narrow(25.0, None),
+        "G726-16" => narrow(50.0, None),
+        "G729" => narrow(11.0, Some(19.0)),
+        // RFC 3551 section 4.5.3: 24 octets at 6.3 kbit/s, 20 at 5.3, each for 30 ms.
+        "G723" => match octets {
+            0 => return None,
+            octets if octets % 24 == 0 => narrow(15.0, Some(16.1)),
+            octets if octets % 20 == 0 => narrow(19.0, None),
+            _ => return None,
+        },
+        "GSM" => narrow(20.0, None),
+        "GSM-HR-08" => narrow(23.0, None),
+        "GSM-EFR" => narrow(5.0, Some(10.0)),
+        // RFC 4867 section 4: 244 and 148 bits, with 10 bits before them or two octets.
+        "AMR" => Impairment {
+            source: AMR,
+            ..match one_frame()? {
+                32 | 33 => narrow(5.0, Some(10.0)),
+                20 | 21 => narrow(10.0, None),
+                _ => return None,
+            }
+        },
+        // Of its three rates SDP knows 64 kbit/s only (RFC 3551 section 4.5.2).
+        "G722" => wide(13.0, None),
+        // 132, 177, 253, 285, 317, 365, 397, 461 and 477 bits.
+        "AMR-WB" => match one_frame()? {
+            18 | 19 => wide(41.0, None),
+            24 | 25 => wide(26.0, None),
+            33 | 34 => wide(20.0, Some(4.3)),
+            37 | 38 => wide(10.0, None),
+            41 | 42 => wide(7.0, None),
+            47 | 48 => wide(5.0, None),
+            51 | 52 => wide(3.0, None),
+            59 | 60 => wide(8.0, Some(4.6)),
+            61 | 62 => wide(10.0, Some(4.9)),
+            _ => return None,
+        },
+        // 24.4 kbit/s in the compact format (3GPP TS 26.445 Annex A.2.1): the mode of the table that is in use.
+        "EVS" => match one_frame()? {
+            61 => Impairment {
+                scale: Scale::Full,
+                ie: 7.2,
+                bpl: Some(11.4),
+                source: V,
+            },
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_known_by_its_payload() {
+        let ie = |encoding, octets, ms| impairment(encoding, octets, Some(ms)).map(|impairment| impairment.ie);
+        assert_eq!(ie("pcma", 160, 20.0), Some(0.0));
+        assert_eq!(ie("G723", 24, 30.0), Some(15.0));
+        assert_eq!(ie("G723", 40, 60.0), Some(19.0));
+        assert_eq!(ie("AMR", 32, 20.0), Some(5.0));
+        assert_eq!(ie("AMR", 33, 20.0), Some(5.0));
+        assert_eq!(ie("AMR", 32, 40.0), None);
+        assert_eq!(ie("AMR-WB", 61, 20.0), Some(10.0));
+        assert_eq!(ie("AMR-WB", 30, 20.0), None);
+        assert_eq!(ie("EVS", 61, 20.0), Some(7.2));
+        for unrated in ["opus", "iLBC", "speex", "H264", "L16", ""] {
+            assert_eq!(ie(unrated, 50, 20.0), None, "{unrated}");
+        }
+    }
+
+    /// RFC 4867 sections 4.3 and 4.4: CMR, one entry of the table of contents and the frame; with four and six bits
+    /// in front, or eight and eight.
+    #[test]
+    fn lengths_are_those_of_rfc_4867() {
+        let octets = |bits: u32| [(10 + bits).div_ceil(8) as u8, 2 + bits.div_ceil(8) as u8];
+        for bits in [244, 148] {
+            for octets in octets(bits) {
+                assert!(impairment("AMR", octets, Some(20.0)).is_some(), "{bits} bits");
+            }
+        }
+        for bits in [132, 177, 253, 285, 317, 365, 397, 461, 477] {
+            for octets in octets(bits) {
+                assert!(impairment("AMR-WB", octets, Some(20.0)).is_some(), "{bits} bits");
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What is told of a stream: its measurements in the words of the report.
+
+use std::time::Duration;
+
+use super::burst;
+use super::codec::{self, Format, Kind};
+use super::join::Join;
+use super::measurement::Measurement;
+use super::playout::{self, BUFFERS};
+use super::probation::Traits;
+use super::quality::{self, Impairment, Loss};
+use super::stream::Key;
+use crate::report::{
+    Buffer, Burst, Clock, Delta, Encryption, Opinion, PayloadType, Playout, Quality, Silence, Stream, Way,
+};
+
+/// What is to be told about a stream. `network` is the one-way delay of the network on its way, where that is known.
+pub fn stream(
+    key: &Key,
+    measurement: &Measurement,
+    join: Option<&Join>,
+    traits: Traits,
+    network: Option<Duration>,
+) -> Stream {
+    let formats = join.map_or(&[][..], |join| &join.formats);
+    let (account, types) = (measurement.account(), measurement.types());
+    let payload_type = types.main();
+    let codec = encoding(payload_type, formats);
+    let clock_rate = match Kind::of(payload_type, formats) {
+        Kind::Media(rate) | Kind::Noise(rate) => Some(rate),
+        Kind::Event => announced(payload_type, formats).map(|format| format.clock_rate),
+        Kind::Unknown => None,
+    };
+    let clock = clock(measurement, payload_type, clock_rate);
+    let packet_ms = traits
+        .units
+        .zip(clock.as_ref())
+        .map(|(units, clock)| f64::from(units) * 1e3 / f64::from(clock.rate));
+    // Where there is a clock by name only, nothing was measured: a stream of nothing but events.
+    let jitter = measurement.jitter().or(clock_rate.map(|_| (0.0, 0.0)));
+    let (packets, expected) = (measurement.packets(), measurement.expected());
+    let bursts = measurement.bursts().map(super::burst::Burst::figures);
+    let counts = types.counts(packets);
+    let comfort_noise = |&&(of, _): &&(u8, u64)| matches!(Kind::of(of, formats), Kind::Noise(_));
+    let playout = measurement
+        .playout()
+        .filter(|_| clock.as_ref().is_some_and(|clock| clock.rate != codec::VIDEO));
+    let quality = playout.filter(|_| expected >= quality::LEAST).and_then(|buffers| {
+        let impairment = quality::impairment(codec?, traits.len, packet_ms)?;
+        Some(opinions(&impairment, &bursts, &buffers, expected, network, packet_ms))
+    });
+    Stream {
+        ssrc: format!("0x{:08x}", key.ssrc),
+        src: key.src.to_string(),
+        dst: key.dst.to_string(),
+        payload_type,
+        codec: codec.map(str::to_owned),
+        clock_rate,
+        packets,
+        expected,
+        lost: account.lost(),
+        reordered: account.late(),
+        duplicates: account.copies(),
+        jitter_mean_ms: jitter.map(|(mean, _)| mean),
+        jitter_max_ms: jitter.map(|(_, max)| max),
+        start: measurement.start(),
+        end: measurement.end(),
+        call_id: join.map(|join| join.call_id.to_string()),
+        linked_by: join.map(|join| join.link.by),
+        direction: join.and_then(|join| join.sender).map(Way::from),
+        encrypted: join.filter(|join| join.srtp == Some(true)).map(|_| Encryption::Srtp),
+        restarts: account.restarts(),
+        delta: measurement.delta().map(|(min_ms, mean_ms, max_ms)| Delta {
+            min_ms,
+            mean_ms,
+            max_ms,
+        }),
+        clock,
+        comfort_noise: counts.iter().filter(comfort_noise).map(|(_, packets)| packets).sum(),
+        payload_types: counts
+            .into_iter()
+            .map(|(payload_type, packets)| PayloadType {
+                payload_type,
+                codec: encoding(payload_type, formats).map(str::to_owned),
+                packets,
+                announced: is_announced(payload_type, formats),
+            })
+            .collect(),
+        codec_changes: u64::from(types.changes()),
+        silence: silence(measurement),
+        burst: burst(&bursts[0], expected, packet_ms),
+        playout: playout.map(|buffers| {
+            let [fixed_50, fixed_200, adaptive] = std::array::from_fn(|at| {
+                let lost = bursts[at + 1].lost;
+                buffer(&buffers[at], lost, expected)
+            });
+            Playout {
+                fixed_50,
+                fixed_200,
+                adaptive,
+            }
+        }),
+        quality,
+        ..Stream::default()
+    }
+}
+
+fn announced(payload_type: u8, formats: &[Format]) -> Option<&Format> {
+    formats.iter().find(|format| format.payload_type == payload_type)
+}
+
+fn encoding(payload_type: u8, formats: &[Format]) -> Option<&str> {
+    let announced = announced(payload_type, formats).map(|format| &*format.encoding);
+    codec::assigned(payload_type).map(|(name, _)| name).or(announced)
+}
+
+/// A static type may stand in the media line alone, without a mapping; a dynamic one may not (RFC 8866 section 6.6).
+fn is_announced(payload_type: u8, formats: &[Format]) -> Option<bool> {
+    let named = announced(payload_type, formats).is_some();
+    (named || (!formats.is_empty() && payload_type >= codec::DYNAMIC)).then_some(named)
+}
+
+fn clock(measurement: &Measurement, payload_type: u8, signalled: Option<u32>) -> Option<Clock> {
+    let measured = measurement
+        .measured()
+        .filter(|&(of, rate)| of == payload_type && signalled != Some(rate))
+        .map(|(_, rate)| rate);
+    let (lag_ms, lag_max_ms) = measurement.lag()?;
+    Some(Clock {
+        rate: measured.or(signalled)?,
+        clock_rate_measured: measured,
+        mismatch: measured.is_some() && signalled.is_some(),
+        skew_ms: -lag_ms,
+        skew_max_ms: -lag_max_ms,
+    })
+}
+
+fn silence(measurement: &Measurement) -> Option<Silence> {
+    let silence = measurement.silence();
+    (silence.announced > 0 || silence.gaps > 0).then(|| Silence {
+        dtx: u64::from(silence.announced),
+        gaps: u64::from(silence.gaps),
+        longest_ms: f64::from(silence.longest) / 1e3,
+        total_ms: u64::from(silence.total),
+    })
+}
+
+fn share(part: u64, of: u64) -> Option<f64> {
+    (of > 0).then(|| part as f64 / of as f64)
+}
+
+fn burst(losses: &burst::Figures, expected: u64, packet_ms: Option<f64>) -> Option<Burst> {
+    let gap_packets = expected.saturating_sub(losses.burst_packets);
+    let mean_ms = |packets: u64| Some(share(packets, losses.bursts)? * packet_ms?);
+    (losses.lost > 0).then(|| Burst {
+        bursts: losses.bursts,
+        burst_density: share(losses.burst_lost, losses.burst_packets),
+        gap_density: share(losses.lost - losses.burst_lost, gap_packets),
+        burst_duration_ms: mean_ms(losses.burst_packets),
+        gap_duration_ms: mean_ms(gap_packets),
+        burst_ratio: losses.ratio(expected),
+        rows: losses.rows,
+        longest: losses.longest,
+    })
+}
+
+fn buffer(buffer: &playout::Figures, lost: u64, expected: u64) -> Buffer {
+    Buffer {
+        discarded: buffer.discarded,
+        loss: share(lost, expected).unwrap_or_default(),
+        delay_mean_ms: buffer.mean_ms,
+        delay_max_ms: buffer.max_ms,
+        resets: buffer.resets,
+    }
+}
+
+/// The opinion with each buffer. `network` is the one-way delay of the network.
+fn opinions(
+    impairment: &Impairment,
+    bursts: &[burst::Figures; 1 + BUFFERS],
+    buffers: &[playout::Figures; BUFFERS],
+    expected: u64,
+    network: Option<Duration>,
+    packet_ms: Option<f64>,
+) -> Quality {
+    let [fixed_50, fixed_200, adaptive] = std::array::from_fn(|at| {
+        let losses = &bursts[at + 1];
+        let loss = Loss {
+            percent: share(losses.lost, expected)? * 100.0,
+            burst_ratio: losses.ratio(expected).unwrap_or(1.0),
+        };
+        let listening = quality::opinion(impairment, loss, None)?;
+        let conversation = network.and_then(|network| {
+            let terminal_ms = buffers[at].mean_ms? + packet_ms.unwrap_or_default();
+            let delay = network + Duration::from_secs_f64(terminal_ms.max(0.0) / 1e3);
+            quality::opinion(impairment, loss, Some(delay))
+        });
+        Some(Opinion {
+            r_lq: listening.r,
+            mos_lq: listening.mos,
+            r_cq: conversation.map(|opinion| opinion.r),
+            mos_cq: conversation.map(|opinion| opinion.mos),
+        })
+    });
+    Quality {
+        model: impairment.scale.label().to_owned(),
+        ie: impairment.ie,
+        bpl: impairment.bpl,
+        source: impairment.source.to_owned(),
+        fixed_50,
+        fixed_200,
+        adaptive,
+    }
+}
