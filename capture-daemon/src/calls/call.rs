@@ -60,7 +60,7 @@ pub struct Call {
     /// Keys that INFO requests told of.
     pub(super) presses: Option<Box<Presses>>,
     /// What SDP says.
-    pub(super) media: MediaFacts,
+    pub(super) media: Option<Box<MediaFacts>>,
 }
 
 /// When a reason was first given, its cause and its text.
@@ -154,7 +154,7 @@ impl Call {
             reasons: Smallest::default(),
             headers: Vec::new(),
             presses: None,
-            media: MediaFacts::default(),
+            media: None,
         }
     }
 
@@ -400,7 +400,9 @@ impl Call {
         self.reliable.join(reliable);
         self.reasons.join(reasons);
         Presses::join(&mut self.presses, presses);
-        self.media.join(media);
+        if let Some(media) = media {
+            self.media.get_or_insert_default().join(*media);
+        }
         if self.headers.is_empty() {
             self.headers = headers;
         } else {

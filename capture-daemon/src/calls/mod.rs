@@ -150,26 +150,27 @@ impl Calls {
         })
     }
 
-    /// Takes in what a message that was recorded says of its call's media: who began the call, and a description.
+    /// Takes in what a message that went from `src` to `dst` says of its call's media: who began the call, and a
+    /// description.
     pub fn describe(
         &self,
         ts: Timestamp,
-        src: Endpoint,
-        dst: Endpoint,
+        (src, dst): (Endpoint, Endpoint),
         message: &Message<'_>,
         begun_by: Option<u64>,
         description: Option<Description>,
     ) {
         let call_id = String::from_utf8_lossy(message.call_id);
         self.table.find(&*call_id, |_, calls| {
-            let Some(call) = calls.of(&Sight::new(ts, src, dst, message)) else {
+            let Some(call) = calls.call_of(&Sight::new(ts, src, dst, message)) else {
                 return;
             };
+            let media = call.media.get_or_insert_default();
             if let Some(tag) = begun_by {
-                call.media.begun_by(tag);
+                media.begun_by(tag);
             }
             if let Some(description) = description {
-                call.media.describe(description);
+                media.describe(description);
             }
         });
     }

@@ -75,7 +75,10 @@ impl Call {
             messages_not_kept: self.messages - self.ladder.len() as u64,
             ladder: Vec::new(),
             dtmf: self.presses.as_deref().map(Presses::report),
-            media: self.media.report(answered.map(|(answered, _)| answered)),
+            media: self
+                .media
+                .as_deref()
+                .and_then(|media| media.report(answered.map(|(ts, _)| ts))),
             t38: Vec::new(),
             one_way: None,
             no_media: false,

@@ -92,10 +92,10 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
                 rows, longest, bursts, ..
             } = stream.burst.unwrap_or_default();
             let figures = [stream.packets, stream.expected, stream.lost, rows, longest, bursts];
+            let joined = format!("{:?} {:?} {:?}", stream.linked_by, stream.direction, stream.encrypted);
             let types = stream.payload_types.iter();
             let mut types: Vec<(u8, u64)> = types.map(|of| (of.payload_type, of.packets)).collect();
             types.sort_unstable();
-            let joined = format!("{:?} {:?} {:?}", stream.linked_by, stream.direction, stream.encrypted);
             let loss = (
                 stream.ssrc,
                 stream.src,

@@ -17,7 +17,7 @@ use capture_daemon::control::{
     Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
 use capture_daemon::report::{
-    Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallState, Channel, Distribution, Events, Latency,
+    Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallState, Channel, Distribution, Events, Latency, LinkedBy,
     Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts, SessionFigures,
     Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures,
 };
@@ -195,6 +195,7 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         start: at(number),
         end: at(number + 60),
         call_id: call.map(str::to_owned),
+        linked_by: call.map(|_| LinkedBy::Destination),
         ..Stream::default()
     }
 }
