@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{Call, Sight};
+use super::call::Call;
 use super::rules::Rules;
+use super::sight::Sight;
 use super::table::{Entry, Worth};
 use crate::sip::{Method, StartLine};
 use crate::time::Timestamp;

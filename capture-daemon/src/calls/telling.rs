@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::call::{Call, ReasonOf, Witness};
+use super::call::{Call, ReasonOf};
 use super::facts::Tag;
 use super::milliseconds;
+use super::sight::Witness;
 use crate::media::Presses;
 use crate::report::{self, CallState, EndedBy, Party};
 use crate::time::Timestamp;
