@@ -13,7 +13,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let endpoints = Endpoints::new(4);
     let losses = Losses::default();
-    let faxes = Faxes::new(4);
+    // Room for both directions, also in the same part of the table.
+    let faxes = Faxes::new(64);
     let dst = Endpoint::v4([192, 0, 2, 2], 4000);
     let call: Arc<str> = "a".into();
     let terms = Terms {

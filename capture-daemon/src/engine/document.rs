@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{EngineCounters, Shared, joined};
 use crate::media::rtcp::{BlockType, Feedback, PacketType, RtcpCounters};
+use crate::media::{converse, rtcp};
 use crate::outcome::{Loss, Outcome};
 use crate::report::{Bucket, Distribution, Document, RtcpCounts, SipCounts, Stream, Turn, TurnFigures};
 use crate::sip::{Malformed, Method};

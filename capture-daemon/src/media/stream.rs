@@ -80,7 +80,7 @@ impl Stream {
     /// A stream that begins with this packet.
     pub fn begin(ts: Timestamp, key: Key, packet: &rtp::Packet<'_>) -> Self {
         let header = Header::of(ts, packet);
-        let (mut measurement, kind) = Measurement::begin(&header, &[], None, false);
+        let (mut measurement, kind) = Measurement::begin(&header, &[], None);
         measurement.set_probation(true);
         *measurement.countdown() = LOOK_OFTEN;
         let mut probation = Box::<Probation>::default();
@@ -208,7 +208,6 @@ impl Stream {
     pub fn join(&mut self, join: Join) {
         let same_formats = self.formats() == &*join.formats;
         self.join = Some(join);
-        self.measurement.set_encrypted(self.is_encrypted());
         self.measurement.set_certain();
         if self.is_encrypted() {
             // What was read as events before it was known.

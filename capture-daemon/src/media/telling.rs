@@ -8,7 +8,7 @@ use super::join::Join;
 use super::measurement::Measurement;
 use super::playout::{self, BUFFERS};
 use super::probation::Traits;
-use super::quality::{self, Impairment, Loss};
+use super::quality::{self, Impairment, Loss, Scale};
 use super::stream::Key;
 use crate::report::{
     Buffer, Burst, Clock, Delta, Encryption, Opinion, PayloadType, Playout, Quality, Silence, Stream, Way,
