@@ -1,5 +1,5 @@
 //! The walk from the Ethernet header to the ports, for frames that are nothing but Ethernet, tags, IP and UDP or TCP:
-//! nearly all of them. What is deeper goes on in [`descent`](crate::descent). It runs in the kernel program and is tested
+//! nearly all of them. What is deeper goes on in [`descent`]. It runs in the kernel program and is tested
 //! here on the host.
 //!
 //! A total function: every length comes from the frame, so every byte is asked for, and no answer is an answer. The

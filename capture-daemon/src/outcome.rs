@@ -120,10 +120,10 @@ labelled! {
         StreamUnjoined = "stream_unjoined",
         /// A media endpoint left the table before its time.
         EndpointEvicted = "endpoint_evicted",
-        /// A source that RTCP speaks of left the table before its time.
-        RtcpSourceEvicted = "rtcp_source_evicted",
         /// A fax left the table before its time.
         FaxEvicted = "fax_evicted",
+        /// A source that RTCP speaks of left the table before its time.
+        RtcpSourceEvicted = "rtcp_source_evicted",
         /// An incomplete datagram left the table of fragments before its time.
         FragmentEvicted = "fragment_evicted",
         /// A datagram of which some fragments did not come.
@@ -157,11 +157,11 @@ labelled! {
     }
 }
 
-/// One counter for each variant of `L`, an enum made above, of which there are `N`.
+/// One counter for each variant of an enum made above. The enum is part of the type: two may have the same number of variants.
 #[derive(Debug)]
-pub struct Tally<L, const N: usize>([Counter; N], PhantomData<fn(L)>);
+pub struct Tally<E, const N: usize>([Counter; N], PhantomData<E>);
 
-impl<L, const N: usize> Default for Tally<L, N> {
+impl<E, const N: usize> Default for Tally<E, N> {
     fn default() -> Self {
         Self(std::array::from_fn(|_| Counter::default()), PhantomData)
     }

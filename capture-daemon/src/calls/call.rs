@@ -12,9 +12,9 @@ use super::ladder::Ladder;
 use super::media::MediaFacts;
 use super::path::Path;
 use super::rules::Rules;
+use super::sight::{Origin, Sight, Witness};
 use super::transfer::Transfers;
 use crate::media::Presses;
-use crate::net::Endpoint;
 use crate::sip::{Message, Method, Reason, StartLine, names_option, session_expires};
 use crate::time::Timestamp;
 
@@ -61,7 +61,7 @@ pub struct Call {
     /// Keys that INFO requests told of.
     pub(super) presses: Option<Box<Presses>>,
     /// What SDP says.
-    pub(super) media: MediaFacts,
+    pub(super) media: Option<Box<MediaFacts>>,
     /// What came of it.
     pub(super) hearing: Option<Box<Hearing>>,
 }
@@ -75,64 +75,6 @@ pub enum ReasonOf {
     Bye,
     Cancel,
     Refusal,
-}
-
-/// Who called whom, and the message that says so. Of several the least is kept: the INVITE that sets up before all others,
-/// then the earliest; the hops and the addresses decide between two sights of one message at one time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin {
-    pub witness: Witness,
-    pub ts: Timestamp,
-    /// It is a request inside a dialog: the dialog was there before (RFC 3261 section 12.2), and who called whom when it was
-    /// set up is not known.
-    pub in_dialog: bool,
-    pub vias: usize,
-    pub src: Endpoint,
-    pub dst: Endpoint,
-    pub from: Tag,
-    pub from_uri: Box<str>,
-    pub to_uri: Box<str>,
-    pub contact: Option<Box<str>>,
-}
-
-/// What kind of message tells who called whom, the best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Witness {
-    /// An INVITE without a To tag.
-    Invite,
-    /// Any other message that only an INVITE dialog has.
-    Other,
-}
-
-/// A message with all that is asked of it more than once.
-#[derive(Clone, Copy, Debug)]
-pub struct Sight<'s, 'm> {
-    /// Packet time.
-    pub ts: Timestamp,
-    /// Source.
-    pub src: Endpoint,
-    /// Destination.
-    pub dst: Endpoint,
-    /// From tag.
-    pub from: Tag,
-    /// To tag.
-    pub to: Tag,
-    /// The message.
-    pub message: &'s Message<'m>,
-}
-
-impl<'s, 'm> Sight<'s, 'm> {
-    /// A message that went from `src` to `dst`.
-    pub fn new(ts: Timestamp, src: Endpoint, dst: Endpoint, message: &'s Message<'m>) -> Self {
-        Self {
-            ts,
-            src,
-            dst,
-            from: Tag::of(message.from.tag()),
-            to: Tag::of(message.to.tag()),
-            message,
-        }
-    }
 }
 
 impl Call {
@@ -157,7 +99,7 @@ impl Call {
             reasons: Smallest::default(),
             headers: Vec::new(),
             presses: None,
-            media: MediaFacts::default(),
+            media: None,
             hearing: None,
         }
     }
@@ -405,7 +347,9 @@ impl Call {
         self.reliable.join(reliable);
         self.reasons.join(reasons);
         Presses::join(&mut self.presses, presses);
-        self.media.join(media);
+        if let Some(media) = media {
+            self.media.get_or_insert_default().join(*media);
+        }
         if let Some(other) = hearing {
             self.hearing.get_or_insert_default().join(&other);
         }

@@ -269,7 +269,7 @@ impl Description {
         }
     }
 
-    pub(super) fn report(&self, by: Option<report::Side>) -> report::Description {
+    pub(super) fn report(&self, by: Option<report::Party>) -> report::Description {
         let (at, src) = self.seen;
         report::Description {
             at,

@@ -1,6 +1,6 @@
 //! When media of a call was heard, and which way: what lanes tell of its streams now and then.
 
-use crate::report::{Side, Way};
+use crate::report::{Party, Way};
 use crate::time::Timestamp;
 
 /// A time in which media of a call came, both ends included.
@@ -20,10 +20,10 @@ pub struct Hearing([Option<Heard>; 3]);
 
 impl Hearing {
     /// Takes in what is known of a stream by now.
-    pub fn note(&mut self, sender: Option<Side>, start: Timestamp, end: Timestamp) {
+    pub fn note(&mut self, sender: Option<Party>, start: Timestamp, end: Timestamp) {
         let place = match sender {
-            Some(Side::Caller) => 0,
-            Some(Side::Callee) => 1,
+            Some(Party::Caller) => 0,
+            Some(Party::Callee) => 1,
             None => 2,
         };
         if let Some(slot) = self.0.get_mut(place) {

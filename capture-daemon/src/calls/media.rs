@@ -1,7 +1,7 @@
 //! What a call's descriptions come to: who offered what, what was agreed on, when the call was on hold.
 
 use super::description::{Codec, Description, Line};
-use crate::report::{self, Hold, Negotiated, Side};
+use crate::report::{self, Hold, Negotiated, Party};
 use crate::time::Timestamp;
 
 /// Descriptions that are kept: the first.
@@ -52,27 +52,27 @@ impl MediaFacts {
         self.first.truncate(FIRST);
     }
 
-    /// Takes in what was known of another call that turned out to be the same.
+    /// Takes in what is known of another part of the same call.
     pub fn join(&mut self, other: Self) {
-        for tag in other.callers {
-            self.begun_by(tag);
-        }
-        for description in other.first.into_iter().chain(other.last) {
-            self.describe(description);
-        }
+        other.callers.into_iter().for_each(|tag| self.begun_by(tag));
         self.more |= other.more;
+        other
+            .first
+            .into_iter()
+            .chain(other.last)
+            .for_each(|description| self.describe(description));
     }
 
-    fn side(&self, author: u64) -> Option<Side> {
+    fn side(&self, author: u64) -> Option<Party> {
         let known = !self.callers.is_empty();
         known.then(|| match self.callers.contains(&author) {
-            true => Side::Caller,
-            false => Side::Callee,
+            true => Party::Caller,
+            false => Party::Callee,
         })
     }
 
     /// All that are kept, in order of time, each with its party.
-    fn timeline(&self) -> Vec<(Option<Side>, &Description)> {
+    fn timeline(&self) -> Vec<(Option<Party>, &Description)> {
         let last = self
             .last
             .iter()
@@ -117,15 +117,15 @@ struct Sides<'a> {
 
 impl<'a> Sides<'a> {
     /// Takes the next; returns what the other side says by then.
-    fn take(&mut self, by: Option<Side>, description: &'a Description) -> Option<&'a Description> {
+    fn take(&mut self, by: Option<Party>, description: &'a Description) -> Option<&'a Description> {
         // Where nobody knows who began the call, the first to describe stands for the caller.
         let by = by.or_else(|| {
             let first = self.caller.is_none_or(|caller| caller.author == description.author);
-            Some(if first { Side::Caller } else { Side::Callee })
+            Some(if first { Party::Caller } else { Party::Callee })
         })?;
         let (own, other) = match by {
-            Side::Caller => (&mut self.caller, self.callee),
-            Side::Callee => (&mut self.callee, self.caller),
+            Party::Caller => (&mut self.caller, self.callee),
+            Party::Callee => (&mut self.callee, self.caller),
         };
         *own = Some(description);
         other
@@ -147,7 +147,7 @@ fn agreed<'a>(answer: &'a Line, offer: &Line) -> Option<&'a Codec> {
 
 /// What holds in the end, line by line, and how often a codec took the place of another. Each description is held against the
 /// latest of the other side: an answer comes after its offer.
-fn negotiated(timeline: &[(Option<Side>, &Description)]) -> (Vec<Negotiated>, u64) {
+fn negotiated(timeline: &[(Option<Party>, &Description)]) -> (Vec<Negotiated>, u64) {
     let mut sides = Sides::default();
     let mut agreements: Vec<Option<(Timestamp, &Line, &Codec)>> = Vec::new();
     let mut changes = 0;
@@ -188,7 +188,7 @@ fn negotiated(timeline: &[(Option<Side>, &Description)]) -> (Vec<Negotiated>, u6
 }
 
 /// When one side or both wanted to hear nothing.
-fn holds(timeline: &[(Option<Side>, &Description)]) -> Vec<Hold> {
+fn holds(timeline: &[(Option<Party>, &Description)]) -> Vec<Hold> {
     let mut sides = Sides::default();
     let mut holds: Vec<Hold> = Vec::new();
     for (by, description) in timeline {

@@ -21,6 +21,7 @@ mod path;
 mod registration;
 mod registrations;
 mod rules;
+mod sight;
 mod standing;
 mod telling;
 mod transaction;
@@ -41,14 +42,15 @@ pub use one_way::judge;
 pub use registrations::Registrations;
 pub use transactions::Transactions;
 
-use self::call::{Call, Sight};
+use self::call::Call;
 use self::figures::SessionTotals;
 use self::one_call_id::OneCallId;
 use self::rules::Rules;
+use self::sight::Sight;
 use self::table::{Entry, Table, Worth};
 use crate::config::Follow;
 use crate::net::Endpoint;
-use crate::report::{self, CallState, EndedBy, Side};
+use crate::report::{self, CallState, EndedBy, Party};
 use crate::sip::{Message, Method, referred};
 use crate::table;
 use crate::time::Timestamp;
@@ -168,26 +170,27 @@ impl Calls {
         })
     }
 
-    /// Takes in what a message that was recorded says of its call's media: who began the call, and a description.
+    /// Takes in what a message that went from `src` to `dst` says of its call's media: who began the call, and a
+    /// description.
     pub fn describe(
         &self,
         ts: Timestamp,
-        src: Endpoint,
-        dst: Endpoint,
+        (src, dst): (Endpoint, Endpoint),
         message: &Message<'_>,
         begun_by: Option<u64>,
         description: Option<Description>,
     ) {
         let call_id = String::from_utf8_lossy(message.call_id);
         self.table.find(&*call_id, |_, calls| {
-            let Some(call) = calls.of(&Sight::new(ts, src, dst, message)) else {
+            let Some(call) = calls.call_of(&Sight::new(ts, src, dst, message)) else {
                 return;
             };
+            let media = call.media.get_or_insert_default();
             if let Some(tag) = begun_by {
-                call.media.begun_by(tag);
+                media.begun_by(tag);
             }
             if let Some(description) = description {
-                call.media.describe(description);
+                media.describe(description);
             }
         });
     }
@@ -224,7 +227,7 @@ impl Calls {
     }
 
     /// Takes in that media of a call came from `start` to `end`, and who sent it.
-    pub fn hear(&self, call_id: &str, sender: Option<Side>, start: Timestamp, end: Timestamp) {
+    pub fn hear(&self, call_id: &str, sender: Option<Party>, start: Timestamp, end: Timestamp) {
         self.table.find(call_id, |_, calls| {
             if let Some(call) = calls.of_media(start) {
                 call.hearing.get_or_insert_default().note(sender, start, end);

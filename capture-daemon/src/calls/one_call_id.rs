@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{Call, Sight};
+use super::call::Call;
 use super::rules::Rules;
+use super::sight::Sight;
 use super::table::{Entry, Worth};
 use crate::sip::{Method, StartLine};
 use crate::time::Timestamp;
@@ -53,8 +54,8 @@ impl OneCallId {
         (true, left)
     }
 
-    /// The call that a message belongs to which was recorded.
-    pub fn of(&mut self, sight: &Sight<'_, '_>) -> Option<&mut Call> {
+    /// The call that a message belongs to which was recorded before.
+    pub fn call_of(&mut self, sight: &Sight<'_, '_>) -> Option<&mut Call> {
         let connected = self.places(|call| call.is_connected(sight));
         let taker = self.taker(&connected, sight)?;
         self.0.get_mut(taker)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Heard;
-use crate::report::{Call, CallState, Description, MediaLine, Side, Way};
+use crate::report::{Call, CallState, Description, MediaLine, Party, Way};
 use crate::time::Timestamp;
 
 /// Audio must have been wanted both ways for this long: an answer takes a moment to be followed by media, and by what
@@ -58,8 +58,8 @@ fn both_ways(call: &Call, now: Timestamp) -> Vec<Span> {
     let mut since = None;
     for description in &media.descriptions {
         match description.by {
-            Some(Side::Caller) => caller = Some(description),
-            Some(Side::Callee) => callee = Some(description),
+            Some(Party::Caller) => caller = Some(description),
+            Some(Party::Callee) => callee = Some(description),
             None => return Vec::new(),
         }
         let wants = caller.zip(callee).is_some_and(|(one, other)| want_both(one, other));

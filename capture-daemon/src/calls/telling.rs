@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::call::{Call, ReasonOf, Witness};
+use super::call::{Call, ReasonOf};
 use super::facts::Tag;
 use super::milliseconds;
+use super::sight::Witness;
 use crate::media::Presses;
 use crate::report::{self, CallState, EndedBy, Party};
 use crate::time::Timestamp;
@@ -75,7 +76,10 @@ impl Call {
             messages_not_kept: self.messages - self.ladder.len() as u64,
             ladder: Vec::new(),
             dtmf: self.presses.as_deref().map(Presses::report),
-            media: self.media.report(answered.map(|(answered, _)| answered)),
+            media: self
+                .media
+                .as_deref()
+                .and_then(|media| media.report(answered.map(|(ts, _)| ts))),
             t38: Vec::new(),
             one_way: None,
             no_media: false,

@@ -81,14 +81,14 @@ pub(super) fn table(calls: &[Call], style: Style) -> String {
         Column::Figure("LASTED"),
         Column::Figure("RTP"),
         Column::Word("NOTICED"),
-        Column::Long("FROM", 16),
-        Column::Long("TO", 16),
+        Column::Long("FROM", 12),
+        Column::Long("TO", 12),
         Column::Long("CALL-ID", 16),
     ];
     let mut table = Table::new(COLUMNS)
         .colouring("STATE")
         .sparing(&["NOTICED"])
-        .dropping(&["RTP", "SETUP"]);
+        .dropping(&["RTP", "SETUP", "LASTED"]);
     let starts = moments(calls.iter().map(|call| call.start));
     for (call, start) in calls.iter().zip(starts) {
         table.row([

@@ -180,8 +180,6 @@ pub struct Follow {
     pub waiting_room: usize,
     /// Media endpoints learned from SDP.
     pub max_endpoints: usize,
-    /// Sources that RTCP speaks of remembered at once, over all lanes.
-    pub max_rtcp_sources: usize,
     /// Directions of fax over UDPTL remembered at once, over all lanes.
     pub max_faxes: usize,
     /// Bytes that the session descriptions kept with calls may take up.
@@ -190,6 +188,8 @@ pub struct Follow {
     pub nat: Vec<Nat>,
     /// Tell of what behaves like RTP though no SDP announced it.
     pub rtp_without_sip: bool,
+    /// Sources that RTCP speaks of remembered at once, over all lanes.
+    pub max_rtcp_sources: usize,
     /// Datagrams put together from fragments at once, over all lanes.
     pub max_fragments: usize,
     /// Bytes that all of them may take up.
@@ -229,11 +229,11 @@ impl Default for Follow {
             max_streams: 262_144,
             waiting_room: 32_768,
             max_endpoints: 524_288,
-            max_rtcp_sources: 262_144,
             max_faxes: 16_384,
             sdp_memory: 512 << 20,
             nat: vec![Nat::SignalingAddress, Nat::Symmetric],
             rtp_without_sip: false,
+            max_rtcp_sources: 262_144,
             max_fragments: 16_384,
             fragment_buffer: 64 << 20,
             max_tcp_streams: 16_384,

@@ -85,11 +85,11 @@ fn every_key_changes_what_it_names() {
         max_streams = 12
         waiting_room = 16
         max_endpoints = 13
-        max_rtcp_sources = 16
         max_faxes = 17
         sdp_memory = "64MiB"
         nat = ["symmetric"]
         rtp_without_sip = true
+        max_rtcp_sources = 16
         max_fragments = 15
         fragment_buffer = "8MiB"
         max_tcp_streams = 14

@@ -25,7 +25,7 @@ pub struct Announcing<'a> {
     pub ts: Timestamp,
     /// Where it came from.
     pub src: Endpoint,
-    /// Where it went.
+    /// Where it goes.
     pub dst: Endpoint,
     /// The call it belongs to.
     pub call_id: &'a Arc<str>,
@@ -51,8 +51,8 @@ impl Announcing<'_> {
             kept
         });
         if begun_by.is_some() || description.is_some() {
-            let Self { ts, src, dst, .. } = *self;
-            shared.calls.describe(ts, src, dst, message, begun_by, description);
+            let ends = (self.src, self.dst);
+            shared.calls.describe(self.ts, ends, message, begun_by, description);
         }
         if let Some(session) = session {
             self.announce(message, &session, &shared.endpoints, losses);

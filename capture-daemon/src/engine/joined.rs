@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Shared;
 use crate::calls::{Heard, judge};
-use crate::report::{Call, CallFlow, Digit, Stream};
+use crate::report::{Call, CallFlow, Digit, Fax, Stream};
 use crate::time::Timestamp;
 
 /// Calls in order of their start, without their ladders, each with the SSRCs of its streams in the order `streams` has them.
@@ -18,25 +18,32 @@ pub fn one_call(shared: &Shared, streams: Vec<Stream>, call_id: &str, now: Times
     CallFlow::new(call_id, calls, streams)
 }
 
-/// Joins calls, which come in order of their start, with their streams. Of several calls with one Call-ID, a stream belongs
-/// to the one that had begun last.
+/// Joins calls as they stand at `now`, which come in order of their start, with their streams and faxes. Of several calls with
+/// one Call-ID, a stream belongs to the one that had begun last.
 pub fn with_streams(shared: &Shared, mut calls: Vec<Call>, streams: &[Stream], now: Timestamp) -> Vec<Call> {
     let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, call) in calls.iter().enumerate() {
         places.entry(&call.call_id).or_default().push(at);
     }
-    let mut of_call: Vec<Vec<&Stream>> = vec![Vec::new(); calls.len()];
+    let owner = |call_id: &str, start: Timestamp| {
+        let places = places.get(call_id)?;
+        let begun = |at: &&usize| calls.get(**at).is_some_and(|call| call.start <= start);
+        places.iter().rev().find(begun).or(places.first()).copied()
+    };
+    let mut of_call: Vec<(Vec<&Stream>, Vec<Fax>)> = vec![Default::default(); calls.len()];
     for stream in streams {
-        let places = stream.call_id.as_ref().and_then(|call_id| places.get(call_id.as_str()));
-        let begun = |at: &&usize| calls.get(**at).is_some_and(|call| call.start <= stream.start);
-        let owner = places.and_then(|places| places.iter().rev().find(begun).or(places.first()));
-        if let Some(owned) = owner.and_then(|at| of_call.get_mut(*at)) {
+        let owner = stream.call_id.as_ref().and_then(|call_id| owner(call_id, stream.start));
+        if let Some((owned, _)) = owner.and_then(|at| of_call.get_mut(at)) {
             owned.push(stream);
         }
     }
-    let mut faxes = shared.faxes.report(&shared.endpoints);
-    for (call, streams) in calls.iter_mut().zip(of_call) {
-        call.t38 = faxes.remove(&call.call_id).unwrap_or_default();
+    for (call_id, fax) in shared.faxes.report(&shared.endpoints) {
+        if let Some((_, owned)) = owner(&call_id, fax.start).and_then(|at| of_call.get_mut(at)) {
+            owned.push(fax);
+        }
+    }
+    for (call, (streams, faxes)) in calls.iter_mut().zip(of_call) {
+        call.t38 = faxes;
         let heard = |stream: &&Stream| Heard {
             start: stream.start,
             end: stream.end,

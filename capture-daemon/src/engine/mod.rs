@@ -217,14 +217,17 @@ impl Engine {
 
     /// The RTP streams of this lane.
     pub fn streams(&mut self) -> Vec<report::Stream> {
-        self.streams_from(0, usize::MAX).streams
+        let mut streams = self.streams.report(&self.shared.endpoints, &self.counters.losses);
+        for stream in &mut streams {
+            self.shared.disclose(stream.dtmf.as_mut());
+        }
+        streams
     }
 
     /// A part of them, from `cursor` (0 at first) and out of at most `max` places, to answer with between two batches.
     pub fn streams_from(&mut self, cursor: usize, max: usize) -> Slice {
-        let mut slice = self
-            .streams
-            .slice(cursor, max, &self.shared.endpoints, &self.counters.losses);
+        let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
+        let mut slice = self.streams.slice(cursor, max, endpoints, losses);
         for stream in &mut slice.streams {
             self.shared.disclose(stream.dtmf.as_mut());
         }

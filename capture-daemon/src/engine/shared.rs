@@ -98,8 +98,8 @@ impl Shared {
         self.turn.sweep(now);
         self.transactions.sweep(now);
         self.endpoints.tick(now, self.linger);
-        self.rtcp.tick(now, self.linger, &self.endpoints);
         self.faxes.tick(now, self.linger);
+        self.rtcp.tick(now, self.linger, &self.endpoints);
         self.fragments.tick(now, losses);
     }
 }

@@ -120,13 +120,13 @@ impl Signaling {
                 self.counters.losses.count(Loss::RegistrationEvicted);
             }
         } else if let Some(followed) = self.shared.calls.record(ts, src, dst, message) {
-            self.media(ts, src, dst, message, &followed);
+            self.media(ts, (src, dst), message, &followed);
         }
     }
 
     /// Publishes where the call wants its media, and takes back what ended. In this order, as the message that ended
     /// the call may have come before the one that announces.
-    fn media(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>, followed: &Followed) {
+    fn media(&self, ts: Timestamp, (src, dst): (Endpoint, Endpoint), message: &Message<'_>, followed: &Followed) {
         let losses = &self.counters.losses;
         let announcing = Announcing {
             ts,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::codec::Format;
 use crate::net::Endpoint;
-use crate::report::Side;
+use crate::report::Party;
 use crate::time::Timestamp;
 
 /// RTP may come this long before the SDP that announces it: early media, a lost or slow answer.
@@ -165,14 +165,14 @@ impl Lease {
     }
 
     /// Which party an author is; `None` while nobody knows who began the call.
-    fn side(&self, author: Author) -> Option<Side> {
+    fn side(&self, author: Author) -> Option<Party> {
         let mut callers = self.callers.iter().map(|caller| caller.load(Ordering::Relaxed));
         let first = callers.next().filter(|tag| *tag != 0)?;
         let is_caller = first == author.tag || callers.any(|tag| tag == author.tag);
         Some(if is_caller == author.peer {
-            Side::Callee
+            Party::Callee
         } else {
-            Side::Caller
+            Party::Caller
         })
     }
 }
@@ -274,7 +274,7 @@ pub struct Claim {
     /// Whose place it is.
     pub author: Author,
     /// Which party that is, where it is known who began the call.
-    pub side: Option<Side>,
+    pub side: Option<Party>,
     /// Whether that party wants SRTP.
     pub srtp: Srtp,
 }

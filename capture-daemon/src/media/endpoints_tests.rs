@@ -239,7 +239,7 @@ fn who_began_a_call_is_known_when_its_first_description_comes() {
     let claim = endpoints
         .claim(endpoint(1), Purpose::Media, seconds(101), None)
         .unwrap();
-    assert_eq!(claim.side, Some(crate::report::Side::Caller));
+    assert_eq!(claim.side, Some(crate::report::Party::Caller));
     // One that never describes anything does not stay.
     endpoints.begun_by(1, &"b".into(), seconds(110), &losses);
     ticks(500);

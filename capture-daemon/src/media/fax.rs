@@ -1,7 +1,5 @@
 //! What is known of one direction of a fax: how much of it came, and what later packets make up for.
 
-use std::sync::Arc;
-
 use super::t38::{Ifp, MODULATIONS, Packet, Recovery};
 use crate::report;
 use crate::time::Timestamp;
@@ -126,7 +124,6 @@ impl Count {
 /// One direction of a call's fax.
 #[derive(Clone, Debug)]
 pub struct Fax {
-    call_id: Arc<str>,
     start: Timestamp,
     end: Timestamp,
     packets: u64,
@@ -146,9 +143,8 @@ pub struct Fax {
 
 impl Fax {
     /// A direction that begins with this packet.
-    pub fn begin(ts: Timestamp, call_id: &Arc<str>, packet: &Packet) -> Self {
+    pub fn begin(ts: Timestamp, packet: &Packet) -> Self {
         let mut fax = Self {
-            call_id: Arc::clone(call_id),
             start: ts,
             end: ts,
             packets: 0,
@@ -202,11 +198,6 @@ impl Fax {
     /// Time of the latest packet.
     pub const fn end(&self) -> Timestamp {
         self.end
-    }
-
-    /// The call it belongs to.
-    pub const fn call_id(&self) -> &Arc<str> {
-        &self.call_id
     }
 
     /// What is to be told, without where it went.

@@ -17,7 +17,7 @@ fn packet(seq: u16, repeats: u16) -> Packet {
 fn fax(packets: &[(u16, u16)]) -> Option<report::Fax> {
     let ((seq, repeats), rest) = packets.split_first()?;
     let at = |n: usize| Timestamp::from_nanos(1_000_000_000 + n as u64);
-    let mut fax = Fax::begin(at(0), &"call".into(), &packet(*seq, *repeats));
+    let mut fax = Fax::begin(at(0), &packet(*seq, *repeats));
     for (n, (seq, repeats)) in rest.iter().enumerate() {
         fax.take(at(n + 1), &packet(*seq, *repeats));
     }

@@ -14,7 +14,7 @@ use super::fax::Fax;
 use super::t38;
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
-use crate::report::{self, Side, Way};
+use crate::report::{self, Party, Way};
 use crate::time::Timestamp;
 
 /// Parts the table is locked in.
@@ -85,12 +85,11 @@ impl Faxes {
                 losses.count(Loss::FaxEvicted);
             }
         }
-        let call_id = Arc::clone(&key.call_id);
         match shard.entry(key) {
             Entry::Occupied(fax) if may_be_rtp && !fax.get().continues(packet.seq) => return false,
             Entry::Occupied(mut fax) => fax.get_mut().take(ts, &packet),
             Entry::Vacant(_) if may_be_rtp => return false,
-            Entry::Vacant(entry) => drop(entry.insert(Fax::begin(ts, &call_id, &packet))),
+            Entry::Vacant(entry) => drop(entry.insert(Fax::begin(ts, &packet))),
         }
         true
     }
@@ -101,28 +100,27 @@ impl Faxes {
         self.lock(at).retain(|_, fax| ts.since(fax.end()) < linger);
     }
 
-    /// Every direction by its call, in order of start.
-    pub fn report(&self, endpoints: &Endpoints) -> HashMap<String, Vec<report::Fax>> {
-        let mut calls: HashMap<String, Vec<report::Fax>> = HashMap::new();
+    /// Every direction with the Call-ID of its call, in order of start.
+    pub fn report(&self, endpoints: &Endpoints) -> Vec<(Arc<str>, report::Fax)> {
+        let mut faxes = Vec::new();
         for at in 0..SHARDS {
-            for (Key { src, dst, .. }, fax) in &*self.lock(at) {
+            for (Key { call_id, src, dst }, fax) in &*self.lock(at) {
                 let side = |end: Endpoint| {
-                    let claim = endpoints.claim(end, Purpose::Udptl, fax.end(), Some(fax.call_id()))?;
-                    claim.side.filter(|_| claim.call_id == *fax.call_id())
+                    let claim = endpoints.claim(end, Purpose::Udptl, fax.end(), Some(call_id))?;
+                    claim.side.filter(|_| claim.call_id == *call_id)
                 };
-                let sender = side(*dst).map(Side::other).or_else(|| side(*src));
-                calls.entry(fax.call_id().to_string()).or_default().push(report::Fax {
+                let sender = side(*dst).map(Party::other).or_else(|| side(*src));
+                let told = report::Fax {
                     src: src.to_string(),
                     dst: dst.to_string(),
                     direction: sender.map(Way::from),
                     ..fax.report()
-                });
+                };
+                faxes.push((Arc::clone(call_id), told));
             }
         }
-        for faxes in calls.values_mut() {
-            faxes.sort_by(|a, b| (a.start, &a.src, &a.dst).cmp(&(b.start, &b.src, &b.dst)));
-        }
-        calls
+        faxes.sort_by(|(_, a), (_, b)| (a.start, &a.src, &a.dst).cmp(&(b.start, &b.src, &b.dst)));
+        faxes
     }
 
     fn lock(&self, at: usize) -> MutexGuard<'_, HashMap<Key, Fax>> {

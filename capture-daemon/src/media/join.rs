@@ -9,7 +9,7 @@ use super::stream::{Due, Stream};
 use crate::config::Nat;
 use crate::net::Endpoint;
 use crate::outcome::Losses;
-use crate::report::{LinkedBy, Side};
+use crate::report::{LinkedBy, Party};
 use crate::time::Timestamp;
 
 /// What joined a stream with its call, and how much that is worth against other links.
@@ -33,7 +33,7 @@ pub struct Join {
     /// A packet of the stream came while the call was under way; else the call is only the nearest in time.
     pub firm: bool,
     /// Who sends the stream, where it is known who began the call.
-    pub sender: Option<Side>,
+    pub sender: Option<Party>,
     /// Whether the stream is SRTP; `None` while only one side has said that it could be.
     pub srtp: Option<bool>,
 }
@@ -72,7 +72,7 @@ pub enum Look {
 struct Candidate {
     claim: Claim,
     link: Link,
-    sender: Option<Side>,
+    sender: Option<Party>,
 }
 
 /// Asks the endpoint table about streams.
@@ -193,7 +193,7 @@ impl Joiner {
     fn of_destination(&self, claim: Claim) -> Option<Candidate> {
         Some(Candidate {
             link: self.link(claim.basis, LinkedBy::Destination)?,
-            sender: claim.side.map(Side::other),
+            sender: claim.side.map(Party::other),
             claim,
         })
     }

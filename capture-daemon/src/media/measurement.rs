@@ -52,8 +52,6 @@ const ANCHORED: u8 = 2;
 const CERTAIN: u8 = 4;
 /// The first packets are being kept.
 const PROBATION: u8 = 8;
-/// Payloads are SRTP's.
-const ENCRYPTED: u8 = 16;
 
 /// Times nothing came though no number is missing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,7 +88,7 @@ pub struct Measurement {
 
 impl Measurement {
     /// Begins with the first packet, and says what it is.
-    pub fn begin(header: &Header, formats: &[Format], measured: Option<(u8, u32)>, encrypted: bool) -> (Self, Kind) {
+    pub fn begin(header: &Header, formats: &[Format], measured: Option<(u8, u32)>) -> (Self, Kind) {
         let (sequence, account) = Sequence::first(header.seq);
         let (playout, points) = Playout::begin();
         let mut measurement = Self {
@@ -105,7 +103,7 @@ impl Measurement {
                 delta_min: u32::MAX,
                 delta_max: 0,
                 payload_type: header.payload_type(),
-                flags: if encrypted { ENCRYPTED } else { 0 },
+                flags: 0,
                 countdown: 0,
             },
             account,
@@ -275,9 +273,8 @@ impl Measurement {
     fn recognise(&mut self, header: &Header, ahead: bool, formats: &[Format]) -> Kind {
         let payload_type = header.payload_type();
         let kind = match self.kind(payload_type, formats) {
-            // An event of RFC 4733 is four bytes; no codec's frames are. Without SDP this is how to know it. An empty packet of
-            // SRTP is four bytes too: its tag (RFC 5764 section 4.1.2, HMAC_SHA1_32).
-            Kind::Unknown if header.len == 4 && !self.has(ENCRYPTED) => Kind::Event,
+            // An event of RFC 4733 is four bytes; no codec's frames are. Without SDP this is how to know it.
+            Kind::Unknown if header.len == 4 => Kind::Event,
             kind => kind,
         };
         self.types.turn_to(payload_type, self.packets() - 1);
@@ -314,7 +311,7 @@ impl Measurement {
     /// The same packets measured again, knowing more.
     pub fn again(&self, packets: &[Header], formats: &[Format], measured: Option<(u8, u32)>) -> Option<Self> {
         let (first, rest) = packets.split_first()?;
-        let (mut again, _) = Self::begin(first, formats, measured, self.has(ENCRYPTED));
+        let (mut again, _) = Self::begin(first, formats, measured);
         for header in rest {
             again.take(header, formats);
         }
@@ -343,11 +340,6 @@ impl Measurement {
     /// Begins or ends the keeping of packets.
     pub const fn set_probation(&mut self, on: bool) {
         self.set(PROBATION, on);
-    }
-
-    /// The payloads are SRTP's, or are not.
-    pub const fn set_encrypted(&mut self, on: bool) {
-        self.set(ENCRYPTED, on);
     }
 
     /// Whether this is RTP beyond doubt.

@@ -43,6 +43,13 @@ pub struct Header {
 }
 
 impl Header {
+    /// Four octets of SRTP are no event of RFC 4733 but an empty payload's tag (RFC 5764 section 4.1.2, HMAC_SHA1_32).
+    pub const fn strip_tag(&mut self) {
+        if self.len == 4 {
+            self.len = 0;
+        }
+    }
+
     /// Of a packet that arrived at `ts`.
     #[inline]
     pub fn of(ts: Timestamp, packet: &rtp::Packet<'_>) -> Self {
@@ -93,6 +100,11 @@ impl Probation {
     /// Whether no more packets are kept.
     pub const fn is_full(&self) -> bool {
         self.0.len() >= KEPT
+    }
+
+    /// The packets turned out to be SRTP.
+    pub fn strip_tags(&mut self) {
+        self.0.iter_mut().for_each(Header::strip_tag);
     }
 
     /// The packets.

@@ -84,7 +84,7 @@ impl Stream {
     /// A stream that begins with this packet.
     pub fn begin(ts: Timestamp, key: Key, packet: &rtp::Packet<'_>) -> Self {
         let header = Header::of(ts, packet);
-        let (mut measurement, kind) = Measurement::begin(&header, &[], None, false);
+        let (mut measurement, kind) = Measurement::begin(&header, &[], None);
         measurement.set_probation(true);
         *measurement.countdown() = LOOK_OFTEN;
         let mut probation = Box::<Probation>::default();
@@ -134,9 +134,12 @@ impl Stream {
     /// Takes one packet.
     #[inline]
     pub fn take(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) {
-        let header = Header::of(ts, packet);
+        let mut header = Header::of(ts, packet);
+        if self.is_encrypted() {
+            header.strip_tag();
+        }
         let formats = self.join.as_ref().map_or(&[][..], |join| &join.formats);
-        if self.measurement.take(&header, formats) == Kind::Event {
+        if self.measurement.take(&header, formats) == Kind::Event && !self.is_encrypted() {
             self.event(ts, packet);
         }
         if !self.is_certain() && self.is_plausible() {
@@ -210,8 +213,14 @@ impl Stream {
     pub fn join(&mut self, join: Join) {
         let same_formats = self.formats() == &*join.formats;
         self.join = Some(join);
-        self.measurement.set_encrypted(self.is_encrypted());
         self.measurement.set_certain();
+        if self.is_encrypted() {
+            // What was read as events before it was known.
+            self.events = None;
+            if let Some(probation) = &mut self.probation {
+                probation.strip_tags();
+            }
+        }
         if same_formats {
             return;
         }
@@ -352,9 +361,6 @@ impl Stream {
     pub fn report(&self) -> report::Stream {
         let keys = self.events.as_deref();
         report::Stream {
-            linked_by: self.join.as_ref().map(|join| join.link.by),
-            direction: self.join.as_ref().and_then(|join| join.sender).map(report::Way::from),
-            encrypted: self.is_encrypted().then_some(report::Encryption::Srtp),
             via: self.relay.as_ref().map(|relay| relay.report()),
             dtmf: keys.map(|events| events.report(self.formats(), self.key.src, self.key.ssrc)),
             ..telling::stream(&self.key, &self.measurement, self.join.as_ref(), self.traits())

@@ -14,7 +14,7 @@ use super::totals::{SUMS, StreamTotals};
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses, Outcome};
-use crate::report::{self, Side};
+use crate::report::{self, Party};
 use crate::time::Timestamp;
 use crate::turn::{Path, Via};
 
@@ -28,7 +28,7 @@ const LEAVE: usize = 128;
 const RESERVED: usize = 1 << 20;
 
 /// What was heard of a call: its Call-ID, who sent it, first and latest packet.
-type News = (Arc<str>, Option<Side>, Timestamp, Timestamp);
+type News = (Arc<str>, Option<Party>, Timestamp, Timestamp);
 
 /// A part of the answer to "which streams are there".
 #[derive(Debug)]

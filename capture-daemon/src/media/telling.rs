@@ -10,7 +10,9 @@ use super::playout::{self, BUFFERS};
 use super::probation::Traits;
 use super::quality::{self, Impairment, Loss, Scale};
 use super::stream::Key;
-use crate::report::{Buffer, Burst, Clock, Delta, Opinion, PayloadType, Playout, Quality, Silence, Stream};
+use crate::report::{
+    Buffer, Burst, Clock, Delta, Encryption, Opinion, PayloadType, Playout, Quality, Silence, Stream, Way,
+};
 
 /// What is to be told about a stream by its packets.
 pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits: Traits) -> Stream {
@@ -60,6 +62,9 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
         start: measurement.start(),
         end: measurement.end(),
         call_id: join.map(|join| join.call_id.to_string()),
+        linked_by: join.map(|join| join.link.by),
+        direction: join.and_then(|join| join.sender).map(Way::from),
+        encrypted: join.filter(|join| join.srtp == Some(true)).map(|_| Encryption::Srtp),
         restarts: account.restarts(),
         delta: measurement.delta().map(|(min_ms, mean_ms, max_ms)| Delta {
             min_ms,

@@ -97,7 +97,7 @@ pub struct Call {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub one_way: Option<Way>,
     /// Audio was wanted both ways for 5 s or more after the answer, and no RTP came.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub no_media: bool,
     /// Keys pressed in its streams and INFO requests; absent where there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,6 +222,14 @@ pub enum Party {
 }
 
 impl Party {
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+
     /// The caller, or else the callee.
     pub const fn of(is_caller: bool) -> Self {
         if is_caller { Self::Caller } else { Self::Callee }

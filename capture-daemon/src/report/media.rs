@@ -2,27 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Party;
 use crate::time::Timestamp;
-
-/// A party of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Side {
-    /// Who sent the first INVITE.
-    Caller,
-    /// Who got it.
-    Callee,
-}
-
-impl Side {
-    /// The other party.
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Caller => Self::Callee,
-            Self::Callee => Self::Caller,
-        }
-    }
-}
 
 /// Which way media flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,10 +17,10 @@ pub enum Way {
 
 impl Way {
     /// The way of what this party sends.
-    pub const fn from(sender: Side) -> Self {
+    pub const fn from(sender: Party) -> Self {
         match sender {
-            Side::Caller => Self::CallerToCallee,
-            Side::Callee => Self::CalleeToCaller,
+            Party::Caller => Self::CallerToCallee,
+            Party::Callee => Self::CalleeToCaller,
         }
     }
 }
@@ -123,7 +104,7 @@ pub struct Description {
     pub at: Timestamp,
     /// Whose it is; absent where nobody knows who began the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Side>,
+    pub by: Option<Party>,
     /// Where the message came from, `ip:port` or `[v6]:port`: behind NAT not what the description says.
     pub src: String,
     /// Method of the request it came with, or of the request that the response answers.
@@ -200,7 +181,7 @@ pub struct Negotiated {
 pub struct Hold {
     /// Who put the other on hold first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Side>,
+    pub by: Option<Party>,
     /// Time of the description that said so.
     pub from: Timestamp,
     /// Time of the description that ended it; absent while nothing did.

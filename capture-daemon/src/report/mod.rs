@@ -22,9 +22,7 @@ pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, T
 pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::fax::{Fax, FaxCorrection};
 pub use self::flow::CallFlow;
-pub use self::media::{
-    CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Side, Way,
-};
+pub use self::media::{CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Way};
 pub use self::quality::{Buffer, Burst, Opinion, Playout, Quality};
 pub use self::registration::{Registration, RegistrationState};
 pub use self::rtcp::{

@@ -349,3 +349,90 @@ proptest! {
         prop_assert_eq!(pieces, split(&text, ','));
     }
 }
+
+/// A URI taken apart by splitting copies: the scheme at the first colon, the user at the last `@`, then host, port and the rest.
+fn uri(text: &str) -> Option<(String, String, String, Option<u16>, String)> {
+    let (scheme, rest) = text.split_once(':').filter(|(scheme, _)| !scheme.is_empty())?;
+    let cut = |text: &str, stops: &[char]| {
+        let at = text.find(stops).unwrap_or(text.len());
+        (text[..at].to_owned(), text[at..].to_owned())
+    };
+    if scheme.eq_ignore_ascii_case("tel") {
+        let (user, parameters) = cut(rest, &[';']);
+        return Some((scheme.to_owned(), user, String::new(), None, parameters));
+    }
+    let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (authority, parameters) = cut(rest, &[';', '?']);
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(inner) => {
+            let (host, behind) = cut(inner, &[']']);
+            (host, behind.strip_prefix(']').unwrap_or_default().to_owned())
+        }
+        None => cut(&authority, &[':']),
+    };
+    let port = port.strip_prefix(':').and_then(digits);
+    Some((
+        scheme.to_owned(),
+        user.to_owned(),
+        host,
+        port.and_then(|port| u16::try_from(port).ok()),
+        parameters,
+    ))
+}
+
+/// The body of a multipart part of this type, by cutting the whole body at the lines that delimit.
+fn part(body: &str, boundary: &str, wanted: &str) -> Option<String> {
+    let mut parts: Vec<String> = vec![String::new()];
+    for line in body.split_inclusive('\n') {
+        let bare = line
+            .strip_suffix('\n')
+            .map_or(line, |line| line.strip_suffix('\r').unwrap_or(line));
+        if bare.starts_with(&format!("--{boundary}")) {
+            if let Some(before) = parts.last_mut() {
+                // The line end before a delimiter is the delimiter's.
+                let kept = before.strip_suffix('\n').unwrap_or(before);
+                *before = kept.strip_suffix('\r').unwrap_or(kept).to_owned();
+            }
+            parts.push(String::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.push_str(line);
+        }
+    }
+    parts.iter().skip(1).find_map(|part| {
+        let (fields, content) = fields(part);
+        let is_wanted = fields.iter().any(|(name, value)| {
+            name == "content-type" && trimmed(value.split(';').next().unwrap_or_default()).eq_ignore_ascii_case(wanted)
+        });
+        is_wanted.then_some(content)
+    })
+}
+
+proptest! {
+    #[test]
+    fn uris_are_taken_apart_as_the_reference_takes_them(text in "(sip|SIPS|tel|x)?:?[a-z0-9@:;?=\\[\\].%&]{0,24}") {
+        let parsed = Uri::parse(text.as_bytes()).map(|uri| {
+            (letters(uri.scheme), letters(uri.user), letters(uri.host), uri.port, letters(uri.parameters))
+        });
+        prop_assert_eq!(parsed, uri(&text));
+    }
+
+    #[test]
+    fn parts_are_found_where_the_reference_finds_them(
+        lines in prop::collection::vec(
+            prop::sample::select(vec![
+                "--b", "--b--", "--bc", " --b", "Content-Type: application/sdp", "c: application/SDP; x=y", "content-type: text/plain",
+                "", "v=0", " folded", "-",
+            ]),
+            0..12,
+        ),
+        ends in prop::collection::vec(prop::sample::select(vec!["\r\n", "\n"]), 12),
+        whole in any::<bool>(),
+    ) {
+        let mut body: String = lines.iter().zip(&ends).map(|(line, end)| format!("{line}{end}")).collect();
+        if !whole {
+            body.pop();
+        }
+        let found = multipart::part(body.as_bytes(), b"b", b"application/sdp").map(letters);
+        prop_assert_eq!(found, part(&body, "b", "application/sdp"), "{:?}", body);
+    }
+}

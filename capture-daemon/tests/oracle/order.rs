@@ -92,10 +92,10 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
                 rows, longest, bursts, ..
             } = stream.burst.unwrap_or_default();
             let figures = [stream.packets, stream.expected, stream.lost, rows, longest, bursts];
+            let joined = format!("{:?} {:?} {:?}", stream.linked_by, stream.direction, stream.encrypted);
             let types = stream.payload_types.iter();
             let mut types: Vec<(u8, u64)> = types.map(|of| (of.payload_type, of.packets)).collect();
             types.sort_unstable();
-            let joined = format!("{:?} {:?} {:?}", stream.linked_by, stream.direction, stream.encrypted);
             let loss = (
                 stream.ssrc,
                 stream.src,
@@ -253,6 +253,22 @@ impl Owned {
     }
 }
 
+/// Where the TCP header of a frame begins that is no fragment and in no tunnel.
+fn tcp_header(frame: &Frame<'_>) -> Option<usize> {
+    let mut at = if frame.link == LinkType::Ethernet { 14 } else { 0 };
+    while at >= 14 && matches!(frame.bytes.get(at - 2..at)?, [0x81, 0x00] | [0x88, 0xa8]) {
+        at += 4;
+    }
+    let ip = frame.bytes.get(at..)?;
+    match ip.first()? >> 4 {
+        4 if ip.get(9) == Some(&6) && ip.get(6)? & 0x3f == 0 && ip.get(7) == Some(&0) => {
+            Some(at + usize::from(ip[0] & 15) * 4)
+        }
+        6 if ip.get(6) == Some(&6) => Some(at + 40),
+        _ => None,
+    }
+}
+
 /// Another octet that may stand in a Call-ID, a different one for each.
 fn other(byte: u8) -> u8 {
     match byte {
@@ -284,6 +300,10 @@ fn twice(frames: &[Frame<'_>]) -> Vec<Owned> {
             for at in places {
                 bytes[at] = other(bytes[at]);
             }
+        }
+        // A new connection counts from elsewhere (RFC 9293 section 3.4.1): its data is no copy of the old one's.
+        if let Some(sequence) = tcp_header(frame).and_then(|at| bytes.get_mut(at + 4)) {
+            *sequence ^= 0x40;
         }
         owned(frame, frame.ts.plus(span + Duration::from_secs(1)), bytes)
     });

@@ -18,8 +18,8 @@ use capture_daemon::control::{
 };
 use capture_daemon::report::{
     Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallFlow, CallState, Channel, Distribution, Events, Latency,
-    Message, Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts, RtpFigures,
-    SessionFigures, Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures, Way,
+    LinkedBy, Message, Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts,
+    RtpFigures, SessionFigures, Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures, Way,
 };
 use capture_daemon::time::Timestamp;
 use tokio::sync::Notify;
@@ -240,6 +240,7 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
         start: at(number),
         end: at(number + 60),
         call_id: call.map(str::to_owned),
+        linked_by: call.map(|_| LinkedBy::Destination),
         ..Stream::default()
     }
 }

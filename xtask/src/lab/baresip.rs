@@ -42,7 +42,7 @@ pub enum Media {
     Plain,
     /// SRTP with keys in the SDP (RFC 4568).
     Encrypted,
-    /// This side's RTP goes through the [`coturn`](super::coturn) of the network.
+    /// This side's RTP goes through the [`coturn`](super::coturn::Coturn) of the network.
     Turn,
 }
 

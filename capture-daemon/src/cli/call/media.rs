@@ -6,7 +6,7 @@ use crate::cli::Style;
 use crate::cli::table::{Column, Table};
 use crate::cli::terminal::Ink;
 use crate::cli::text::{ABSENT, count, name, or_absent, percent, printable, time};
-use crate::report::{Call, Codec, Description, Dtmf, Fax, MediaLine, Side, Stream, Via, Way};
+use crate::report::{Call, Codec, Description, Dtmf, Fax, MediaLine, Party, Stream, Via, Way};
 use crate::time::Timestamp;
 
 /// Everything about a call's media. Times are seconds since `start`.
@@ -25,10 +25,10 @@ fn heading(text: &str, style: Style) -> String {
     format!("{}\n", style.paint(Ink::Bold, text))
 }
 
-fn side(side: Option<Side>) -> String {
+fn side(side: Option<Party>) -> String {
     match side {
-        Some(Side::Caller) => "caller",
-        Some(Side::Callee) => "callee",
+        Some(Party::Caller) => "caller",
+        Some(Party::Callee) => "callee",
         None => ABSENT,
     }
     .to_owned()

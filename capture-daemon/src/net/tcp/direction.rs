@@ -254,6 +254,7 @@ impl<R: Copy + Default> Direction<R> {
         if self.joining {
             return;
         }
+        let before = self.next;
         while !self.unreadable
             && let Some(piece) = self.ahead.take(self.next)
         {
@@ -265,6 +266,11 @@ impl<R: Copy + Default> Direction<R> {
         }
         if !self.is_missing_some() {
             self.waiting = None;
+        } else if self.next != before
+            && let Some(since) = self.ahead.first_ts()
+        {
+            // That gap was filled; this is another, and open since what stands behind it came.
+            self.waiting = Some(since);
         }
         if self.ended() {
             self.abandon(context);

@@ -1,7 +1,7 @@
 //! What calls offer and answer, hold, codec changes, encryption, and who hears whom.
 
 use super::*;
-use crate::report::{CallMedia, Hold, Keys, Side};
+use crate::report::{CallMedia, Hold, Keys, Party as Side};
 
 fn media(document: &Document) -> &CallMedia {
     only_call(document).media.as_ref().expect("descriptions")

@@ -4,6 +4,24 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A path that reorders all the time always has something missing, and each time something else.
+#[test]
+fn reordering_without_end_is_no_gap() {
+    let mut reader = Reader::new();
+    reader.push(100, SYN, &[]);
+    // Segments 1, 3, 0, 5, 2, 7, 4 … of one unit each: from the first on, one is always missing.
+    let count = 200_u32;
+    let order = std::iter::once(1).chain((0..count / 2 - 1).flat_map(|n| [2 * n + 3, 2 * n]));
+    for (at, n) in order.enumerate() {
+        let at = at as u64 * 100;
+        reader.push_at(at, 101 + n * 4, &unit(3));
+        reader.tick(at);
+    }
+    assert!(u64::from(count) * 100 > 2 * GAP.as_millis() as u64);
+    assert_eq!(reader.lost(Loss::TcpGap), 0);
+    assert_eq!(reader.heard.units.len(), count as usize - 2);
+}
+
 proptest! {
     /// However units are cut into segments, whichever of those are sent again, and in whatever order they are taken in:
     /// all come out once, in order, and at the same times.
