@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::announcement::LEAD;
 use super::endpoints::Endpoints;
-use super::join::{Joiner, Look};
+use super::join::{self, Look};
 use super::rtp;
 use super::slots::Slots;
 use super::stream::{Due, Key, Stream};
@@ -65,7 +65,6 @@ pub struct Streams {
     told: Slots,
     /// What no SDP has announced yet.
     waiting: Slots,
-    joiner: Joiner,
     linger: Duration,
     /// What behaves like RTP is told of though no SDP announced it.
     without_sip: bool,
@@ -80,7 +79,6 @@ impl Streams {
             index: HashMap::with_capacity_and_hasher(max.min(RESERVED), foldhash::fast::RandomState::default()),
             told: Slots::new(follow.max_streams),
             waiting: Slots::new(follow.waiting_room),
-            joiner: Joiner::new(&follow.nat),
             linger: follow.linger,
             without_sip: follow.rtp_without_sip,
         }
@@ -141,7 +139,7 @@ impl Streams {
             stream.wrap(via);
         }
         let due = stream.due(ts, packet.seq);
-        if due != Due::No && self.joiner.look(stream, ts, endpoints, due, losses) == Look::OtherCall {
+        if due != Due::No && join::look(stream, ts, endpoints, due, losses) == Look::OtherCall {
             return self.begin(ts, key, via, packet, endpoints, losses);
         }
         stream.take(ts, packet);
@@ -166,7 +164,7 @@ impl Streams {
         if let Some(via) = via {
             stream.wrap(via);
         }
-        self.joiner.look(&mut stream, ts, endpoints, Due::Pause, losses);
+        join::look(&mut stream, ts, endpoints, Due::Pause, losses);
         if is_told(&stream, self.without_sip) {
             let seat = self.seat(stream, losses);
             self.index.insert(key, seat);
@@ -238,7 +236,7 @@ impl Streams {
         for _ in 0..SWEEP.min(self.told.slots()) {
             let Some(at) = self.told.next_swept() else { break };
             let Some(stream) = self.told.get_mut(at) else { continue };
-            self.joiner.settle(stream, endpoints, losses);
+            join::settle(stream, endpoints, losses);
             if ts.since(stream.end()) >= self.linger
                 && let Some(stream) = self.told.remove(at)
             {
@@ -249,7 +247,7 @@ impl Streams {
 
     fn settle_waiting(&mut self, at: u32, endpoints: &Endpoints, losses: &Losses) {
         if let Some(stream) = self.waiting.get_mut(at) {
-            self.joiner.settle(stream, endpoints, losses);
+            join::settle(stream, endpoints, losses);
             self.admit(at, losses);
         }
     }
@@ -276,7 +274,7 @@ impl Streams {
         let told = cursor.saturating_sub(waiting)..end.saturating_sub(waiting).min(self.told.slots());
         for at in told {
             if let Some(stream) = self.told.get_mut(at as u32) {
-                self.joiner.settle(stream, endpoints, losses);
+                join::settle(stream, endpoints, losses);
                 streams.push(stream.report());
             }
         }

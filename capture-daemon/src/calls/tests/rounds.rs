@@ -121,10 +121,7 @@ fn more_calls_under_one_call_id_than_are_kept_are_lost_and_counted() {
 #[test]
 fn calls_under_one_call_id_count_one_by_one() {
     for max_calls in [1, 3, 20] {
-        let calls = Calls::new(&Follow {
-            max_calls,
-            ..follow()
-        });
+        let calls = Calls::new(&Follow { max_calls, ..follow() });
         let mut lost = 0;
         for n in 0..100u64 {
             let dialog = Dialog::default()
