@@ -33,6 +33,10 @@ pub trait Entry {
     fn last(&self) -> Timestamp;
     /// How much the entry is needed at `now`.
     fn worth(&self, now: Timestamp) -> Worth;
+    /// How many things it is that the table's limit counts.
+    fn count(&self) -> usize {
+        1
+    }
 }
 
 /// An entry that left to make room.
@@ -52,7 +56,8 @@ pub struct Table<E, K = Arc<str>> {
     shards: Box<[Mutex<Shard<E, K>>]>,
     /// SipHash with a random key: the keys come from the network.
     hasher: RandomState,
-    /// Entries in all shards, reserved before they are inserted, so that it never exceeds `max`.
+    /// What the entries of all shards count for: reserved before they are inserted, and where one grows, another leaves
+    /// right behind.
     len: AtomicUsize,
     max: usize,
     /// The shard the next sweep looks at.
@@ -95,7 +100,8 @@ impl<E, K: Clone + Eq + Hash> Shard<E, K> {
 }
 
 impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
-    /// An empty table that will never hold more than `max` entries (at least one).
+    /// An empty table that will hold entries that count for at most `max` (at least one); while entries grow, each lane's
+    /// may be over for a moment.
     pub fn new(max: usize) -> Self {
         let hasher = RandomState::new();
         let shard = || Shard {
@@ -112,23 +118,37 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         }
     }
 
-    /// Entries in the table.
+    /// What the entries in the table count for.
     pub fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Runs `with` on the entry of `key`; `None` where there is none.
+    /// Runs `with`, which does not make it count for more, on the entry of `key`; `None` where there is none.
     pub fn find<Q, R>(&self, key: &Q, with: impl FnOnce(&K, &mut E) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
         let mut shard = self.lock(self.shard_of(key));
-        shard.entry(key).map(|(key, entry)| with(key, entry))
+        let (key, entry) = shard.entry(key)?;
+        Some(self.counting(entry, |entry| with(key, entry)))
     }
 
-    /// Runs `with` on the entry of `key`, which is made by `make` where there is none. Returns what left the table to
-    /// make room: at most one entry, unless another lane took the room first.
+    /// Runs `with` on an entry and counts what that made of it.
+    fn counting<R>(&self, entry: &mut E, with: impl FnOnce(&mut E) -> R) -> R {
+        let before = entry.count();
+        let result = with(entry);
+        let after = entry.count();
+        if after > before {
+            self.len.fetch_add(after - before, Ordering::Relaxed);
+        } else if after < before {
+            self.len.fetch_sub(before - after, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Runs `with` on the entry of `key`, which is made by `make` where there is none and counts for one then. Returns what
+    /// left the table to make room: at most one entry, unless another lane took the room first.
     pub fn find_or_insert<Q, R>(
         &self,
         key: &Q,
@@ -160,12 +180,18 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         let (key, entry) = shard
             .entry(key)
             .expect("the entry was found or inserted under this lock");
-        (with(key, entry), left)
+        let result = self.counting(entry, |entry| with(key, entry));
+        drop(shard);
+        // The entry itself is looked at last.
+        while self.len() > self.max {
+            left.extend(self.evict(number + 1, now));
+        }
+        (result, left)
     }
 
     /// Removes entries whose latest message is so old that `over` says yes, from a small part of the table; called
-    /// again and again it comes around. Returns what it removed.
-    pub fn sweep(&self, mut over: impl FnMut(&E) -> bool) -> Vec<(K, E)> {
+    /// again and again it comes around. Returns what it removed. `over` may take away a part of an entry.
+    pub fn sweep(&self, mut over: impl FnMut(&mut E) -> bool) -> Vec<(K, E)> {
         let number = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut removed = Vec::new();
         let mut shard = self.lock(number);
@@ -176,13 +202,21 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
                 0
             };
             shard.hand = place + 1;
-            if shard.entries.get(place).is_some_and(|(_, entry)| over(entry)) {
+            let entry = shard.entries.get_mut(place);
+            if entry.is_some_and(|(_, entry)| self.counting(entry, &mut over)) {
                 removed.push(shard.remove(place));
                 shard.hand = place;
             }
         }
-        self.len.fetch_sub(removed.len(), Ordering::Relaxed);
+        self.freed(removed.iter().map(|(_, entry)| entry));
         removed
+    }
+
+    fn freed<'a>(&self, removed: impl Iterator<Item = &'a E>)
+    where
+        E: 'a,
+    {
+        self.len.fetch_sub(removed.map(Entry::count).sum(), Ordering::Relaxed);
     }
 
     /// Runs `with` on every entry, shard by shard, in no order.
@@ -228,7 +262,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
                 shard.hand = hand.wrapping_add(SAMPLE) % len;
                 let (key, entry) = shard.remove(place);
                 drop(shard);
-                self.len.fetch_sub(1, Ordering::Relaxed);
+                self.freed([&entry].into_iter());
                 return Some(Left { key, entry, worth });
             }
         }

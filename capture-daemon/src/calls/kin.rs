@@ -1,6 +1,6 @@
 //! What connects calls: the two sides of a back-to-back user agent have Call-IDs of their own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::facts::{Fact, Smallest, fingerprint};
 use crate::report;
@@ -60,8 +60,9 @@ pub fn relate(calls: &mut [(report::Call, Tokens)]) {
     for (at, (call, tokens)) in calls.iter().enumerate() {
         for token in all(&call.call_id, tokens) {
             let members = by_token.entry(token).or_default();
-            // One more than are told of, as the call itself may be among them.
-            if members.len() <= RELATED {
+            let is_named = |at: &usize| calls.get(*at).is_some_and(|(other, _)| other.call_id == call.call_id);
+            // One more than are told of, as the call itself may be among them. A Call-ID that is used again is named once.
+            if members.len() <= RELATED && !members.iter().any(is_named) {
                 members.push(at);
             }
         }
@@ -78,10 +79,8 @@ pub fn relate(calls: &mut [(report::Call, Tokens)]) {
                 .iter()
                 .filter_map(|at| calls.get(*at))
                 .map(|(other, _)| &other.call_id);
-            let mut ids: Vec<String> = ids.filter(|id| **id != call.call_id).cloned().collect();
-            ids.dedup();
-            ids.truncate(RELATED);
-            ids
+            let mut named = HashSet::from([&call.call_id]);
+            ids.filter(|id| named.insert(*id)).take(RELATED).cloned().collect()
         })
         .collect();
     for ((call, _), related) in calls.iter_mut().zip(related) {

@@ -133,7 +133,7 @@ impl Calls {
         }
     }
 
-    /// Call-IDs in the table, those too of which no message was seen that makes a call.
+    /// Calls in the table, and Call-IDs of which no message was seen that makes one.
     pub fn len(&self) -> usize {
         self.table.len()
     }
@@ -198,7 +198,12 @@ impl Calls {
     /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no
     /// message ended, but time.
     pub fn sweep(&self, now: Timestamp) -> Vec<Arc<str>> {
-        let forgotten = self.table.sweep(|calls| calls.is_forgotten(now, self.linger));
+        let mut parts = Vec::new();
+        let forgotten = self.table.sweep(|calls| {
+            parts.extend(calls.forget(now, self.linger));
+            calls.is_forgotten(now, self.linger)
+        });
+        self.depart(parts.iter(), now);
         self.depart(forgotten.iter().flat_map(|(_, calls)| calls.calls()), now);
         cut_off(forgotten.into_iter())
     }
@@ -250,6 +255,8 @@ impl Calls {
 
     /// Counts calls by state at `now`. Looks at every call, a shard at a time.
     pub fn count(&self, now: Timestamp) -> CallCount {
+        // In this order, a call that departs meanwhile is missing until the next time, and never counted twice.
+        let departed = self.departed.each_ref().map(|count| count.load(Ordering::Relaxed));
         let mut present = [0_u64; CallState::ALL.len()];
         let mut ends = [0_u64; 2];
         self.for_each(|_, call| {
@@ -263,7 +270,7 @@ impl Calls {
         let results = states
             .iter()
             .filter(|(state, _)| state.is_over())
-            .map(|(state, here)| (*state, here + self.departed[*state as usize].load(Ordering::Relaxed)))
+            .map(|(state, here)| (*state, here + departed[*state as usize]))
             .collect();
         CallCount {
             states: states.to_vec(),

@@ -10,7 +10,8 @@ use super::table::{Entry, Worth};
 use crate::sip::{Method, StartLine};
 use crate::time::Timestamp;
 
-/// Calls under one Call-ID that are remembered. The one that is needed least leaves.
+/// Calls under one Call-ID that are remembered, where the configuration allows as many at all. The one that is needed least
+/// leaves.
 const CALLS: usize = 8;
 
 /// Messages that come this long after the last one of a call that is over belong to no transaction of it (64 T1, timers B, F
@@ -39,7 +40,7 @@ impl OneCallId {
         let taker = match self.taker(&connected, sight) {
             Some(taker) => self.join(taker, &connected),
             None => {
-                if self.0.len() == CALLS {
+                if self.0.len() >= CALLS.min(rules.max_calls) {
                     left = self.evict(sight.ts);
                 }
                 // Nearly always there is one.
@@ -127,6 +128,14 @@ impl OneCallId {
         ends?.into_iter().max()
     }
 
+    /// Takes away those that have been over for longer than `linger` at `now`, unless these are all.
+    pub fn forget(&mut self, now: Timestamp, linger: Duration) -> Vec<Call> {
+        if self.0.len() < 2 || self.is_forgotten(now, linger) {
+            return Vec::new();
+        }
+        self.0.extract_if(.., |call| call.is_forgotten(now, linger)).collect()
+    }
+
     /// Whether all of them have been over for longer than `linger` at `now`.
     pub fn is_forgotten(&self, now: Timestamp, linger: Duration) -> bool {
         self.0.iter().all(|call| call.is_forgotten(now, linger))
@@ -150,5 +159,10 @@ impl Entry for OneCallId {
 
     fn worth(&self, now: Timestamp) -> Worth {
         self.0.iter().map(|call| call.worth(now)).max().unwrap_or(Worth::Loose)
+    }
+
+    /// Calls; one where none has come yet, for the one that is about to.
+    fn count(&self) -> usize {
+        self.0.len().max(1)
     }
 }

@@ -158,9 +158,10 @@ impl Registration {
         let is_query = contacts.peek().is_none();
         let named = message.contacts().find(|contact| contact.uri != b"*");
         if let Some(contact) = named
-            && self.contact.as_ref().is_none_or(|(known, _)| ts < *known)
+            && self.contact.as_ref().is_none_or(|(known, _)| ts <= *known)
         {
-            self.contact = Some((ts, kept_text(contact.uri)));
+            let seen = (ts, kept_text(contact.uri));
+            self.contact = Some(self.contact.take().map_or(seen.clone(), |known| known.min(seen)));
         }
         // A client that moves removes its old binding and adds the new one in one request: what lasts longest counts.
         let expires = contacts

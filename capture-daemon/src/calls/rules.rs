@@ -12,6 +12,8 @@ pub struct Rules {
     pub timeouts: Timeouts,
     /// An answered call without a session timer (RFC 4028) has ended when it has had no message for this long.
     pub answered_timeout: Duration,
+    /// Calls that are remembered at once.
+    pub max_calls: usize,
     /// Messages of a call's ladder.
     pub max_messages: usize,
     /// Headers of requests that are kept.
@@ -26,6 +28,7 @@ impl From<&Follow> for Rules {
         Self {
             timeouts: Timeouts::from(follow),
             answered_timeout: follow.answered_timeout,
+            max_calls: follow.max_calls.max(1),
             max_messages: follow.max_messages,
             headers: names(&follow.headers),
             correlate: names(&follow.correlate),

@@ -18,12 +18,22 @@ use crate::time::Timestamp;
 /// All transactions, shared by all lanes, and what those came to that have left the table.
 #[derive(Debug)]
 pub struct Transactions {
-    table: Table<Transaction>,
+    table: Table<Transaction, Key>,
     timeouts: Timeouts,
     linger: Duration,
     /// Keys of the table's keys, random: what makes a transaction comes from the network.
     hashers: [RandomState; 2],
     departed: Mutex<Totals>,
+}
+
+/// What a transaction is known by, hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key([u64; 2]);
+
+impl From<&Self> for Key {
+    fn from(key: &Self) -> Self {
+        *key
+    }
 }
 
 impl Transactions {
@@ -62,7 +72,7 @@ impl Transactions {
         };
         let make = || Transaction::new(method, ts, self.timeouts);
         let key = self.key(client, message);
-        let (_, left) = self.table.find_or_insert(key.as_str(), ts, make, |_, transaction| {
+        let (_, left) = self.table.find_or_insert(&key, ts, make, |_, transaction| {
             transaction.record(ts, message);
         });
         if left.is_empty() {
@@ -80,7 +90,7 @@ impl Transactions {
     /// Not its port, nor the server's address: without `rport` the response goes to another port than the request came
     /// from (section 18.2.2), and hosts with several addresses answer from any. Hashed twice with 64 bits, so that no two
     /// ever fall together.
-    fn key(&self, client: Endpoint, message: &Message<'_>) -> String {
+    fn key(&self, client: Endpoint, message: &Message<'_>) -> Key {
         let what = (
             message.branch,
             message.call_id,
@@ -88,8 +98,7 @@ impl Transactions {
             message.cseq.method,
             client.ip(),
         );
-        let [one, two] = self.hashers.each_ref().map(|hasher| hasher.hash_one(what));
-        format!("{one:016x}{two:016x}")
+        Key(self.hashers.each_ref().map(|hasher| hasher.hash_one(what)))
     }
 
     /// Forgets transactions that were over long ago, a part of the table at a time.

@@ -21,7 +21,7 @@ pub(super) struct Calls {
     /// Only calls in this state.
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(CallState::ALL.map(CallState::label)))]
     state: Option<String>,
-    /// Only the call with this Call-ID.
+    /// Only calls with this Call-ID: more than one where it was used again.
     #[arg(long, value_name = "ID")]
     call_id: Option<String>,
 }

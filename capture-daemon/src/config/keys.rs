@@ -78,7 +78,7 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
     follow.max_faxes: Count, "Directions of fax (T.38 over UDPTL) remembered at once, over all lanes.";
     follow.sdp_memory: Size, "Bytes that the session descriptions kept with calls may take up together.";
-    follow.nat: Choices, "How media is looked for that is not where SDP says, in this order: \"signaling_address\" (a private address in SDP stands for the one its SIP came from), \"symmetric\" (where packets for an announced endpoint come from is where that endpoint sends to). Empty: not at all.";
+    follow.nat: Choices, "How media is looked for that is not where SDP says; where both ways fit, the first decides: \"signaling_address\" (a private address in SDP stands for the one its SIP came from), \"symmetric\" (where packets for an announced endpoint come from is where that endpoint sends to). Empty: not at all.";
     follow.rtp_without_sip: Flag, "Tell of what behaves like RTP though no SDP announced it.";
     follow.max_rtcp_sources: Count, "Sources that RTCP reports on, remembered at once, over all lanes; a call has two.";
     follow.max_fragments: Count, "Incomplete datagrams, of IP fragments, remembered at once, over all lanes.";

@@ -48,7 +48,9 @@ impl Shared {
             calls: Calls::new(follow),
             registrations: Registrations::new(follow),
             transactions: Transactions::new(follow),
-            endpoints: Endpoints::new(follow.max_endpoints).relayed_by(Arc::clone(&turn)),
+            endpoints: Endpoints::new(follow.max_endpoints)
+                .guessing(&follow.nat)
+                .relayed_by(Arc::clone(&turn)),
             faxes: Faxes::new(follow.max_faxes),
             descriptions: Arc::new(Ledger::new(follow.sdp_memory)),
             turn,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::codec::Format;
+use crate::config::Nat;
 use crate::net::Endpoint;
 use crate::report::Party;
 use crate::time::Timestamp;
@@ -55,8 +56,8 @@ impl Purpose {
     }
 }
 
-/// On what grounds a place is a call's, the weaker first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// On what grounds a place is a call's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
     /// A guess: packets for an announced endpoint came from here, so its own go back to here (RFC 4961).
     Symmetric,
@@ -66,6 +67,34 @@ pub enum Basis {
     Candidate,
     /// The media line.
     Described,
+}
+
+/// What each basis is worth against the others: guesses in the order of the configuration.
+#[derive(Clone, Debug)]
+pub struct Grounds(Vec<Nat>);
+
+impl Grounds {
+    /// The media line's word is the best.
+    pub const BEST: u8 = 5;
+
+    /// With guesses in this order, the first before the second.
+    pub fn new(nat: &[Nat]) -> Self {
+        Self(nat.to_vec())
+    }
+
+    /// The higher is the better; `None` for a guess that is not wanted.
+    pub fn worth(&self, basis: Basis) -> Option<u8> {
+        let guess = |nat: Nat| {
+            let at = self.0.iter().rev().position(|wanted| *wanted == nat)?;
+            u8::try_from(at).ok()
+        };
+        match basis {
+            Basis::Described => Some(Self::BEST),
+            Basis::Candidate => Some(Self::BEST - 1),
+            Basis::SignalingAddress => guess(Nat::SignalingAddress),
+            Basis::Symmetric => guess(Nat::Symmetric),
+        }
+    }
 }
 
 /// Whether media is SRTP, as far as one side says.
@@ -286,6 +315,7 @@ pub(super) fn claim(
     purpose: Purpose,
     ts: Timestamp,
     holder: Option<&str>,
+    grounds: &Grounds,
 ) -> Option<Claim> {
     let usable = || announcements.iter().filter(|a| purpose.may_use(a.purpose));
     let active = usable()
@@ -294,11 +324,11 @@ pub(super) fn claim(
         .max_by_key(|a| {
             let exact = a.purpose == purpose;
             let held = holder == Some(&*a.lease.call_id);
-            (exact, a.basis, held, a.since(), &a.lease.call_id)
+            (exact, grounds.worth(a.basis), held, a.since(), &a.lease.call_id)
         });
     let chosen = active.or_else(|| {
         let near = usable().filter_map(|a| Some((a.distance(ts)?, a)));
-        near.min_by_key(|(distance, a)| (*distance, std::cmp::Reverse(a.basis), &a.lease.call_id))
+        near.min_by_key(|(distance, a)| (*distance, std::cmp::Reverse(grounds.worth(a.basis)), &a.lease.call_id))
             .map(|(_, a)| a)
     })?;
     let (since, author) = chosen.first;

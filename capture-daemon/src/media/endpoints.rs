@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use super::announcement::{self, Announcement, Basis, Claim, Lease, NEVER, Place, Purpose, Terms};
+use super::announcement::{self, Announcement, Basis, Claim, Grounds, Lease, NEVER, Place, Purpose, Terms};
 use super::udptl_ports::UdptlPorts;
+use crate::config::{Follow, Nat};
 use crate::outcome::{Loss, Losses};
 use crate::time::Timestamp;
 use crate::turn::{Ends, Path, Turn, Via};
@@ -48,6 +49,7 @@ pub struct Endpoints {
     /// Shard to be cleared of expired entries next.
     sweep: AtomicUsize,
     udptl: Arc<UdptlPorts>,
+    grounds: Grounds,
     /// Some SDP had sources in it.
     ssrcs: AtomicBool,
     /// Where relayed packets belong.
@@ -55,7 +57,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// A table of at most `max` places.
+    /// A table of at most `max` places, with the guesses of the default configuration.
     pub fn new(max: usize) -> Self {
         Self {
             shards: std::iter::repeat_with(RwLock::default).take(SHARDS).collect(),
@@ -66,6 +68,7 @@ impl Endpoints {
             generation: AtomicU64::new(1),
             sweep: AtomicUsize::new(0),
             udptl: Arc::default(),
+            grounds: Grounds::new(&Follow::default().nat),
             ssrcs: AtomicBool::new(false),
             turn: None,
         }
@@ -77,6 +80,20 @@ impl Endpoints {
             turn: Some(turn),
             ..self
         }
+    }
+
+    /// The same, with guesses in this order.
+    #[must_use]
+    pub fn guessing(self, nat: &[Nat]) -> Self {
+        Self {
+            grounds: Grounds::new(nat),
+            ..self
+        }
+    }
+
+    /// What each basis of a claim is worth.
+    pub const fn grounds(&self) -> &Grounds {
+        &self.grounds
     }
 
     /// The inner ends of a packet of time `ts` that TURN wrapped; nothing of them where nothing is known.
@@ -132,7 +149,7 @@ impl Endpoints {
                 };
                 announcements.push(Announcement::new(lease, ts, terms, mark));
                 if announcements.len() > CLAIMS {
-                    give_up_oldest(announcements, losses);
+                    give_up_oldest(announcements, &self.grounds, losses);
                 }
             }
         }
@@ -168,7 +185,7 @@ impl Endpoints {
         let place = place.into();
         let shard = self.shards.get(self.at(place))?;
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-        announcement::claim(shard.get(&place)?, purpose, ts, holder)
+        announcement::claim(shard.get(&place)?, purpose, ts, holder, &self.grounds)
     }
 
     /// Whether it is any use to ask for an SSRC.
@@ -250,11 +267,11 @@ impl Endpoints {
 
 /// Takes away the announcement that is over for the longest; where none is over, the one with the least grounds, and of those the
 /// oldest.
-fn give_up_oldest(announcements: &mut Vec<Announcement>, losses: &Losses) {
+fn give_up_oldest(announcements: &mut Vec<Announcement>, grounds: &Grounds, losses: &Losses) {
     let oldest = announcements
         .iter()
         .enumerate()
-        .min_by_key(|(_, a)| (a.lease.released(), a.basis, a.since()))
+        .min_by_key(|(_, a)| (a.lease.released(), grounds.worth(a.basis), a.since()))
         .map(|(at, _)| at);
     if let Some(at) = oldest {
         let gone = announcements.swap_remove(at);

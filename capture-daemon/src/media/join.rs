@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::announcement::{Author, Basis, Claim, LEAD, Place, Purpose, Terms};
+use super::announcement::{Author, Basis, Claim, Grounds, LEAD, Place, Purpose, Terms};
 use super::codec::Format;
 use super::endpoints::Endpoints;
 use super::stream::{Due, Stream};
-use crate::config::Nat;
 use crate::net::Endpoint;
 use crate::outcome::Losses;
 use crate::report::{LinkedBy, Party};
@@ -75,181 +74,166 @@ struct Candidate {
     sender: Option<Party>,
 }
 
-/// Asks the endpoint table about streams.
-#[derive(Debug)]
-pub struct Joiner {
-    /// How media is looked for that is not where SDP says, the first before the second.
-    nat: Vec<Nat>,
+/// Lets a stream at rest find its call.
+pub fn settle(stream: &mut Stream, endpoints: &Endpoints, losses: &Losses) {
+    stream.ends(stream.end(), endpoints);
+    if !stream.joined().is_some_and(Join::is_settled) {
+        look(stream, stream.end(), endpoints, Due::Change, losses);
+    }
 }
 
-impl Joiner {
-    /// Guesses in this order, where nothing better is known.
-    pub fn new(nat: &[Nat]) -> Self {
-        Self { nat: nat.to_vec() }
+/// Asks about the stream's packet of time `ts`.
+#[cold]
+pub fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due, losses: &Losses) -> Look {
+    let moved = stream.look(endpoints.generation());
+    if !moved && due == Due::Change {
+        return Look::Same;
     }
-
-    /// Lets a stream at rest find its call.
-    pub fn settle(&self, stream: &mut Stream, endpoints: &Endpoints, losses: &Losses) {
-        stream.ends(stream.end(), endpoints);
-        if !stream.joined().is_some_and(Join::is_settled) {
-            self.look(stream, stream.end(), endpoints, Due::Change, losses);
+    let ends = stream.ends(ts, endpoints);
+    let chosen = find(stream, ends, ts, endpoints);
+    let active = chosen.as_ref().is_some_and(|(_, join)| join.firm);
+    if stream.joined().is_some() && !active {
+        if due == Due::Restart {
+            // The call is over and the sender started over: the next call, whose SDP another lane is about to read.
+            return Look::OtherCall;
         }
+        stream.stay_alert();
     }
-
-    /// Asks about the stream's packet of time `ts`.
-    #[cold]
-    pub fn look(&self, stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due, losses: &Losses) -> Look {
-        let moved = stream.look(endpoints.generation());
-        if !moved && due == Due::Change {
-            return Look::Same;
-        }
-        let ends = stream.ends(ts, endpoints);
-        let chosen = self.find(stream, ends, ts, endpoints);
-        let active = chosen.as_ref().is_some_and(|(_, join)| join.firm);
-        if stream.joined().is_some() && !active {
-            if due == Due::Restart {
-                // The call is over and the sender started over: the next call, whose SDP another lane is about to read.
-                return Look::OtherCall;
+    let Some((claim, mut join)) = chosen else {
+        return Look::Same;
+    };
+    if let Some(held) = stream.joined() {
+        if held.call_id == join.call_id {
+            if held.link.rank > join.link.rank {
+                return Look::Same;
             }
-            stream.stay_alert();
-        }
-        let Some((claim, mut join)) = chosen else {
-            return Look::Same;
-        };
-        if let Some(held) = stream.joined() {
-            if held.call_id == join.call_id {
-                if held.link.rank > join.link.rank {
-                    return Look::Same;
-                }
-                join.firm |= held.firm;
-                if held.is(&join) {
-                    return Look::Same;
-                }
-            } else {
-                // Another call. It takes over what the held one has only by being near, or by the lesser link, if its SDP
-                // can be late by so much.
-                let covers_start = claim.since <= stream.start().plus(LEAD);
-                if !covers_start || (held.firm && held.link.rank >= join.link.rank) {
-                    // Where the source's call is chosen before the destination's, that one is over. Its last packets may
-                    // still come, but not after a pause.
-                    let begins = active && (join.link.rank >= held.link.rank || due != Due::Change);
-                    return if begins { Look::OtherCall } else { Look::Same };
-                }
+            join.firm |= held.firm;
+            if held.is(&join) {
+                return Look::Same;
+            }
+        } else {
+            // Another call. It takes over what the held one has only by being near, or by the lesser link, if its SDP
+            // can be late by so much.
+            let covers_start = claim.since <= stream.start().plus(LEAD);
+            if !covers_start || (held.firm && held.link.rank >= join.link.rank) {
+                // Where the source's call is chosen before the destination's, that one is over. Its last packets may
+                // still come, but not after a pause.
+                let begins = active && (join.link.rank >= held.link.rank || due != Due::Change);
+                return if begins { Look::OtherCall } else { Look::Same };
             }
         }
-        if join.link.by == LinkedBy::Destination && active {
-            self.guess_source(stream, ends.0, &claim, endpoints, losses);
-        }
-        stream.join(join);
-        Look::Same
     }
-
-    /// What is known at `ts` of the stream between these ends: a call under way before one that is only near, then the
-    /// better link.
-    fn find(
-        &self,
-        stream: &Stream,
-        (src, dst): (Endpoint, Endpoint),
-        ts: Timestamp,
-        endpoints: &Endpoints,
-    ) -> Option<(Claim, Join)> {
-        let outer = *stream.key();
-        let holder = stream.joined().map(|join| &*join.call_id);
-        let claim = |place: Place| endpoints.claim(place, Purpose::Media, ts, holder);
-        // SDP may name the client's own address where TURN relays for it: ICE leaves that to the candidates (RFC 8839).
-        let by_dst = claim(dst.into()).or_else(|| claim(outer.dst.into()).filter(|_| dst != outer.dst));
-        let by_src = claim(src.into()).or_else(|| claim(outer.src.into()).filter(|_| src != outer.src));
-        let by_dst = by_dst.and_then(|claim| self.of_destination(claim));
-        let by_src = by_src.and_then(|claim| self.of_source(claim));
-        let by_ssrc = endpoints
-            .has_ssrcs()
-            .then(|| claim(Place::Ssrc(outer.ssrc)))
-            .flatten()
-            .map(of_ssrc);
-        let all = [&by_dst, &by_src, &by_ssrc];
-        let best = all
-            .into_iter()
-            .flatten()
-            .max_by_key(|one| (one.claim.active, one.link.rank))?;
-        let call_id = &best.claim.call_id;
-        // What the other party of the same call says.
-        let mut others = all
-            .into_iter()
-            .flatten()
-            .filter(|one| one.claim.call_id == *call_id && one.claim.author != best.claim.author);
-        let formats = formats(best, &others.clone().collect::<Vec<_>>(), stream.payload_type());
-        let srtp = best.claim.srtp.with(others.next().map(|one| one.claim.srtp));
-        let join = Join {
-            call_id: Arc::clone(call_id),
-            link: best.link,
-            formats,
-            firm: best.claim.active,
-            sender: best.sender,
-            srtp,
-        };
-        Some((best.claim.clone(), join))
+    if join.link.by == LinkedBy::Destination && active {
+        guess_source(stream, ends.0, &claim, endpoints, losses);
     }
+    stream.join(join);
+    Look::Same
+}
 
-    fn of_destination(&self, claim: Claim) -> Option<Candidate> {
-        Some(Candidate {
-            link: self.link(claim.basis, LinkedBy::Destination)?,
-            sender: claim.side.map(Party::other),
-            claim,
-        })
+/// What is known at `ts` of the stream between these ends: a call under way before one that is only near, then the
+/// better link.
+fn find(
+    stream: &Stream,
+    (src, dst): (Endpoint, Endpoint),
+    ts: Timestamp,
+    endpoints: &Endpoints,
+) -> Option<(Claim, Join)> {
+    let outer = *stream.key();
+    let holder = stream.joined().map(|join| &*join.call_id);
+    let claim = |place: Place| endpoints.claim(place, Purpose::Media, ts, holder);
+    // SDP may name the client's own address where TURN relays for it: ICE leaves that to the candidates (RFC 8839).
+    let by_dst = claim(dst.into()).or_else(|| claim(outer.dst.into()).filter(|_| dst != outer.dst));
+    let by_src = claim(src.into()).or_else(|| claim(outer.src.into()).filter(|_| src != outer.src));
+    let by_dst = by_dst.and_then(|claim| of_destination(claim, endpoints.grounds()));
+    let by_src = by_src.and_then(|claim| of_source(claim, endpoints.grounds()));
+    let by_ssrc = endpoints
+        .has_ssrcs()
+        .then(|| claim(Place::Ssrc(outer.ssrc)))
+        .flatten()
+        .map(of_ssrc);
+    let all = [&by_dst, &by_src, &by_ssrc];
+    let best = all
+        .into_iter()
+        .flatten()
+        .max_by_key(|one| (one.claim.active, one.link.rank))?;
+    let call_id = &best.claim.call_id;
+    // What the other party of the same call says.
+    let mut others = all
+        .into_iter()
+        .flatten()
+        .filter(|one| one.claim.call_id == *call_id && one.claim.author != best.claim.author);
+    let formats = formats(best, &others.clone().collect::<Vec<_>>(), stream.payload_type());
+    let srtp = best.claim.srtp.with(others.next().map(|one| one.claim.srtp));
+    let join = Join {
+        call_id: Arc::clone(call_id),
+        link: best.link,
+        formats,
+        firm: best.claim.active,
+        sender: best.sender,
+        srtp,
+    };
+    Some((best.claim.clone(), join))
+}
+
+fn of_destination(claim: Claim, grounds: &Grounds) -> Option<Candidate> {
+    Some(Candidate {
+        link: link(grounds, claim.basis, LinkedBy::Destination)?,
+        sender: claim.side.map(Party::other),
+        claim,
+    })
+}
+
+fn of_source(claim: Claim, grounds: &Grounds) -> Option<Candidate> {
+    Some(Candidate {
+        link: link(grounds, claim.basis, LinkedBy::Source)?,
+        sender: claim.side,
+        claim,
+    })
+}
+
+/// What a claim on this end is worth. `None` for a guess that is not wanted.
+fn link(grounds: &Grounds, basis: Basis, end: LinkedBy) -> Option<Link> {
+    let by = match basis {
+        Basis::Described => end,
+        Basis::Candidate => LinkedBy::Ice,
+        Basis::SignalingAddress => LinkedBy::SignalingAddress,
+        Basis::Symmetric => LinkedBy::Symmetric,
+    };
+    let rank = grounds.worth(basis)? * 2 + u8::from(end == LinkedBy::Destination);
+    Some(Link { by, rank })
+}
+
+/// Where this stream comes from is where the endpoint it goes to sends its own media, unless SDP says otherwise
+/// (RFC 4961). RTCP does the same one port further, where it has a port of its own.
+fn guess_source(stream: &Stream, src: Endpoint, claim: &Claim, endpoints: &Endpoints, losses: &Losses) {
+    let grounds = endpoints.grounds();
+    let Some(worth) = grounds.worth(Basis::Symmetric) else {
+        return;
+    };
+    let known = |known: Claim| {
+        let better = grounds.worth(known.basis) > Some(worth);
+        known.active && (better || (known.basis == Basis::Symmetric && known.call_id == claim.call_id))
+    };
+    if endpoints
+        .claim(src, Purpose::Media, stream.end(), Some(&claim.call_id))
+        .is_some_and(known)
+    {
+        return;
     }
-
-    fn of_source(&self, claim: Claim) -> Option<Candidate> {
-        Some(Candidate {
-            link: self.link(claim.basis, LinkedBy::Source)?,
-            sender: claim.side,
-            claim,
-        })
-    }
-
-    /// What a claim on this end is worth. `None` for a guess that is not wanted.
-    fn link(&self, basis: Basis, end: LinkedBy) -> Option<Link> {
-        let guess = |nat: Nat| {
-            let at = self.nat.iter().rev().position(|wanted| *wanted == nat)?;
-            u8::try_from(at).ok()
-        };
-        let (by, worth) = match basis {
-            Basis::Described => (end, 5),
-            Basis::Candidate => (LinkedBy::Ice, 4),
-            Basis::SignalingAddress => (LinkedBy::SignalingAddress, guess(Nat::SignalingAddress)?),
-            Basis::Symmetric => (LinkedBy::Symmetric, guess(Nat::Symmetric)?),
-        };
-        let rank = worth * 2 + u8::from(end == LinkedBy::Destination);
-        Some(Link { by, rank })
-    }
-
-    /// Where this stream comes from is where the endpoint it goes to sends its own media, unless SDP says otherwise
-    /// (RFC 4961). RTCP does the same one port further, where it has a port of its own.
-    fn guess_source(&self, stream: &Stream, src: Endpoint, claim: &Claim, endpoints: &Endpoints, losses: &Losses) {
-        if !self.nat.contains(&Nat::Symmetric) {
-            return;
-        }
-        let known = |known: Claim| known.active && (known.basis > Basis::Symmetric || known.call_id == claim.call_id);
-        if endpoints
-            .claim(src, Purpose::Media, stream.end(), Some(&claim.call_id))
-            .is_some_and(known)
-        {
-            return;
-        }
-        let mut terms = Terms {
-            purpose: Purpose::Media,
-            basis: Basis::Symmetric,
-            author: Author {
-                peer: !claim.author.peer,
-                ..claim.author
-            },
-            formats: Arc::clone(&claim.formats),
-            srtp: claim.srtp,
-        };
-        endpoints.announce(src, &claim.call_id, stream.start(), &terms, losses);
-        if let Some(rtcp) = rtcp_beside(src) {
-            terms.purpose = Purpose::Rtcp;
-            endpoints.announce(rtcp, &claim.call_id, stream.start(), &terms, losses);
-        }
+    let mut terms = Terms {
+        purpose: Purpose::Media,
+        basis: Basis::Symmetric,
+        author: Author {
+            peer: !claim.author.peer,
+            ..claim.author
+        },
+        formats: Arc::clone(&claim.formats),
+        srtp: claim.srtp,
+    };
+    endpoints.announce(src, &claim.call_id, stream.start(), &terms, losses);
+    if let Some(rtcp) = rtcp_beside(src) {
+        terms.purpose = Purpose::Rtcp;
+        endpoints.announce(rtcp, &claim.call_id, stream.start(), &terms, losses);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::announcement::LEAD;
 use super::endpoints::Endpoints;
-use super::join::{Joiner, Look};
+use super::join::{self, Look};
 use super::rtp;
 use super::slots::Slots;
 use super::stream::{Due, Key, Stream};
@@ -73,7 +73,6 @@ pub struct Streams {
     told: Slots,
     /// What no SDP has announced yet.
     waiting: Slots,
-    joiner: Joiner,
     linger: Duration,
     /// What behaves like RTP is told of though no SDP announced it.
     without_sip: bool,
@@ -91,7 +90,6 @@ impl Streams {
             index: HashMap::with_capacity_and_hasher(max.min(RESERVED), foldhash::fast::RandomState::default()),
             told: Slots::new(follow.max_streams),
             waiting: Slots::new(follow.waiting_room),
-            joiner: Joiner::new(&follow.nat),
             linger: follow.linger,
             without_sip: follow.rtp_without_sip,
             sums: [0; SUMS],
@@ -159,7 +157,7 @@ impl Streams {
             stream.wrap(via);
         }
         let due = stream.due(ts, packet.seq);
-        if due != Due::No && self.joiner.look(stream, ts, endpoints, due, losses) == Look::OtherCall {
+        if due != Due::No && join::look(stream, ts, endpoints, due, losses) == Look::OtherCall {
             return self.begin(ts, key, via, packet, endpoints, losses);
         }
         stream.take(ts, packet);
@@ -184,7 +182,7 @@ impl Streams {
         if let Some(via) = via {
             stream.wrap(via);
         }
-        self.joiner.look(&mut stream, ts, endpoints, Due::Pause, losses);
+        join::look(&mut stream, ts, endpoints, Due::Pause, losses);
         if is_told(&stream, self.without_sip) {
             let seat = self.seat(stream, losses);
             self.index.insert(key, seat);
@@ -260,7 +258,7 @@ impl Streams {
         for _ in 0..SWEEP.min(self.told.slots()) {
             let Some(at) = self.told.next_swept() else { break };
             let Some(stream) = self.told.get_mut(at) else { continue };
-            self.joiner.settle(stream, endpoints, losses);
+            join::settle(stream, endpoints, losses);
             if stream.tell(&mut self.sums)
                 && let Some(join) = stream.joined()
             {
@@ -287,7 +285,7 @@ impl Streams {
 
     fn settle_waiting(&mut self, at: u32, endpoints: &Endpoints, losses: &Losses) {
         if let Some(stream) = self.waiting.get_mut(at) {
-            self.joiner.settle(stream, endpoints, losses);
+            join::settle(stream, endpoints, losses);
             self.admit(at, losses);
         }
     }
@@ -306,7 +304,7 @@ impl Streams {
         }
         for at in 0..self.told.slots() as u32 {
             if let Some(stream) = self.told.get_mut(at) {
-                self.joiner.settle(stream, endpoints, losses);
+                join::settle(stream, endpoints, losses);
                 stream.tell(&mut self.sums);
                 self.totals.end(&stream.report());
             }
@@ -326,7 +324,7 @@ impl Streams {
         let told = cursor.saturating_sub(waiting)..end.saturating_sub(waiting).min(self.told.slots());
         for at in told {
             if let Some(stream) = self.told.get_mut(at as u32) {
-                self.joiner.settle(stream, endpoints, losses);
+                join::settle(stream, endpoints, losses);
                 streams.push(stream.report());
             }
         }

@@ -180,7 +180,8 @@ pub struct Call {
     /// `follow.correlate`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<String>,
-    /// Messages that repeat an earlier one on the same hop, among those in the ladder.
+    /// Messages that repeat an earlier one on the same hop: all of them where `messages_not_kept` is absent, else at least
+    /// so many, as only those in the ladder are compared.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retransmissions: u64,
     /// Messages that are counted and not in the ladder, which keeps `follow.max_messages`: the first half and the last half.
@@ -317,7 +318,7 @@ pub struct Message {
     /// It carries a session description.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sdp: bool,
-    /// It repeats an earlier message on the same hop.
+    /// It repeats an earlier message of the ladder on the same hop.
     #[serde(default, skip_serializing_if = "is_false")]
     pub retransmission: bool,
     /// Which From tag it has: tags are numbered from 0 in the order the ladder has them; absent where it has none.

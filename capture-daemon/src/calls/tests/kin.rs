@@ -80,6 +80,19 @@ fn a_header_that_is_the_same_everywhere_costs_little() {
 }
 
 #[test]
+fn a_call_id_that_is_used_again_is_named_once() {
+    let side = |call_id: &str, at: u64, from: &str| with_header(call_id, at, "X-Call-ID: same").between(from, "");
+    let many = (0..20).fold(side("right", 5, "a"), |dialog, n: u64| {
+        dialog.and(side("left", n * 10, &format!("from{n}")))
+    });
+    let told = related(&many);
+    let (right, left): (Vec<_>, Vec<_>) = told.iter().partition(|(call_id, _)| call_id == "right");
+    assert_eq!((right.len(), left.len()), (1, 8));
+    assert_eq!(right[0].1, ["left"]);
+    assert!(left.iter().all(|(_, related)| *related == ["right"]), "{left:?}");
+}
+
+#[test]
 fn configured_headers_are_kept_as_the_first_request_has_them() {
     let dialog = invite()
         .with("User-Agent: callee")

@@ -114,7 +114,43 @@ fn more_calls_under_one_call_id_than_are_kept_are_lost_and_counted() {
         let (src, dst) = ends(&dialog.sent[0]);
         lost += calls.record(ms(caller), src, dst, &message).expect("a call").lost;
     }
-    assert_eq!((calls.report(ms(10)).len(), lost, calls.len()), (8, 2, 1));
+    assert_eq!((calls.report(ms(10)).len(), lost, calls.len()), (8, 2, 8));
+}
+
+/// `max_calls` is what it says, however many calls share their Call-ID.
+#[test]
+fn calls_under_one_call_id_count_one_by_one() {
+    for max_calls in [1, 3, 20] {
+        let calls = Calls::new(&Follow { max_calls, ..follow() });
+        let mut lost = 0;
+        for n in 0..100u64 {
+            let dialog = Dialog::default()
+                .request(n, "INVITE", 1, "")
+                .between(&format!("caller{n}"), "")
+                .under(["x", "y", "z"][n as usize % 3]);
+            let (message, _) = Message::parse(dialog.sent[0].text.as_bytes()).expect("a message");
+            let (src, dst) = ends(&dialog.sent[0]);
+            lost += calls.record(ms(n), src, dst, &message).expect("a call").lost;
+            assert!(calls.len() <= max_calls);
+            assert_eq!(calls.report(ms(n)).len(), calls.len());
+            assert_eq!(calls.len() + lost, n as usize + 1);
+        }
+    }
+}
+
+#[test]
+fn of_calls_under_one_call_id_each_is_forgotten_in_its_own_time() {
+    let ended = answered().request(4_000, "BYE", 2, "b");
+    let later = answered().later(60_000);
+    let calls = calls_of(&ended.and(later).sent);
+    assert_eq!(calls.len(), 2);
+    for _ in 0..64 {
+        calls.sweep(ms(70_000));
+    }
+    let told = calls.report(ms(70_000));
+    assert_eq!((calls.len(), told.len(), told[0].start), (1, 1, ms(60_000)));
+    let ended = calls.count(ms(70_000)).results;
+    assert!(ended.contains(&(CallState::Ended, 1)), "{ended:?}");
 }
 
 #[test]

@@ -123,20 +123,31 @@ fn media_goes_back_to_where_it_comes_from() {
     }
 }
 
-/// Both guesses fit: the one that is tried first names the link.
+/// Two callers behind one NAT announce the same port of theirs. The one whose media the NAT sends from that port is the one
+/// that RTP shows; by the address of its SIP alone it is the one that announced it last.
 #[test]
-fn guesses_are_tried_in_the_order_of_the_configuration() {
+fn of_two_guesses_that_fit_the_first_in_the_configuration_decides() {
+    let other = message("INVITE sip:z@x SIP/2.0", "other", "1 INVITE", &sdp(PRIVATE_B, 4_000));
     let scene = Scene::between(PUBLIC_A, BOB)
         .call(&sdp(PRIVATE_A, 4_000), &sdp(BOB, 6_000))
         .rtp(1_100, 8_000, (PUBLIC_A, 4_000), (BOB, 6_000), 1)
-        .rtp(1_110, 8_000, (BOB, 7_000), (PUBLIC_A, 4_000), 2);
-    for (nat, expected) in [
-        ([Nat::SignalingAddress, Nat::Symmetric], LinkedBy::SignalingAddress),
-        ([Nat::Symmetric, Nat::SignalingAddress], LinkedBy::SignalingAddress),
+        .datagram(2_500, (PUBLIC_A, 5060), (BOB, 5060), &other)
+        .rtp(3_000, 8_000, (BOB, 7_000), (PUBLIC_A, 4_000), 2);
+    for (nat, by, call_id) in [
+        (
+            [Nat::SignalingAddress, Nat::Symmetric],
+            LinkedBy::SignalingAddress,
+            "other",
+        ),
+        ([Nat::Symmetric, Nat::SignalingAddress], LinkedBy::Symmetric, "c"),
     ] {
-        // The signalled port is no guess of the symmetric kind: it is known already.
         let document = scene.following(&follow(&nat));
-        assert_eq!(links(&document)[1], (Some(expected), DOWN), "{nat:?}");
+        let back = &document.streams[1];
+        assert_eq!(
+            (back.linked_by, back.call_id.as_deref()),
+            (Some(by), Some(call_id)),
+            "{nat:?}"
+        );
     }
 }
 
