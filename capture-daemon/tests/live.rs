@@ -141,6 +141,8 @@ fn two_hundred_calls_over_two_queues_are_all_there() {
         siphon_run.json(["calls"]).unwrap(),
         siphon_run.json(["streams"]).unwrap(),
     );
+    let call_id = calls["calls"][0]["call_id"].as_str().unwrap();
+    let flow = siphon_run.json(["call", call_id]).unwrap();
     let answers = siphon_run.answers().unwrap();
     assert!(siphon_run.stop(Signal::TERM, LIMIT).unwrap().success());
     let files = siphon_run.files().unwrap();
@@ -167,6 +169,17 @@ fn two_hundred_calls_over_two_queues_are_all_there() {
     );
 
     let mut replayed = replay(siphon(), &files).unwrap();
+    let of_call = |list: &str| -> Vec<Value> {
+        let items = replayed[list].as_array().unwrap().iter();
+        items.filter(|item| item["call_id"] == call_id).cloned().collect()
+    };
+    assert_eq!(flow["calls"].as_array(), Some(&of_call("calls")));
+    assert_eq!(flow["streams"].as_array(), Some(&of_call("streams")));
+    assert!(
+        flow["calls"][0]["ladder"]
+            .as_array()
+            .is_some_and(|ladder| !ladder.is_empty())
+    );
     // A list of calls is told live without their messages.
     for call in replayed["calls"].as_array_mut().unwrap() {
         call.as_object_mut().unwrap().remove("ladder");
