@@ -31,7 +31,7 @@ pub struct Attempt {
     /// The first 2xx.
     pub answer: Earliest<At>,
     /// The final response of 300 or above.
-    pub refusal: Earliest<Refusal>,
+    pub refusal: Earliest<Box<Refusal>>,
     /// A CANCEL was seen.
     pub cancelled: bool,
 }
@@ -39,7 +39,7 @@ pub struct Attempt {
 /// A response's Via values, time and code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At {
-    vias: usize,
+    vias: u16,
     /// When.
     pub ts: Timestamp,
     code: u16,
@@ -85,7 +85,11 @@ impl Attempt {
     /// Takes in a response.
     pub fn response(&mut self, ts: Timestamp, message: &Message<'_>, code: u16) {
         let vias = message.vias;
-        let at = At { vias, ts, code };
+        let at = At {
+            vias: u16::try_from(vias).unwrap_or(u16::MAX),
+            ts,
+            code,
+        };
         match code {
             ..200 => {
                 self.active.note(ts);
@@ -107,12 +111,12 @@ impl Attempt {
                     300..400 => message.contacts().take(TARGETS).map(|to| kept_text(to.uri)).collect(),
                     _ => Vec::new(),
                 };
-                self.refusal.note(Refusal {
+                self.refusal.note(Box::new(Refusal {
                     vias,
                     ts,
                     code,
                     targets,
-                });
+                }));
             }
         }
     }

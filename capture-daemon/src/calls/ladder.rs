@@ -1,6 +1,6 @@
 //! The messages of a call one by one, in a bounded list: the first ones and the last ones.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::facts::{Tag, fingerprint};
 use crate::net::Endpoint;
@@ -69,6 +69,10 @@ impl Ladder {
     fn insert(&mut self, max: usize, rung: Rung) {
         let key = self.key(&rung);
         let place = self.rungs.partition_point(|known| self.key(known) < key);
+        if self.rungs.len() == self.rungs.capacity() {
+            // Many calls have a dozen messages, and few have hundreds.
+            self.rungs.reserve_exact((self.rungs.len() / 4).max(4));
+        }
         self.rungs.insert(place, rung);
         if self.rungs.len() > max {
             // The lowest half and the highest half of all there were, whatever the order they came in.
@@ -106,6 +110,7 @@ impl Ladder {
         let known = self.ends.iter().position(|(known, count)| *count > 0 && *known == end);
         let place = known.or_else(|| self.ends.iter().position(|(_, count)| *count == 0));
         let place = place.unwrap_or_else(|| {
+            self.ends.reserve_exact(1);
             self.ends.push((end, 0));
             self.ends.len() - 1
         });
@@ -137,7 +142,7 @@ impl Ladder {
 
     /// The messages as reports give them.
     pub fn report(&self) -> Vec<report::Message> {
-        let mut seen = HashMap::new();
+        let mut seen = HashSet::new();
         let mut tags = Vec::new();
         let mut number = |tag: Tag| {
             let known = tags.iter().position(|known| *known == tag);
@@ -156,7 +161,7 @@ impl Ladder {
                 status_code: (rung.code != 0).then_some(rung.code),
                 cseq: rung.cseq,
                 sdp: rung.sdp,
-                retransmission: seen.insert(same(rung), ()).is_some(),
+                retransmission: !seen.insert(same(rung)),
                 from_tag: rung.from.is_some().then(|| number(rung.from)),
                 to_tag: rung.to.is_some().then(|| number(rung.to)),
             })
@@ -165,7 +170,7 @@ impl Ladder {
 
     /// How many of the messages repeat an earlier one on the same hop.
     pub fn retransmissions(&self) -> usize {
-        let distinct: std::collections::HashSet<_> = self.rungs.iter().map(same).collect();
+        let distinct: HashSet<_> = self.rungs.iter().map(same).collect();
         self.rungs.len() - distinct.len()
     }
 }

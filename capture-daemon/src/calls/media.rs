@@ -1,6 +1,9 @@
 //! What a call's descriptions come to: who offered what, what was agreed on, when the call was on hold.
 
+use std::sync::Arc;
+
 use super::description::{Codec, Description, Line};
+use super::facts::{Fact, Smallest};
 use crate::report::{self, Hold, Negotiated, Party};
 use crate::time::Timestamp;
 
@@ -16,7 +19,7 @@ const CALLERS: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct MediaFacts {
     /// Hashes of the tags of those who began the call.
-    callers: Vec<u64>,
+    callers: Smallest<u64, (), CALLERS>,
     /// The first, each at its first sight, in order of time.
     first: Vec<Description>,
     /// The last of each party, at its last sight.
@@ -28,24 +31,32 @@ pub struct MediaFacts {
 impl MediaFacts {
     /// The party with this tag began the call.
     pub fn begun_by(&mut self, tag: u64) {
-        if !self.callers.contains(&tag) && self.callers.len() < CALLERS {
-            self.callers.push(tag);
-        }
+        self.callers.entry(tag);
     }
 
     /// Takes in a sight of a description.
-    pub fn describe(&mut self, description: Description) {
+    pub fn describe(&mut self, mut description: Description) {
+        if let Some(known) = self.first.iter().chain(&self.last).find(|known| known.is(&description)) {
+            description.lines = Arc::clone(&known.lines);
+        }
+        // No more room than is needed: nearly always there are two descriptions, and many calls.
         match self.last.iter_mut().find(|known| known.author == description.author) {
             Some(known) if known.seen < description.seen => *known = description.clone(),
             Some(_) => {}
-            None => self.last.push(description.clone()),
+            None => {
+                self.last.reserve_exact(1);
+                self.last.push(description.clone());
+            }
         }
         self.last
             .sort_by_key(|known| std::cmp::Reverse((known.seen, known.author)));
         self.last.truncate(LAST);
         match self.first.iter_mut().find(|known| known.is(&description)) {
             Some(known) => known.again(&description),
-            None => self.first.push(description),
+            None => {
+                self.first.reserve_exact(1);
+                self.first.push(description);
+            }
         }
         self.first.sort_by_key(|known| (known.seen, known.author));
         self.more |= self.first.len() > FIRST;
@@ -54,7 +65,7 @@ impl MediaFacts {
 
     /// Takes in what is known of another part of the same call.
     pub fn join(&mut self, other: Self) {
-        other.callers.into_iter().for_each(|tag| self.begun_by(tag));
+        self.callers.join(other.callers);
         self.more |= other.more;
         other
             .first
@@ -64,10 +75,10 @@ impl MediaFacts {
     }
 
     fn side(&self, author: u64) -> Option<Party> {
-        let known = !self.callers.is_empty();
-        known.then(|| match self.callers.contains(&author) {
-            true => Party::Caller,
-            false => Party::Callee,
+        self.callers.iter().next()?;
+        Some(match self.callers.get(&author) {
+            Some(()) => Party::Caller,
+            None => Party::Callee,
         })
     }
 

@@ -327,7 +327,12 @@ impl Calls {
 
     fn told(&self, tell: impl Fn(&str, &Call) -> Option<report::Call>) -> Vec<report::Call> {
         let mut calls = Vec::with_capacity(self.table.len());
-        self.for_each(|call_id, call| calls.extend(tell(call_id, call).map(|told| (told, call.tokens.clone()))));
+        self.table.for_each_copy(|call_id, kept| {
+            let told = kept
+                .calls()
+                .filter_map(|call| Some((tell(call_id, call)?, call.tokens.clone())));
+            calls.extend(told);
+        });
         related(calls)
     }
 }

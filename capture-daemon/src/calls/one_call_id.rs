@@ -119,13 +119,11 @@ impl OneCallId {
 
     /// When the last of the calls ended; `None` while one goes on.
     pub fn ended_at(&self) -> Option<Timestamp> {
-        let ends: Option<Vec<Timestamp>> = self
-            .0
-            .iter()
-            .filter(|call| call.is_call())
-            .map(Call::ended_at)
-            .collect();
-        ends?.into_iter().max()
+        let mut last = None;
+        for call in self.0.iter().filter(|call| call.is_call()) {
+            last = last.max(Some(call.ended_at()?));
+        }
+        last
     }
 
     /// Takes away those that have been over for longer than `linger` at `now`, unless these are all.

@@ -114,7 +114,7 @@ impl Registrations {
     /// that takes a new Call-ID each time is one registration, with the latest state and all messages.
     pub fn report(&self, now: Timestamp) -> Vec<report::Registration> {
         let mut bindings: BTreeMap<(String, String), (Timestamp, report::Registration)> = BTreeMap::new();
-        self.table.for_each(|_, registration| {
+        self.table.for_each_copy(|_, registration| {
             let last = registration.last();
             let entry = registration.report(now);
             let key = (entry.aor.clone(), entry.contact.clone());

@@ -87,7 +87,7 @@ impl Call {
     /// The refusal that decides: one at the caller's hop, or, when nothing else came in time, one further on.
     pub fn refusal(&self, now: Timestamp) -> Option<&Refusal> {
         let attempt = self.attempts.latest()?;
-        attempt.refusal.get().filter(|refusal| {
+        attempt.refusal.get().map(AsRef::as_ref).filter(|refusal: &&Refusal| {
             let reached_the_caller = attempt.vias.get().is_none_or(|vias| refusal.vias <= *vias);
             reached_the_caller || self.waited_too_long(attempt, now)
         })

@@ -270,7 +270,7 @@ impl Turn {
     pub fn report(&self, now: Timestamp) -> Vec<report::Allocation> {
         let mut allocations = Vec::new();
         self.allocations
-            .for_each(|pair, allocation| allocations.extend(allocation.report(pair, now)));
+            .for_each_copy(|pair, allocation| allocations.extend(allocation.report(pair, now)));
         allocations.sort_by(|a, b| (a.start, &a.client, &a.server).cmp(&(b.start, &b.client, &b.server)));
         allocations
     }
