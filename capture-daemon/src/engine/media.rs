@@ -21,12 +21,10 @@ pub struct Media<'a> {
 impl Media<'_> {
     /// Takes a datagram. RFC 7983 section 7 tells what it is by the first byte; channel numbers go up to 0x7fff in RFC
     /// 5766.
-    #[inline]
     pub fn datagram(&mut self, ts: Timestamp, path: Path, payload: &[u8]) -> Outcome {
         let Path { src, dst, .. } = path;
         let endpoints = &self.shared.endpoints;
-        let may_be_fax = endpoints.may_be_fax(dst.port()) || endpoints.may_be_fax(src.port());
-        if may_be_fax
+        if endpoints.may_be_fax(src, dst)
             && self
                 .shared
                 .faxes
@@ -46,7 +44,6 @@ impl Media<'_> {
     }
 
     /// Takes RTP or RTCP, as it is or as it was wrapped `via` TURN.
-    #[inline]
     pub(super) fn rtp(&mut self, ts: Timestamp, path: Path, via: Option<Via>, payload: &[u8]) -> Outcome {
         let Path { src, dst, .. } = path;
         let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);

@@ -31,7 +31,7 @@ use self::signaling::Signaling;
 use self::turn::Relaying;
 use crate::config::{Capture, Follow};
 use crate::frame::Frame;
-use crate::media::{Slice, Streams};
+use crate::media::{Slice, Streams, rtp};
 use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Offer, Packet, Segment, Taken, TcpStreams, Transport};
 use crate::outcome::{Losses, Outcome};
 use crate::report;
@@ -87,15 +87,25 @@ impl Engine {
 
     /// Takes in one frame. It ends in exactly one [`Outcome`].
     pub fn frame(&mut self, frame: &Frame<'_>) {
-        let outcome = match net::decode(frame.link, frame.bytes) {
-            Ok(Decoded::Packet(packet)) => self.packet(frame.ts, &packet),
-            Ok(Decoded::Fragment(fragment)) => self.fragment(frame.ts, &fragment),
-            Err(outcome) => outcome,
+        let outcome = match net::datagram(frame.link, frame.bytes) {
+            Some(packet) => self.packet(frame.ts, &packet),
+            None => self.any(frame),
         };
         self.counters.count(frame, outcome);
     }
 
-    #[inline]
+    /// Takes in what is not just UDP in IP in Ethernet.
+    #[inline(never)]
+    fn any(&mut self, frame: &Frame<'_>) -> Outcome {
+        match net::decode(frame.link, frame.bytes) {
+            Ok(Decoded::Packet(packet)) => self.packet(frame.ts, &packet),
+            Ok(Decoded::Fragment(fragment)) => self.fragment(frame.ts, &fragment),
+            Err(outcome) => outcome,
+        }
+    }
+
+    // One function with `frame`, down to the streams: what each of these hands on stays in registers.
+    #[inline(always)]
     fn packet(&mut self, ts: Timestamp, packet: &Packet<'_>) -> Outcome {
         match packet.transport {
             Transport::Udp(payload) => self.datagram(ts, packet.src, packet.dst, payload),
@@ -123,7 +133,23 @@ impl Engine {
         Outcome::IpMalformed
     }
 
+    #[inline(always)]
     fn datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
+        // What any_datagram would find in the end, after it asked whether it is anything else.
+        let endpoints = &self.shared.endpoints;
+        if !self.is_sip(src, dst)
+            && !endpoints.may_be_fax(src, dst)
+            && let rtp::Kind::Rtp(packet) = rtp::read(payload)
+        {
+            return self
+                .streams
+                .packet(ts, src, dst, &packet, endpoints, &self.counters.losses);
+        }
+        self.any_datagram(ts, src, dst, payload)
+    }
+
+    #[inline(never)]
+    fn any_datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
         if sip::begins(payload) {
             return self.signaling.datagram(ts, src, dst, payload);
         }
@@ -134,7 +160,6 @@ impl Engine {
         self.media().datagram(ts, Path { src, dst, tcp: false }, payload)
     }
 
-    #[inline]
     fn media(&mut self) -> Media<'_> {
         Media {
             streams: &mut self.streams,
@@ -144,6 +169,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn segment(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, segment: &Segment<'_>) -> Outcome {
         let ports = &self.stream_ports;
         let is_followed = ports.contains(dst.port())

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::announcement::{self, Announcement, Basis, Claim, Grounds, Lease, NEVER, Place, Purpose, Terms};
 use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
+use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
 use crate::time::Timestamp;
 use crate::turn::{Ends, Path, Turn, Via};
@@ -193,10 +194,10 @@ impl Endpoints {
         self.ssrcs.load(Ordering::Relaxed)
     }
 
-    /// Whether fax may be expected on this port of some address. Takes no lock.
+    /// Whether fax may be expected on the port of one of these, of some address. Takes no lock.
     #[inline]
-    pub fn may_be_fax(&self, port: u16) -> bool {
-        self.udptl.contains(port)
+    pub fn may_be_fax(&self, src: Endpoint, dst: Endpoint) -> bool {
+        self.udptl.contains([src.port(), dst.port()])
     }
 
     /// Forgets what ended more than `linger` before `ts`. One shard at a call.

@@ -121,15 +121,16 @@ impl Measurement {
         (measurement, kind)
     }
 
-    /// Takes the next packet, and says what it is. `formats` are what SDP says of payload types by now.
-    #[inline]
-    pub fn take(&mut self, header: &Header, formats: &[Format]) -> Kind {
+    /// Takes the next packet, and says what it is. `formats` are what SDP says of payload types by now, asked for where that
+    /// matters.
+    #[inline(always)]
+    pub fn take<'a>(&mut self, header: &Header, formats: impl FnOnce() -> &'a [Format]) -> Kind {
         let Header { ts, timestamp, seq, .. } = *header;
         let hot = &mut self.hot;
         let step = hot.rhythm.step(ts, timestamp);
         let clock_rate = hot.rhythm.clock_rate;
         let known = header.payload_type() == hot.payload_type && clock_rate != 0;
-        let arrival = hot.sequence.arrive(&mut self.account, seq, || {
+        let arrival = hot.sequence.arrive(&mut self.account, seq, move || {
             let fits = |transit: i64| transit.unsigned_abs() < 1_000_000_000;
             known && step.is_forward() && step.transit(clock_rate).is_some_and(fits)
         });
@@ -146,7 +147,7 @@ impl Measurement {
         let plain =
             known && arrival == Arrival::Next && !header.marker() && hot.flags & (AFTER_NOISE | ANCHORED) == ANCHORED;
         if !plain || delta >= SILENCE {
-            return self.exception(header, formats, arrival, known, delta);
+            return self.exception(*header, formats(), arrival, known, delta);
         }
         let transit = step.transit(clock_rate);
         hot.lag += transit.unwrap_or_default();
@@ -160,7 +161,7 @@ impl Measurement {
     }
 
     /// Gives a packet to the buffers, its lag being known.
-    #[inline]
+    #[inline(always)]
     fn play(&mut self, seq: u16) {
         let hot = &mut self.hot;
         let lag = playout::micros(hot.lag);
@@ -191,22 +192,22 @@ impl Measurement {
 
     /// Takes a packet that is not just the next of its stream.
     #[inline(never)]
-    fn exception(&mut self, header: &Header, formats: &[Format], arrival: Arrival, known: bool, delta: u32) -> Kind {
+    fn exception(&mut self, header: Header, formats: &[Format], arrival: Arrival, known: bool, delta: u32) -> Kind {
         if arrival == Arrival::Stray {
             self.irregular += 1;
             self.aside += 1;
             return Kind::Unknown;
         }
         if delta >= SILENCE && arrival == Arrival::Next {
-            self.pause(header, delta);
+            self.pause(&header, delta);
         }
         let ahead = matches!(arrival, Arrival::Next | Arrival::Ahead | Arrival::Restart);
         let kind = if known && arrival != Arrival::Restart {
             Kind::Media(self.hot.rhythm.clock_rate)
         } else {
-            self.recognise(header, ahead, formats)
+            self.recognise(&header, ahead, formats)
         };
-        self.measure_apart(header, kind, arrival);
+        self.measure_apart(&header, kind, arrival);
         kind
     }
 
@@ -313,7 +314,7 @@ impl Measurement {
         let (first, rest) = packets.split_first()?;
         let (mut again, _) = Self::begin(first, formats, measured);
         for header in rest {
-            again.take(header, formats);
+            again.take(header, || formats);
         }
         again.hot.countdown = self.hot.countdown;
         again.hot.flags |= self.hot.flags & (CERTAIN | PROBATION);
@@ -330,6 +331,12 @@ impl Measurement {
         } else {
             self.hot.flags &= !flag;
         }
+    }
+
+    /// Whether there is doubt that it is RTP, or the first packets are being kept.
+    #[inline]
+    pub const fn is_young(&self) -> bool {
+        self.hot.flags & (CERTAIN | PROBATION) != CERTAIN
     }
 
     /// Whether the first packets are being kept.

@@ -43,6 +43,12 @@ pub struct Header {
 }
 
 impl Header {
+    /// Whether this may be the packet [`strip_tag`](Self::strip_tag) is for.
+    #[inline]
+    pub const fn may_be_tag(&self) -> bool {
+        self.len == 4
+    }
+
     /// Four octets of SRTP are no event of RFC 4733 but an empty payload's tag (RFC 5764 section 4.1.2, HMAC_SHA1_32).
     pub const fn strip_tag(&mut self) {
         if self.len == 4 {

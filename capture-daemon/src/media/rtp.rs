@@ -35,6 +35,7 @@ pub struct Packet<'a> {
 
 /// Tells RTP, RTCP and the rest apart. Where the two overlap, packet types of RTCP win, as RFC 5761 asks of everyone
 /// who assigns payload types.
+#[inline(always)]
 pub fn read(datagram: &[u8]) -> Kind<'_> {
     let Some(&[first, second, len_hi, len_lo]) = datagram.first_chunk::<4>() else {
         return Kind::Other;
@@ -52,13 +53,33 @@ pub fn read(datagram: &[u8]) -> Kind<'_> {
             Kind::Other
         };
     }
-    header(datagram).map_or(Kind::Other, Kind::Rtp)
+    // The checks are those of RFC 3550 appendix A.1.
+    let Some((fixed, rest)) = datagram.split_first_chunk::<12>() else {
+        return Kind::Other;
+    };
+    let [first, second, seq @ .., t0, t1, t2, t3, s0, s1, s2, s3] = *fixed;
+    // No contributors, no extension, no padding: what nearly all packets are.
+    let payload = if first & 0x3f == 0 {
+        Some(rest)
+    } else {
+        payload(first, rest)
+    };
+    let Some(payload) = payload else {
+        return Kind::Other;
+    };
+    Kind::Rtp(Packet {
+        marker: second & 0x80 != 0,
+        payload_type: second & 0x7f,
+        seq: u16::from_be_bytes(seq),
+        timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+        ssrc: u32::from_be_bytes([s0, s1, s2, s3]),
+        payload,
+    })
 }
 
-/// Reads an RTP header; the checks are those of RFC 3550 appendix A.1.
-fn header(datagram: &[u8]) -> Option<Packet<'_>> {
-    let (fixed, rest) = datagram.split_first_chunk::<12>()?;
-    let [first, second, seq @ .., t0, t1, t2, t3, s0, s1, s2, s3] = *fixed;
+/// The payload behind the fixed header, which begins with the octet `first`.
+#[inline(never)]
+fn payload(first: u8, rest: &[u8]) -> Option<&[u8]> {
     let contributors = usize::from(first & 0x0f).saturating_mul(4);
     let mut payload = rest.get(contributors..)?;
     if first & 0x10 != 0 {
@@ -74,14 +95,7 @@ fn header(datagram: &[u8]) -> Option<Packet<'_>> {
         }
         payload = payload.get(..payload.len().checked_sub(padding)?)?;
     }
-    Some(Packet {
-        marker: second & 0x80 != 0,
-        payload_type: second & 0x7f,
-        seq: u16::from_be_bytes(seq),
-        timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
-        ssrc: u32::from_be_bytes([s0, s1, s2, s3]),
-        payload,
-    })
+    Some(payload)
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ impl Sequence {
 
     /// Takes the number of the next packet. `same_clock` is asked only where the number is thousands ahead: whether the
     /// packet's timestamp fits its arrival time, so that the path was down for a while and the sender never stopped.
-    #[inline]
+    #[inline(always)]
     pub fn arrive(&mut self, account: &mut Account, seq: u16, same_clock: impl FnOnce() -> bool) -> Arrival {
         let ahead = seq.wrapping_sub(self.highest as u16);
         // Bit of the next number, and of the one that leaves the window for it. While nobody discards, a number that

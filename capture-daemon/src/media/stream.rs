@@ -102,12 +102,13 @@ impl Stream {
             told: None,
         };
         if kind == Kind::Event {
-            stream.event(ts, packet);
+            stream.event(ts, *packet);
         }
         stream
     }
 
     /// Whether the endpoint table should be asked before this packet is taken.
+    #[inline(always)]
     pub fn due(&mut self, ts: Timestamp, seq: u16) -> Due {
         let paused = ts.as_nanos().saturating_sub(self.end().as_nanos()) >= PAUSE;
         let sequence = self.measurement.sequence();
@@ -132,16 +133,26 @@ impl Stream {
     }
 
     /// Takes one packet.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) {
         let mut header = Header::of(ts, packet);
-        if self.is_encrypted() {
+        // The join is in another cache line than what every packet touches: it is looked at where there is a reason.
+        if header.may_be_tag() && self.is_encrypted() {
             header.strip_tag();
         }
-        let formats = self.join.as_ref().map_or(&[][..], |join| &join.formats);
+        let join = &self.join;
+        let formats = || join.as_ref().map_or(&[][..], |join| &join.formats);
         if self.measurement.take(&header, formats) == Kind::Event && !self.is_encrypted() {
-            self.event(ts, packet);
+            self.event(ts, *packet);
         }
+        if self.measurement.is_young() {
+            self.grow_up(header);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow_up(&mut self, header: Header) {
         if !self.is_certain() && self.is_plausible() {
             self.measurement.set_certain();
         }
@@ -150,14 +161,14 @@ impl Stream {
         }
     }
 
+    // By value: what nearly every packet is spared must not be put into memory for it.
     #[cold]
-    fn event(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) {
-        Events::take(&mut self.events, ts, packet);
+    #[inline(never)]
+    fn event(&mut self, ts: Timestamp, packet: rtp::Packet<'_>) {
+        Events::take(&mut self.events, ts, &packet);
     }
 
     /// Keeps one of the first packets, and looks now and then at what they say of the clock.
-    #[cold]
-    #[inline(never)]
     fn keep(&mut self, header: Header) {
         let Some(probation) = &mut self.probation else {
             return;

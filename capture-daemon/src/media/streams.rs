@@ -103,6 +103,7 @@ impl Streams {
     }
 
     /// Takes what reads as an RTP packet. One whose endpoints nobody announced waits, and is `OtherUdp` until someone does.
+    #[inline(always)]
     pub fn packet(
         &mut self,
         ts: Timestamp,
@@ -113,11 +114,12 @@ impl Streams {
         losses: &Losses,
     ) -> Outcome {
         let ssrc = packet.ssrc;
-        self.take(ts, Key { src, dst, ssrc }, None, packet, endpoints, losses)
+        self.take(ts, &Key { src, dst, ssrc }, None, packet, endpoints, losses)
     }
 
     /// Takes an RTP packet that TURN wrapped between `src` and `dst`. It is a stream of its own beside the one between
     /// server and peer, and belongs to the call that announced the inner ends.
+    #[inline(never)]
     pub fn wrapped_packet(
         &mut self,
         ts: Timestamp,
@@ -129,21 +131,21 @@ impl Streams {
     ) -> Outcome {
         let Path { src, dst, .. } = path;
         let ssrc = packet.ssrc;
-        self.take(ts, Key { src, dst, ssrc }, Some(via), packet, endpoints, losses)
+        self.take(ts, &Key { src, dst, ssrc }, Some(via), packet, endpoints, losses)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(
         &mut self,
         ts: Timestamp,
-        key: Key,
+        key: &Key,
         via: Option<Via>,
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
-        let Some(&seat) = self.index.get(&key) else {
-            return self.begin(ts, key, via, packet, endpoints, losses);
+        let Some(&seat) = self.index.get(key) else {
+            return self.begin(ts, key, via, *packet, endpoints, losses);
         };
         let room = if seat.waits() {
             &mut self.waiting
@@ -151,14 +153,14 @@ impl Streams {
             &mut self.told
         };
         let Some(stream) = room.get_mut(seat.at()) else {
-            return self.begin(ts, key, via, packet, endpoints, losses);
+            return self.begin(ts, key, via, *packet, endpoints, losses);
         };
         if let Some(via) = via {
             stream.wrap(via);
         }
         let due = stream.due(ts, packet.seq);
         if due != Due::No && join::look(stream, ts, endpoints, due, losses) == Look::OtherCall {
-            return self.begin(ts, key, via, packet, endpoints, losses);
+            return self.begin(ts, key, via, *packet, endpoints, losses);
         }
         stream.take(ts, packet);
         if seat.waits() {
@@ -169,16 +171,17 @@ impl Streams {
 
     /// Begins a stream, which takes the key from an earlier one.
     #[cold]
+    #[inline(never)]
     fn begin(
         &mut self,
         ts: Timestamp,
-        key: Key,
+        &key: &Key,
         via: Option<Via>,
-        packet: &rtp::Packet<'_>,
+        packet: rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
-        let mut stream = Stream::begin(ts, key, packet);
+        let mut stream = Stream::begin(ts, key, &packet);
         if let Some(via) = via {
             stream.wrap(via);
         }

@@ -27,7 +27,7 @@ pub(super) struct Payload<'a> {
 const V4_FRAGMENT: u16 = 0x3fff;
 
 /// Opens an IPv4 packet.
-#[inline]
+#[inline(always)]
 pub(super) fn v4(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
     let header = bytes.first_chunk::<20>().ok_or(Outcome::IpMalformed)?;
     let [
@@ -45,7 +45,7 @@ pub(super) fn v4(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
         _,
         addresses @ ..,
     ] = *header;
-    let [s0, s1, s2, s3, dst @ ..] = addresses;
+    let addresses = u64::from_be_bytes(addresses);
     let header_len = usize::from(first & 0x0f).saturating_mul(4);
     if first >> 4 != 4 || header_len < 20 {
         return Err(Outcome::IpMalformed);
@@ -62,8 +62,8 @@ pub(super) fn v4(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
     }
     let whole = bytes.get(..total).unwrap_or(bytes);
     Ok(Layer::Transport(Payload {
-        src: Endpoint::v4([s0, s1, s2, s3], 0),
-        dst: Endpoint::v4(dst, 0),
+        src: Endpoint::v4(((addresses >> 32) as u32).to_be_bytes(), 0),
+        dst: Endpoint::v4((addresses as u32).to_be_bytes(), 0),
         protocol,
         bytes: whole.get(header_len..).ok_or(Outcome::IpMalformed)?,
         cut: total > bytes.len(),

@@ -27,6 +27,7 @@ const ETHERTYPE_PPPOE: u16 = 0x8864;
 const ETHERTYPE_BRIDGED: u16 = 0x6558;
 
 /// Opens the outermost header.
+#[inline(always)]
 pub(super) fn open<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Layer<'a>, Outcome> {
     match link {
         LinkType::Ethernet => {
@@ -69,7 +70,7 @@ pub(super) fn open<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Layer<'a>, Out
 }
 
 /// Opens an IP packet; `None` where the EtherType is another.
-#[inline]
+#[inline(always)]
 pub(super) fn ip(ethertype: u16, bytes: &[u8]) -> Option<Result<Layer<'_>, Outcome>> {
     match ethertype {
         ETHERTYPE_IPV4 => Some(ip::v4(bytes)),

@@ -13,6 +13,17 @@ use crate::outcome::Outcome;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
+/// Reads UDP out of an IP packet; `None` where it carries something else, or it cannot be read.
+#[inline(always)]
+pub(super) fn datagram<'a>(ip: &Payload<'a>) -> Option<Packet<'a>> {
+    let (src, dst, transport) = (ip.protocol == UDP).then(|| udp(ip))?.ok()?;
+    Some(Packet {
+        src: ip.src.with_port(src),
+        dst: ip.dst.with_port(dst),
+        transport,
+    })
+}
+
 /// Reads UDP or TCP out of an IP packet; `None` where it carries something else.
 pub(super) fn open<'a>(ip: &Payload<'a>) -> Result<Option<Packet<'a>>, Outcome> {
     let (src, dst, transport) = match ip.protocol {
@@ -72,10 +83,12 @@ fn sum(bytes: &[u8]) -> u64 {
     )
 }
 
+#[inline(always)]
 fn udp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {
     let (header, rest) = ip.bytes.split_first_chunk::<8>().ok_or(Outcome::UdpMalformed)?;
-    let [s0, s1, d0, d1, l0, l1, _, _] = *header;
-    let payload = match u16::from_be_bytes([l0, l1]) {
+    // Ports, length and checksum, in one load.
+    let fields = u64::from_be_bytes(*header);
+    let payload = match (fields >> 16) as u16 {
         // A jumbogram (RFC 2675 section 4): as long as IP says.
         0 => rest,
         len => {
@@ -87,11 +100,7 @@ fn udp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {
             }
         }
     };
-    Ok((
-        u16::from_be_bytes([s0, s1]),
-        u16::from_be_bytes([d0, d1]),
-        Transport::Udp(payload),
-    ))
+    Ok(((fields >> 48) as u16, (fields >> 32) as u16, Transport::Udp(payload)))
 }
 
 fn tcp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {

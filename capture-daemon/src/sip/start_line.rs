@@ -76,9 +76,15 @@ impl<'a> StartLine<'a> {
 
 /// Whether a payload begins as SIP messages do, whatever port it stands on. Empty lines before it do not count
 /// (RFC 3261 section 7.5).
+#[inline]
 pub fn begins(payload: &[u8]) -> bool {
+    // Every RTP packet is asked: the first bit of its version says no.
+    payload.first().is_some_and(u8::is_ascii) && begins_start_line(payload)
+}
+
+fn begins_start_line(payload: &[u8]) -> bool {
     let (_, payload) = split_before(payload, |byte| !matches!(byte, b'\r' | b'\n'));
-    // Every RTP packet is asked: its first octet says no before a line end is looked for.
+    // So is much else: the first octet says no before a line end is looked for.
     if !payload.first().is_some_and(|byte| is_token(*byte)) {
         return false;
     }
