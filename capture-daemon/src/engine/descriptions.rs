@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use crate::calls::Description;
-use crate::media::{Author, Basis, Endpoints, Format, Place, Purpose, Srtp, Terms, rtcp_beside};
+use crate::media::{Author, Basis, Endpoints, Format, Place, Purpose, Srtp, Terms, assigned, rtcp_beside};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
 use crate::sip::sdp::{self, DISCARD, Media, Session};
@@ -202,5 +202,27 @@ fn formats(media: &Media<'_>) -> Arc<[Format]> {
         encoding: String::from_utf8_lossy(map.encoding.get(..MAX_ENCODING).unwrap_or(map.encoding)).into(),
         clock_rate: map.clock_rate,
     };
-    media.maps.iter().take(MAX_FORMATS).map(format).collect()
+    let maps = media.maps.iter().map(format);
+    maps.chain(unmapped(media)).take(MAX_FORMATS).collect()
+}
+
+/// Static payload types that stand in the media line without a mapping (RFC 8866 section 6.6).
+fn unmapped(media: &Media<'_>) -> impl Iterator<Item = Format> {
+    let listed = media.formats.iter().filter_map(|format| payload_type(format));
+    let unmapped = listed.filter(|listed| media.maps.iter().all(|map| map.payload_type != *listed));
+    unmapped.filter_map(|payload_type| {
+        let (encoding, clock_rate) = assigned(payload_type)?;
+        Some(Format {
+            payload_type,
+            encoding: encoding.into(),
+            clock_rate,
+        })
+    })
+}
+
+fn payload_type(format: &[u8]) -> Option<u8> {
+    let text = str::from_utf8(format).ok()?;
+    text.parse()
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }

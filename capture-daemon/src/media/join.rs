@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::announcement::{Author, Basis, Claim, Grounds, LEAD, Place, Purpose, Terms};
-use super::codec::Format;
+use super::codec::{self, Format};
 use super::endpoints::Endpoints;
 use super::stream::{Due, Stream};
 use crate::net::Endpoint;
@@ -255,7 +255,7 @@ fn of_ssrc(claim: Claim) -> Candidate {
 }
 
 /// The destination says what payload types it receives, the source what it wants itself. Where the better link has no word for
-/// the type at hand, another one's word is taken.
+/// the type at hand, another one's word is taken; a static type needs none.
 fn formats(best: &Candidate, others: &[&Candidate], payload_type: u8) -> Arc<[Format]> {
     let knows = |one: &&&Candidate| {
         one.claim
@@ -263,6 +263,7 @@ fn formats(best: &Candidate, others: &[&Candidate], payload_type: u8) -> Arc<[Fo
             .iter()
             .any(|format| format.payload_type == payload_type)
     };
-    let other = others.iter().find(knows).filter(|_| !knows(&&best));
+    let in_doubt = codec::assigned(payload_type).is_none() && !knows(&&best);
+    let other = others.iter().find(knows).filter(|_| in_doubt);
     Arc::clone(&other.map_or(best, |other| other).claim.formats)
 }

@@ -23,6 +23,10 @@ const CLOCKS: [u32; 10] = [
     8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 90_000,
 ];
 
+/// Of the time that says another clock than SDP does, each second has to say so, give or take this much: 80 ms of jitter, and
+/// less than a burst or a stall, of which a mean over all can be made.
+const ALIKE: f64 = 0.08;
+
 /// A measured clock may be this far from a known one to be taken for it, as a fraction of 1. The nearest two differ by 9 %;
 /// a sender that is a third too fast is none of them.
 const FITS: f64 = 0.02;
@@ -86,6 +90,8 @@ impl Header {
 pub struct Traits {
     /// Its clock in Hz, by timestamps and arrivals; `None` where they are too few or too uneven.
     pub clock_rate: Option<u32>,
+    /// Two seconds or more say so, one like the other: enough to contradict SDP.
+    pub steady: bool,
     /// Timestamp units of a packet.
     pub units: Option<u32>,
     /// Octets of the longest payload, up to 255.
@@ -126,6 +132,9 @@ impl Probation {
             ..Traits::default()
         };
         let (mut pairs, mut nanos, mut units) = (0, 0i64, 0i64);
+        // Those not yet in `seconds`, which are units per second.
+        let (mut part_nanos, mut part_units) = (0i64, 0i64);
+        let mut seconds = Vec::new();
         for (before, after) in of_type().zip(of_type().skip(1)) {
             let step = after.timestamp.wrapping_sub(before.timestamp);
             // Signed: what the delay of one packet adds to its step, it takes from the next.
@@ -140,12 +149,19 @@ impl Probation {
             pairs += 1;
             nanos += time;
             units += i64::from(step);
+            part_nanos += time;
+            part_units += i64::from(step);
+            if part_nanos >= LONG_ENOUGH {
+                seconds.push(part_units as f64 * 1e9 / part_nanos as f64);
+                (part_nanos, part_units) = (0, 0);
+            }
         }
         if pairs >= ENOUGH / 2 && nanos >= LONG_ENOUGH {
             let measured = units as f64 * 1e9 / nanos as f64;
             traits.clock_rate = CLOCKS
                 .into_iter()
                 .find(|&clock| (measured / f64::from(clock) - 1.0).abs() <= FITS);
+            traits.steady = seconds.len() >= 2 && seconds.iter().all(|second| (second / measured - 1.0).abs() <= ALIKE);
         }
         traits
     }

@@ -63,6 +63,22 @@ fn lost_packets_talkspurts_and_pauses_are_passed_over() {
     assert_eq!(traits(headers).clock_rate, Some(16_000));
 }
 
+/// Three times as fast for a second and then at its pace, a sender's mean is twice its clock, and no second agrees.
+#[test]
+fn seconds_that_differ_are_no_clock_of_another_kind() {
+    let uneven = (0..=200u32).map(|n| {
+        let micros = if n <= 150 { n * 20_000 / 3 } else { (n - 100) * 20_000 };
+        Header {
+            ts: Timestamp::from_nanos(u64::from(micros) * 1000),
+            ..header(n, 8000, 20, 0)
+        }
+    });
+    let told = traits(uneven);
+    assert_eq!((told.clock_rate, told.steady), (Some(16_000), false));
+    let even = |packets| traits((0..packets).map(|n| header(n, 8000, 20, 0))).steady;
+    assert!(even(102) && !even(100));
+}
+
 proptest! {
     #[test]
     fn every_known_clock_is_found_under_jitter(

@@ -187,10 +187,13 @@ impl Stream {
             return true;
         };
         let main = self.measurement.types().main();
-        let measured = match (Kind::of(main, self.formats()), probation.traits(main).clock_rate) {
+        let traits = probation.traits(main);
+        let measured = match (Kind::of(main, self.formats()), traits.clock_rate) {
             // Video's timestamps are those of pictures, not of packets.
             (Kind::Media(codec::VIDEO), _) => return true,
             (Kind::Media(signalled), Some(measured)) if signalled == measured => return true,
+            // What is said is not contradicted for a moment's sake.
+            (Kind::Media(_), Some(_)) if !traits.steady => return false,
             (Kind::Media(_) | Kind::Unknown, Some(measured)) => (main, measured),
             (Kind::Media(_) | Kind::Noise(_) | Kind::Event | Kind::Unknown, _) => return false,
         };
@@ -214,6 +217,7 @@ impl Stream {
             Some(probation) => probation.traits(self.payload_type()),
             None => Traits {
                 clock_rate: None,
+                steady: false,
                 units: Some(self.units).filter(|&units| units > 0),
                 len: self.len,
             },

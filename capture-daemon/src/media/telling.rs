@@ -110,10 +110,9 @@ fn encoding(payload_type: u8, formats: &[Format]) -> Option<&str> {
     codec::assigned(payload_type).map(|(name, _)| name).or(announced)
 }
 
-/// A static type may stand in the media line alone, without a mapping; a dynamic one may not (RFC 8866 section 6.6).
+/// Whether SDP has the type, mapped or, where it is static, in the media line alone. `None` without SDP.
 fn is_announced(payload_type: u8, formats: &[Format]) -> Option<bool> {
-    let named = announced(payload_type, formats).is_some();
-    (named || (!formats.is_empty() && payload_type >= codec::DYNAMIC)).then_some(named)
+    (!formats.is_empty()).then(|| announced(payload_type, formats).is_some())
 }
 
 fn clock(measurement: &Measurement, payload_type: u8, signalled: Option<u32>) -> Option<Clock> {

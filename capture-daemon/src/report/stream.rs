@@ -113,7 +113,9 @@ pub struct Clock {
     /// That clock, where it was measured from timestamps and arrivals because SDP names another or none, in Hz.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_rate_measured: Option<u32>,
-    /// SDP, or the static table of RFC 3551, names another clock than the one that is used.
+    /// SDP, or the static table of RFC 3551, names another clock than the one that is used: for two seconds or more, each of
+    /// them alike, timestamps ran at another one against the arrivals. A sender that steadily sends its packets at twice or
+    /// half their pace looks the same from here.
     #[serde(default)]
     pub mismatch: bool,
     /// Time a packet is for, in milliseconds, by the timestamps of the first packets; absent where they do not tell.
@@ -137,7 +139,7 @@ pub struct PayloadType {
     pub codec: Option<String>,
     /// Packets, copies included.
     pub packets: u64,
-    /// Whether the SDP of the call has it: false is a payload type that nobody asked for. Absent without SDP.
+    /// Whether the SDP the stream was joined by has it: false is a payload type that nobody asked for. Absent without SDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<bool>,
 }

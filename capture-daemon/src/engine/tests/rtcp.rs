@@ -73,6 +73,33 @@ fn stream<'a>(document: &'a Document, ssrc: &str, call_id: &str) -> &'a Stream {
     document.streams.iter().find(is).expect("the stream")
 }
 
+/// Half of the path's 26 ms, 20 of the packet and 50 or 200 of the buffer, with G.711 and no loss: G.107 (06/2015) by hand,
+/// all defaults, T = Ta of 83 and 233 ms.
+#[test]
+fn reports_both_ways_make_an_opinion_of_the_conversation() {
+    let mut frames = reported(0, "one", 0xaaaa, (1, 1));
+    for (_, frame) in &mut frames {
+        if let Some(at) = frame.windows(4).position(|name| name == b"PCMX") {
+            frame[at..at + 4].copy_from_slice(b"PCMU");
+        }
+    }
+    let document = in_order(&frames);
+    let quality = stream(&document, "0x0000aaab", "one")
+        .quality
+        .clone()
+        .expect("a codec with figures");
+    let (short, long) = (quality.fixed_50.expect("rated"), quality.fixed_200.expect("rated"));
+    for (is, by_hand) in [
+        (short.r_lq, 93.206_21),
+        (short.r_cq.expect("a path"), 91.017_82),
+        (short.mos_cq.expect("a path"), 4.363_13),
+        (long.r_cq.expect("a path"), 81.513_43),
+        (long.mos_cq.expect("a path"), 4.079_90),
+    ] {
+        assert!((is - by_hand).abs() < 1e-3, "{is}, not {by_hand}");
+    }
+}
+
 fn check(document: &Document, call_id: &str) {
     let up = stream(document, "0x0000aaaa", call_id).rtcp.as_deref().expect("RTCP");
     let sender = up.sender.as_ref().expect("sender reports");

@@ -302,3 +302,32 @@ fn calls_that_are_forgotten_leave_their_count() {
     assert_eq!(forgotten(plain()), ([1, 0], 0, 1));
     assert_eq!(forgotten(up(call("sendonly", "recvonly").bye(9_000))), ([1, 0], 0, 0));
 }
+
+/// A static type is announced by the media line alone (RFC 8866 section 6.6), and one that is not there was not asked for.
+#[test]
+fn a_static_type_is_held_against_the_media_line() {
+    let mut frames = call(0, "one", (20_000, 30_000), 0xaaaa, 20);
+    for (_, frame) in &mut frames {
+        for (from, to) in [(&b"RTP/AVP 96"[..], b"RTP/AVP 18"), (b"a=rtpmap:9", b"a=unknown:")] {
+            if let Some(at) = frame.windows(10).position(|text| text == from) {
+                frame[at..at + 10].copy_from_slice(to);
+            }
+        }
+        // The caller sends what the callee wants, the callee PCMA.
+        match frame.get(50..54) {
+            Some([0, 0, 0xaa, 0xaa]) => frame[43] = 18,
+            Some([0, 0, 0xaa, 0xab]) => frame[43] = 8,
+            _ => {}
+        }
+    }
+    let told: Vec<_> = in_order(&frames)
+        .streams
+        .iter()
+        .map(|stream| (stream.payload_type, stream.payload_types[0].announced))
+        .collect();
+    assert_eq!(told.len(), 2);
+    assert!(
+        told.contains(&(18, Some(true))) && told.contains(&(8, Some(false))),
+        "{told:?}"
+    );
+}
