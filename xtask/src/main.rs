@@ -42,6 +42,9 @@ enum Verb {
         /// Seconds for each.
         #[arg(long, value_name = "N", default_value_t = 1200)]
         seconds: u32,
+        /// Take what covers more into the repository's corpus.
+        #[arg(long)]
+        keep: bool,
     },
     /// Capture real calls on a mirror port made of namespaces, and show the result.
     Demo,
@@ -71,7 +74,10 @@ fn run(verb: Verb) -> Result<()> {
         Verb::BuildEbpf => build::ebpf(),
         Verb::Build => build::siphon().map(|binary| println!("{}", binary.display())),
         Verb::Test => test::run(),
-        Verb::Fuzz { targets, seconds } => setup::run(Purpose::Test).and_then(|()| fuzz::run(&targets, seconds)),
+        Verb::Fuzz { targets, seconds, keep } => {
+            setup::run(Purpose::Test)?;
+            fuzz::run(&targets, seconds, keep)
+        }
         Verb::Demo => demo::run(),
         Verb::Bench { arguments } => bench::run(&arguments),
     }

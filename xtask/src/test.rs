@@ -29,7 +29,7 @@ pub fn run() -> Result<()> {
     step("clippy", clippy)?;
     step("licences, bans and sources", deny)?;
     step("documentation", documentation)?;
-    step("fuzz", || fuzz::run(&[], FUZZ_SECONDS))?;
+    step("fuzz", || fuzz::run(&[], FUZZ_SECONDS, false))?;
     let (alone, together): (Vec<_>, Vec<_>) = test_targets()?.into_iter().partition(|name| name.starts_with(ALONE));
     let mut results = Results::default();
     let tested = step("tests", || tests(&mut results, &together))
