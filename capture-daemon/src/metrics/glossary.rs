@@ -138,7 +138,7 @@ glossary! {
     RTP_STREAMS_ENDED: Counter "siphon_rtp_streams_ended_total" [] "RTP streams that had no packet for follow.linger, or were evicted.";
     RTP_JITTER: Histogram "siphon_rtp_jitter_seconds" [] "Mean interarrival jitter (RFC 3550) of each RTP stream that ended.";
     RTP_SHARE_LOST: Histogram "siphon_rtp_lost_ratio" [] "Share of packets lost of each RTP stream that ended.";
-    RTP_MOS_LQ: Histogram "siphon_rtp_mos_lq" ["model", "buffer"] "MOS-LQ of each RTP stream that ended and has a basis for one, by E-model (G.107, G.107.1, G.107.2: not comparable) and simulated jitter buffer.";
+    RTP_MOS_LQ: Histogram "siphon_rtp_mos_lq" ["model", "buffer"] "MOS-LQ of each RTP stream that ended and has a basis for one, by E-model (G.107 or G.107.1: not comparable) and simulated jitter buffer.";
     RTP_DTMF: Counter "siphon_rtp_dtmf_digits_total" [] "Keys pressed in RTP streams (RFC 4733), in each leg.";
     T38_PACKETS: Counter "siphon_t38_packets_total" [] "T.38 packets over UDPTL.";
     RTCP_PACKETS: Counter "siphon_rtcp_packets_total" ["type"] "RTCP packets by type, each packet of a compound one.";

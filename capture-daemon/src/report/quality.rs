@@ -59,8 +59,7 @@ pub struct Buffer {
 /// without published figures, no clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
-    /// The E-model: `G.107` (narrowband), `G.107.1` (wideband) or `G.107.2` (fullband). Ratings of two models are not
-    /// comparable.
+    /// The E-model: `G.107` (narrowband) or `G.107.1` (wideband). Ratings of two models are not comparable.
     pub model: String,
     /// Equipment impairment factor Ie of the codec.
     pub ie: f64,

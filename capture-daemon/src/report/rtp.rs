@@ -31,7 +31,7 @@ pub struct RtpFigures {
     pub jitter: Distribution,
     /// Share of packets lost of each stream, 0 to 1.
     pub share_lost: Distribution,
-    /// MOS-LQ (RFC 3611 section 4.7.5) of each stream that has an opinion, by model (`G.107`, `G.107.1`, `G.107.2`), which are
+    /// MOS-LQ (RFC 3611 section 4.7.5) of each stream that has an opinion, by model (`G.107`, `G.107.1`), which are
     /// not comparable, and simulated jitter buffer.
     pub mos_lq: BTreeMap<String, BTreeMap<String, Distribution>>,
 }

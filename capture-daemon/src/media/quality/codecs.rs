@@ -4,11 +4,10 @@
 //!   (G.711 Appendix I: Bpl 25.1, not 4.3), and those of G.729 and G.723.1 to have VAD, as the tables that have a Bpl do.
 //! - AMR: G.113 has no row for it, but 12.2 kbit/s is GSM-EFR and 7.40 kbit/s is IS-641, bit for bit (3GPP TS 26.071
 //!   clause 4), which have one.
-//! - Wideband: G.113 (09/2024) Appendix IV. Its robustness factors are of three modes of AMR-WB, heard with both ears: those
-//!   modes take Ie of the same table IV.3, the others that of table IV.1.
-//! - EVS: G.113 (09/2024) Appendix V, fullband.
-//! - Opus, iLBC, Speex and all others: no value of the ITU, and none that others published covers bit rates and
-//!   frame sizes as they are in use. No rating.
+//! - Wideband: G.113 Appendix IV, table IV.1 (Ie). Of AMR-WB the modes 12.65, 19.85, 23.05 and 23.85 kbit/s have no rating,
+//!   and no wideband codec has a Bpl: their values could not be verified.
+//! - EVS, Opus, iLBC, Speex and all others: no value that is verified and covers bit rates and frame sizes as they are in
+//!   use. No rating.
 
 use super::emodel::Scale;
 
@@ -27,8 +26,7 @@ pub struct Impairment {
 
 const I: &str = "G.113 (11/2007) Appendix I";
 const AMR: &str = "G.113 (11/2007) Appendix I, TS 26.071";
-const IV: &str = "G.113 (09/2024) Appendix IV";
-const V: &str = "G.113 (09/2024) Appendix V";
+const IV: &str = "G.113 Appendix IV";
 
 const fn narrow(ie: f64, bpl: Option<f64>) -> Impairment {
     Impairment {
@@ -39,11 +37,11 @@ const fn narrow(ie: f64, bpl: Option<f64>) -> Impairment {
     }
 }
 
-const fn wide(ie: f64, bpl: Option<f64>) -> Impairment {
+const fn wide(ie: f64) -> Impairment {
     Impairment {
         scale: Scale::Wide,
         ie,
-        bpl,
+        bpl: None,
         source: IV,
     }
 }
@@ -82,28 +80,14 @@ pub fn impairment(encoding: &str, octets: u8, packet_ms: Option<f64>) -> Option<
             }
         },
         // Of its three rates SDP knows 64 kbit/s only (RFC 3551 section 4.5.2).
-        "G722" => wide(13.0, None),
-        // 132, 177, 253, 285, 317, 365, 397, 461 and 477 bits.
+        "G722" => wide(13.0),
+        // RFC 4867 section 4 again: 132, 177, 285, 317 and 365 bits, the modes that have a rating.
         "AMR-WB" => match one_frame()? {
-            18 | 19 => wide(41.0, None),
-            24 | 25 => wide(26.0, None),
-            33 | 34 => wide(20.0, Some(4.3)),
-            37 | 38 => wide(10.0, None),
-            41 | 42 => wide(7.0, None),
-            47 | 48 => wide(5.0, None),
-            51 | 52 => wide(3.0, None),
-            59 | 60 => wide(8.0, Some(4.6)),
-            61 | 62 => wide(10.0, Some(4.9)),
-            _ => return None,
-        },
-        // 24.4 kbit/s in the compact format (3GPP TS 26.445 Annex A.2.1): the mode of the table that is in use.
-        "EVS" => match one_frame()? {
-            61 => Impairment {
-                scale: Scale::Full,
-                ie: 7.2,
-                bpl: Some(11.4),
-                source: V,
-            },
+            18 | 19 => wide(41.0),
+            24 | 25 => wide(26.0),
+            37 | 38 => wide(10.0),
+            41 | 42 => wide(7.0),
+            47 | 48 => wide(5.0),
             _ => return None,
         },
         _ => return None,
@@ -123,10 +107,12 @@ mod tests {
         assert_eq!(ie("AMR", 32, 20.0), Some(5.0));
         assert_eq!(ie("AMR", 33, 20.0), Some(5.0));
         assert_eq!(ie("AMR", 32, 40.0), None);
-        assert_eq!(ie("AMR-WB", 61, 20.0), Some(10.0));
+        assert_eq!(ie("AMR-WB", 37, 20.0), Some(10.0));
         assert_eq!(ie("AMR-WB", 30, 20.0), None);
-        assert_eq!(ie("EVS", 61, 20.0), Some(7.2));
-        for unrated in ["opus", "iLBC", "speex", "H264", "L16", ""] {
+        for unrated in [33, 34, 51, 52, 59, 60, 61, 62] {
+            assert_eq!(ie("AMR-WB", unrated, 20.0), None, "{unrated} octets");
+        }
+        for unrated in ["EVS", "opus", "iLBC", "speex", "H264", "L16", ""] {
             assert_eq!(ie(unrated, 50, 20.0), None, "{unrated}");
         }
     }
@@ -141,7 +127,7 @@ mod tests {
                 assert!(impairment("AMR", octets, Some(20.0)).is_some(), "{bits} bits");
             }
         }
-        for bits in [132, 177, 253, 285, 317, 365, 397, 461, 477] {
+        for bits in [132, 177, 285, 317, 365] {
             for octets in octets(bits) {
                 assert!(impairment("AMR-WB", octets, Some(20.0)).is_some(), "{bits} bits");
             }

@@ -1,5 +1,5 @@
-//! The E-model: ITU-T G.107 (06/2015) with all its default values, G.107.1 (06/2019) for wideband and G.107.2 (06/2019) for
-//! fullband. A planning model: its rating is the opinion of many listeners on average, not of one.
+//! The E-model: ITU-T G.107 (06/2015) with all its default values, and G.107.1 (06/2019) for wideband.
+//! A planning model: its rating is the opinion of many listeners on average, not of one.
 
 use std::time::Duration;
 
@@ -10,20 +10,17 @@ pub enum Scale {
     Narrow,
     /// G.107.1: 50 to 7000 Hz, at best 129.
     Wide,
-    /// G.107.2: 20 to 20000 Hz, at best 148.
-    Full,
 }
 
 impl Scale {
     /// Every scale.
-    pub const ALL: [Self; 3] = [Self::Narrow, Self::Wide, Self::Full];
+    pub const ALL: [Self; 2] = [Self::Narrow, Self::Wide];
 
     /// The recommendation.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Narrow => "G.107",
             Self::Wide => "G.107.1",
-            Self::Full => "G.107.2",
         }
     }
 
@@ -32,12 +29,11 @@ impl Scale {
         Self::ALL.into_iter().find(|scale| scale.label() == label)
     }
 
-    /// Highest rating over that of G.107's scale: Annex A of G.107.1 and of G.107.2.
+    /// Highest rating over that of G.107's scale: Annex A of G.107.1.
     const fn stretch(self) -> f64 {
         match self {
             Self::Narrow => 1.0,
             Self::Wide => 1.29,
-            Self::Full => 1.48,
         }
     }
 }
@@ -156,8 +152,6 @@ pub fn equipment(scale: Scale, ie: f64, bpl: Option<f64>, loss: Loss) -> Option<
         Scale::Narrow => loss.burst_ratio.max(1.0),
         // G.113 has robustness factors of random loss only.
         Scale::Wide => 1.0,
-        // Neither is the equation of G.107.2 for loss covered here.
-        Scale::Full => return None,
     };
     let effective = ie + (95.0 - ie) * loss.percent / (loss.percent / burst_ratio + bpl?);
     // Where losses come in rows the equation has no bound; nothing is worse than no signal.
@@ -165,13 +159,12 @@ pub fn equipment(scale: Scale, ie: f64, bpl: Option<f64>, loss: Loss) -> Option<
 }
 
 /// The transmission rating R for listening only, without delay, or for a conversation with this mouth-to-ear delay.
-/// Advantage factor A is 0. Not below 0. On the wideband and fullband scales echo is taken for cancelled.
+/// Advantage factor A is 0. Not below 0. On the wideband scale echo is taken for cancelled.
 pub fn rating(scale: Scale, equipment: f64, delay: Option<Duration>) -> f64 {
     let ta = delay.unwrap_or_default().as_secs_f64() * 1e3;
     let r = match scale {
         Scale::Narrow => basic() - simultaneous(ta) - delay_impairment(ta) - equipment,
         Scale::Wide => 129.0 - too_long(ta) - equipment,
-        Scale::Full => 148.0 - too_long(ta) - equipment,
     };
     r.max(0.0)
 }
