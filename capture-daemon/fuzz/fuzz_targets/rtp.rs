@@ -43,11 +43,21 @@ fuzz_target!(|data: &[u8]| {
             0 => {
                 let purpose = [Purpose::Media, Purpose::Rtcp, Purpose::Udptl][usize::from(len % 3)];
                 let basis = [Basis::Described, Basis::Candidate, Basis::SignalingAddress][usize::from(ms % 3)];
-                let place = if len < 200 { dst.into() } else { Place::Ssrc(u32::from(ms)) };
-                endpoints.announce(place, &call, ts, &terms(purpose, basis, 1 + u64::from(len % 4)), &losses);
+                let place = if len < 200 {
+                    dst.into()
+                } else {
+                    Place::Ssrc(u32::from(ms))
+                };
+                endpoints.announce(
+                    place,
+                    &call,
+                    ts,
+                    &terms(purpose, basis, 1 + u64::from(len % 4)),
+                    &losses,
+                );
             }
             1 => endpoints.release(&call, ts, &losses),
-            2 => streams.tick(ts, &endpoints, &losses),
+            2 => drop(streams.tick(ts, &endpoints, &losses)),
             3 => endpoints.tick(ts, Duration::from_secs(1)),
             _ => {
                 let (datagram, next) = rest.split_at_checked(usize::from(len)).unwrap_or((rest, &[]));

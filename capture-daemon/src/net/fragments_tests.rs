@@ -327,7 +327,8 @@ proptest! {
                 cut: false,
             };
             if let Some((_, whole)) = table.push(at, &fragment) {
-                prop_assert!(last || whole.len() > len);
+                // A fragment that is not the last may reach as far as the last one does.
+                prop_assert!(last || whole.len() >= len);
             }
             let shard = lock(&table.fragments.shards[0]);
             prop_assert!(shard.open.len() <= 4 && shard.closed.len() <= 4 && shard.cost <= BUFFER);
