@@ -124,9 +124,20 @@ impl Probation {
         &self.0
     }
 
+    /// How many packets were kept each time it was [time to judge](Self::keep).
+    pub fn judgements(&self) -> impl Iterator<Item = usize> + use<> {
+        (1..=self.0.len() / ENOUGH).map(|times| times * ENOUGH)
+    }
+
     /// What they say of a payload type.
     pub fn traits(&self, payload_type: u8) -> Traits {
-        let of_type = || self.0.iter().filter(|header| header.payload_type() == payload_type);
+        self.traits_of_first(self.0.len(), payload_type)
+    }
+
+    /// What the first so many of them say of a payload type.
+    pub fn traits_of_first(&self, count: usize, payload_type: u8) -> Traits {
+        let first = self.0.get(..count).unwrap_or(&self.0);
+        let of_type = || first.iter().filter(|header| header.payload_type() == payload_type);
         let mut traits = Traits {
             len: of_type().map(|header| header.len).max().unwrap_or_default(),
             ..Traits::default()

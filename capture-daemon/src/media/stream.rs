@@ -174,21 +174,22 @@ impl Stream {
             return;
         };
         let time_to_judge = probation.keep(header);
-        let full = probation.is_full();
-        if time_to_judge && (self.judge() || full) {
-            self.end_probation();
+        let (count, full) = (probation.packets().len(), probation.is_full());
+        if time_to_judge && (self.judge(count) || full) {
+            self.end_probation(count);
         }
     }
 
-    /// Holds the clock that is signalled against the one measured, and measures anew where they differ. Whether there is no
-    /// more doubt.
-    fn judge(&mut self) -> bool {
+    /// Holds the clock that is signalled against the one that the first `count` packets show, and measures anew where they
+    /// differ. Whether there is no more doubt: where nothing is signalled yet there is, until no more packets are kept.
+    fn judge(&mut self, count: usize) -> bool {
         let Some(probation) = &self.probation else {
             return true;
         };
         let main = self.measurement.types().main();
-        let traits = probation.traits(main);
-        let measured = match (Kind::of(main, self.formats()), traits.clock_rate) {
+        let traits = probation.traits_of_first(count, main);
+        let kind = Kind::of(main, self.formats());
+        let measured = match (kind, traits.clock_rate) {
             // Video's timestamps are those of pictures, not of packets.
             (Kind::Media(codec::VIDEO), _) => return true,
             (Kind::Media(signalled), Some(measured)) if signalled == measured => return true,
@@ -201,11 +202,16 @@ impl Stream {
             .measurement
             .again(probation.packets(), self.formats(), Some(measured));
         self.measurement = again.unwrap_or_else(|| self.measurement.clone());
-        true
+        kind != Kind::Unknown
     }
 
-    fn end_probation(&mut self) {
-        let traits = self.traits();
+    /// Keeps no more packets, and of the first `count` what they say.
+    fn end_probation(&mut self, count: usize) {
+        let payload_type = self.payload_type();
+        let Some(probation) = &self.probation else {
+            return;
+        };
+        let traits = probation.traits_of_first(count, payload_type);
         (self.units, self.len) = (traits.units.unwrap_or_default(), traits.len);
         self.probation = None;
         self.measurement.set_probation(false);
@@ -240,9 +246,13 @@ impl Stream {
             return;
         }
         if let Some(probation) = &self.probation {
-            let measured = self.measurement.measured();
-            if let Some(again) = self.measurement.again(probation.packets(), self.formats(), measured) {
+            // As if it had been said before the first packet.
+            if let Some(again) = self.measurement.again(probation.packets(), self.formats(), None) {
                 self.measurement = again;
+            }
+            let mut judgements = probation.judgements();
+            if let Some(count) = judgements.find(|&count| self.judge(count)) {
+                self.end_probation(count);
             }
             return;
         }
