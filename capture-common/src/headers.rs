@@ -54,8 +54,8 @@ pub const MAX_TAGS: u32 = 2;
 
 pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
 pub(crate) const ETHERTYPE_IPV6: u16 = 0x86dd;
-/// 802.1Q and 802.1ad.
-pub(crate) const ETHERTYPE_TAGS: [u16; 2] = [0x8100, 0x88a8];
+/// 802.1Q, 802.1ad, and the service tag of switches older than that.
+pub(crate) const ETHERTYPE_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 /// MPLS, unicast and multicast (RFC 5332 section 3).
 pub(crate) const ETHERTYPE_MPLS: [u16; 2] = [0x8847, 0x8848];
 /// PPPoE session (RFC 2516 section 4).

@@ -47,8 +47,8 @@ mod reference {
                 return Verdict::LinkMalformed;
             };
             match ethertype {
-                [0x81, 0x00] | [0x88, 0xa8] if tags == 2 => return Verdict::VlanDepth,
-                [0x81, 0x00] | [0x88, 0xa8] => match cut(behind, 2) {
+                [0x81, 0x00] | [0x88, 0xa8] | [0x91, 0x00] if tags == 2 => return Verdict::VlanDepth,
+                [0x81, 0x00] | [0x88, 0xa8] | [0x91, 0x00] => match cut(behind, 2) {
                     Some((_, behind)) => rest = behind,
                     None => return Verdict::LinkMalformed,
                 },
@@ -300,7 +300,7 @@ fn ipv6() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn frame() -> impl Strategy<Value = Vec<u8>> {
-    let tags = prop::collection::vec(prop::sample::select(&[0x8100_u16, 0x88a8][..]), 0..4);
+    let tags = prop::collection::vec(prop::sample::select(&[0x8100_u16, 0x88a8, 0x9100][..]), 0..4);
     let packet = prop_oneof![
         4 => ipv4().prop_map(|bytes| (0x0800_u16, bytes)),
         6 => ipv6().prop_map(|bytes| (0x86dd_u16, bytes)),

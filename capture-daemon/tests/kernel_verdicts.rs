@@ -130,6 +130,7 @@ fn cases() -> Vec<(Verdict, Vec<u8>)> {
         (Verdict::Turn, v4(&[], TCP, &tcp(3479, 1, b""))),
         (Verdict::Sip, v4(&[0x8100], UDP, &sip)),
         (Verdict::Sip, v4(&[0x88a8, 0x8100], UDP, &sip)),
+        (Verdict::Sip, v4(&[0x9100, 0x8100], UDP, &sip)),
         (Verdict::Sip, v4(&[0x8100, 0x8100], TCP, &tcp(1, 5060, b""))),
         (Verdict::Sip, ethernet(&[0x88a8, 0x8100], IPV6, &ipv6(UDP, &sip))),
         (Verdict::Sip, ethernet(&[], IPV4, &ipv4(UDP, 0, 0, &[1; 40], &sip))),

@@ -6,6 +6,8 @@
 )]
 
 use super::domain::{Domain, Kind};
+use capture_common::tunnels::{GENEVE_PORT, GTP_U_PORT, L2TP_PORT, TZSP_PORT, VXLAN_PORT};
+
 use super::ip::Payload;
 use super::{Layer, Packet, Transport, gre, l2tp};
 use crate::frame::LinkType;
@@ -29,12 +31,6 @@ pub(super) fn in_ip<'a>(ip: &Payload<'a>, domain: &mut Domain) -> Result<Layer<'
         _ => Err(Outcome::OtherTransport),
     }
 }
-
-const L2TP_PORT: u16 = 1701;
-const GTP_U_PORT: u16 = 2152;
-const VXLAN_PORT: u16 = 4789;
-const GENEVE_PORT: u16 = 6081;
-const TZSP_PORT: u16 = 37_008;
 
 /// Whether a datagram's ports are those of a tunnel. L2TP's answering end may send to a port of the other's choice (RFC
 /// 2661 section 8.1).
