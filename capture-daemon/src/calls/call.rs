@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use super::correlation::Tokens;
 use super::dialog::Dialog;
 use super::facts::{Earliest, Fact, Latest, Pair, Smallest, Tag};
 use super::heard::Hearing;
 use super::invite::Attempts;
 use super::kept_text;
-use super::kin::Tokens;
 use super::ladder::Ladder;
 use super::media::MediaFacts;
 use super::path::Path;
 use super::rules::Rules;
 use super::sight::{Origin, Sight, Witness};
 use super::transfer::Transfers;
-use crate::media::Presses;
+use crate::media::InfoDigits;
 use crate::sip::{Message, Method, Reason, StartLine, names_option, session_expires};
 use crate::time::Timestamp;
 
@@ -59,7 +59,7 @@ pub struct Call {
     /// The configured headers, each as the earliest request that has it says; empty while there is none.
     pub(super) headers: Vec<Earliest<(Timestamp, Box<str>)>>,
     /// Keys that INFO requests told of.
-    pub(super) presses: Option<Box<Presses>>,
+    pub(super) info_digits: Option<Box<InfoDigits>>,
     /// What SDP says.
     pub(super) media: Option<Box<MediaFacts>>,
     /// What came of it.
@@ -98,7 +98,7 @@ impl Call {
             reliable: false,
             reasons: Smallest::default(),
             headers: Vec::new(),
-            presses: None,
+            info_digits: None,
             media: None,
             hearing: None,
         }
@@ -178,7 +178,7 @@ impl Call {
                 }
             }
             Method::Info => {
-                Presses::take(&mut self.presses, ts, sight.src, message);
+                InfoDigits::take(&mut self.info_digits, ts, sight.src, message);
                 if in_dialog {
                     self.dialog(sight, |dialog| dialog.used = true);
                     self.witness(Witness::Other, true, sight);
@@ -327,7 +327,7 @@ impl Call {
             reliable,
             reasons,
             headers,
-            presses,
+            info_digits,
             media,
             hearing,
         } = other;
@@ -346,7 +346,7 @@ impl Call {
         self.session_expires.join(session_expires);
         self.reliable.join(reliable);
         self.reasons.join(reasons);
-        Presses::join(&mut self.presses, presses);
+        InfoDigits::join(&mut self.info_digits, info_digits);
         if let Some(media) = media {
             self.media.get_or_insert_default().join(*media);
         }

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod call;
+mod correlation;
 mod description;
 mod dialog;
 mod facts;
@@ -12,7 +13,6 @@ mod figures;
 mod figures_of_call;
 mod heard;
 mod invite;
-mod kin;
 mod ladder;
 mod media;
 mod one_call_id;
@@ -23,7 +23,7 @@ mod registrations;
 mod rules;
 mod sight;
 mod standing;
-mod telling;
+mod summary;
 mod transaction;
 mod transactions;
 mod transfer;
@@ -312,14 +312,14 @@ impl Calls {
                 .filter_map(|call| Some((call.report_with_ladder(call_id, now)?, call.tokens.clone())));
             asked.extend(told);
         });
-        let mut kin = Vec::new();
+        let mut others = Vec::new();
         self.for_each(|other, call| {
-            let is_kin = |(_, tokens): &(_, _)| call.tokens.is_kin(other, tokens, call_id);
-            if **other != *call_id && asked.iter().any(is_kin) {
-                kin.extend(call.report(other, now).map(|told| (told, call.tokens.clone())));
+            let is_related = |(_, tokens): &(_, _)| call.tokens.is_related(other, tokens, call_id);
+            if **other != *call_id && asked.iter().any(is_related) {
+                others.extend(call.report(other, now).map(|told| (told, call.tokens.clone())));
             }
         });
-        asked.extend(kin);
+        asked.extend(others);
         let mut calls = related(asked);
         calls.retain(|call| call.call_id == call_id);
         calls
@@ -338,7 +338,7 @@ impl Calls {
 }
 
 /// Calls in order of start, then Call-ID, each told of its relations.
-fn related(mut calls: Vec<(report::Call, kin::Tokens)>) -> Vec<report::Call> {
+fn related(mut calls: Vec<(report::Call, correlation::Tokens)>) -> Vec<report::Call> {
     // The rest settles the order of two calls that begin with one Call-ID at one time.
     let key = |call: &report::Call| {
         (
@@ -350,7 +350,7 @@ fn related(mut calls: Vec<(report::Call, kin::Tokens)>) -> Vec<report::Call> {
         )
     };
     calls.sort_by_cached_key(|(call, _)| key(call));
-    kin::relate(&mut calls);
+    correlation::relate(&mut calls);
     calls.into_iter().map(|(call, _)| call).collect()
 }
 

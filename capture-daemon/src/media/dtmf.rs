@@ -78,7 +78,7 @@ pub fn signal(content_type: &[u8], body: &[u8]) -> Option<Signal> {
 
 /// One key pressed, as an INFO request told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Press {
+struct InfoDigit {
     /// When the request was first seen, and where it came from then.
     at: (Timestamp, Endpoint),
     /// The request: its sender's tag, hashed, and its number. Retransmissions and further hops have the same.
@@ -88,20 +88,20 @@ struct Press {
 
 /// Keys that the INFO requests of one call told of: the earliest, whatever the order they came in.
 #[derive(Clone, Debug, Default)]
-pub struct Presses {
-    kept: Vec<Press>,
+pub struct InfoDigits {
+    kept: Vec<InfoDigit>,
     /// Requests that had to go or found no room.
     beyond: u64,
 }
 
-impl Presses {
+impl InfoDigits {
     /// Takes an INFO request, if a key is in it.
     pub fn take(known: &mut Option<Box<Self>>, ts: Timestamp, src: Endpoint, message: &Message<'_>) {
         let Some(signal) = signal(message.content_type, message.body) else {
             return;
         };
         let tag = message.from.tag().unwrap_or_default();
-        let press = Press {
+        let press = InfoDigit {
             at: (ts, src),
             request: (foldhash::fast::FixedState::default().hash_one(tag), message.cseq.number),
             signal,
@@ -119,7 +119,7 @@ impl Presses {
         }
     }
 
-    fn insert(&mut self, press: Press) {
+    fn insert(&mut self, press: InfoDigit) {
         if let Some(known) = self.kept.iter_mut().find(|known| known.request == press.request) {
             known.at = known.at.min(press.at);
             return;
@@ -136,7 +136,7 @@ impl Presses {
 
     /// What is to be told, in order of time.
     pub fn report(&self) -> report::Dtmf {
-        let digit = |press: &Press| report::Digit {
+        let digit = |press: &InfoDigit| report::Digit {
             digit: press.signal.key.into(),
             at: press.at.0,
             duration_ms: press.signal.duration_ms.map(f64::from),

@@ -36,8 +36,8 @@ fn bodies_name_a_key_and_perhaps_a_duration() {
     }
 }
 
-fn press(ms: u64, cseq: u32, tag: u64) -> Press {
-    Press {
+fn press(ms: u64, cseq: u32, tag: u64) -> InfoDigit {
+    InfoDigit {
         at: (
             Timestamp::from_nanos(ms * 1_000_000),
             Endpoint::v4([192, 0, 2, 1], 5060),
@@ -51,7 +51,7 @@ fn press(ms: u64, cseq: u32, tag: u64) -> Press {
 }
 
 /// Keys and times in milliseconds, and how many are beyond the cap.
-fn report(presses: &Presses) -> (Vec<(String, u64)>, u64) {
+fn report(presses: &InfoDigits) -> (Vec<(String, u64)>, u64) {
     let report = presses.report();
     let told = |digit: report::Digit| (digit.digit, digit.at.as_nanos() / 1_000_000);
     (report.digits.into_iter().map(told).collect(), report.beyond)
@@ -63,7 +63,7 @@ proptest! {
     fn order_and_repetitions_do_not_matter(
         requests in prop::collection::vec((0u64..1_000, 1u32..40, 0u64..2), 0..60).prop_shuffle()
     ) {
-        let mut presses = Presses::default();
+        let mut presses = InfoDigits::default();
         let mut first = std::collections::BTreeMap::<(u64, u32), u64>::new();
         for (ms, cseq, tag) in requests {
             presses.insert(press(ms, cseq, tag));
@@ -94,7 +94,7 @@ proptest! {
 
 #[test]
 fn the_earliest_keys_are_kept_and_the_others_counted() {
-    let mut presses = Presses::default();
+    let mut presses = InfoDigits::default();
     for cseq in (1..=100).rev() {
         presses.insert(press(u64::from(cseq), cseq, 0));
     }

@@ -8,7 +8,7 @@ use super::measurement::Measurement;
 use super::playout::BUFFERS;
 use super::probation::{Header, Probation, Traits};
 use super::rtp;
-use super::telling;
+use super::summary;
 use super::totals::{Figures, SUMS};
 use crate::net::Endpoint;
 use crate::report;
@@ -388,7 +388,7 @@ impl Stream {
         report::Stream {
             via: self.relay.as_ref().map(|relay| relay.report()),
             dtmf: keys.map(|events| events.report(self.formats(), self.key.src, self.key.ssrc)),
-            ..telling::stream(&self.key, &self.measurement, self.join.as_ref(), self.traits())
+            ..summary::stream(&self.key, &self.measurement, self.join.as_ref(), self.traits())
         }
     }
 }
@@ -410,8 +410,8 @@ impl Relay {
 }
 
 #[cfg(test)]
-#[path = "telling_tests.rs"]
-mod telling_tests;
+#[path = "summary_tests.rs"]
+mod summary_tests;
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;

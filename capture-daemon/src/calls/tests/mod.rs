@@ -2,9 +2,9 @@
 
 mod call;
 mod call_figures;
+mod correlation;
 mod figures;
 mod forks;
-mod kin;
 mod ladder;
 mod registration;
 mod rounds;
@@ -288,7 +288,7 @@ fn dialogs() -> impl Strategy<Value = Dialog> {
         session::transferred(),
         session::joined_late(),
         ladder::long(),
-        kin::both_sides(),
+        correlation::both_sides(),
     ])
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::telling;
+use super::summary;
 use super::tests::{Sent, press, run, voice};
 use crate::media::quality::{Scale, conversation};
 use crate::report::{self, RoundTrip, Rtcp};
@@ -240,7 +240,7 @@ fn a_conversation_minds_the_delay() {
             }),
             ..Rtcp::default()
         }));
-        telling::converse(&mut told);
+        summary::converse(&mut told);
         told.quality.unwrap()
     };
     let near = told(Some(20.0));

@@ -39,7 +39,7 @@ impl Tokens {
     }
 
     /// Whether the two calls belong together.
-    pub fn is_kin(&self, call_id: &str, other: &Self, other_call_id: &str) -> bool {
+    pub fn is_related(&self, call_id: &str, other: &Self, other_call_id: &str) -> bool {
         all(call_id, self).any(|token| all(other_call_id, other).any(|theirs| token == theirs))
     }
 }

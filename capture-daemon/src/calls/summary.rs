@@ -6,7 +6,7 @@ use super::call::{Call, ReasonOf};
 use super::facts::Tag;
 use super::milliseconds;
 use super::sight::Witness;
-use crate::media::Presses;
+use crate::media::InfoDigits;
 use crate::report::{self, CallState, EndedBy, Party};
 use crate::time::Timestamp;
 
@@ -75,7 +75,7 @@ impl Call {
             retransmissions: self.ladder.retransmissions() as u64,
             messages_not_kept: self.messages - self.ladder.len() as u64,
             ladder: Vec::new(),
-            dtmf: self.presses.as_deref().map(Presses::report),
+            dtmf: self.info_digits.as_deref().map(InfoDigits::report),
             media: self
                 .media
                 .as_deref()
