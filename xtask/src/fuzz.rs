@@ -60,12 +60,34 @@ impl Corpora {
     /// Fuzzes. libFuzzer writes what is new into the first folder. Its report goes into the error, where there is one.
     fn explore(&self, name: &str, seconds: u32) -> Result<()> {
         let time = format!("-max_total_time={seconds}");
-        libfuzzer(name, [&self.found, &self.kept], &[&time, "-verbosity=0"])
+        let dictionary = match dictionary(name) {
+            Some(words) => Some(format!(
+                "-dict={}",
+                root()?.join("capture-daemon/fuzz/dictionaries").join(words).display()
+            )),
+            None => None,
+        };
+        let options: Vec<&str> = [time.as_str(), "-verbosity=0"]
+            .into_iter()
+            .chain(dictionary.as_deref())
+            .collect();
+        libfuzzer(name, [&self.found, &self.kept], &options)
     }
 
     /// Takes over into the repository what covers more.
     fn keep(&self, name: &str) -> Result<()> {
         libfuzzer(name, [&self.kept, &self.found], &["-merge=1", "-verbosity=0"])
+    }
+}
+
+/// The words of the text that a target reads: bytes changed one by one hardly ever make a header's name.
+fn dictionary(name: &str) -> Option<&'static str> {
+    match name {
+        "sip_message" | "sip_stream" | "call_headers" | "digest" => Some("sip.dict"),
+        "sdp" => Some("sdp.dict"),
+        "websocket" => Some("websocket.dict"),
+        "config" => Some("config.dict"),
+        _ => None,
     }
 }
 
