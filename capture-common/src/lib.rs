@@ -6,6 +6,7 @@
 pub mod classify;
 pub mod descent;
 pub mod headers;
+pub mod level;
 pub mod load;
 pub mod meta;
 pub mod ports;
@@ -16,6 +17,7 @@ pub mod verdict;
 pub use classify::{FragmentKey, Tables, classify};
 pub use descent::Descent;
 pub use headers::Bytes;
+pub use level::{Level, Media};
 pub use meta::FrameMeta;
 pub use ports::{PortFlags, PortTable};
 pub use settings::{Mode, Settings};
