@@ -39,10 +39,10 @@ enum Verb {
     Fuzz {
         /// Fuzz targets; all of them, unless named.
         targets: Vec<String>,
-        /// Seconds for each.
+        /// Seconds of CPU time for each.
         #[arg(long, value_name = "N", default_value_t = 1200)]
         seconds: u32,
-        /// Take what covers more into the repository's corpus.
+        /// Take what covers more into the repository's corpus, and note the run.
         #[arg(long)]
         keep: bool,
     },
