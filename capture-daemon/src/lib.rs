@@ -15,6 +15,7 @@ mod table;
 pub mod time;
 
 // Where frames come from.
+pub mod intake;
 pub mod program;
 pub mod source;
 pub mod xsk;
