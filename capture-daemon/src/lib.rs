@@ -30,6 +30,8 @@ pub mod turn;
 
 pub mod calls;
 
+pub mod rules;
+
 pub mod engine;
 
 // Where frames go.
