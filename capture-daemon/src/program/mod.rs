@@ -185,6 +185,11 @@ impl Program {
         self.interface.counters()
     }
 
+    /// What its driver counts of loss beyond that, under the driver's own names.
+    pub fn driver_counters(&self) -> Vec<(String, u64)> {
+        self.interface.driver_counters()
+    }
+
     /// The log of the program, where the configuration asks for it; once.
     pub fn take_kernel_log(&mut self) -> Option<KernelLog> {
         self.kernel_log.take()
