@@ -10,6 +10,7 @@ pub mod level;
 pub mod load;
 pub mod meta;
 pub mod ports;
+pub mod rtp;
 pub mod settings;
 pub mod tunnels;
 pub mod verdict;
