@@ -3,7 +3,7 @@
 use super::jitter::Period;
 
 /// What SDP says of a payload type (RFC 8866 section 6.6): by `a=rtpmap`, or by naming a static one in the media line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Format {
     /// Payload type, 0 to 127.
     pub payload_type: u8,
