@@ -77,6 +77,8 @@ pub enum Found {
 pub struct Ports {
     /// Where they stand.
     pub at: u32,
+    /// Where the IP header begins whose payload they are in.
+    pub ip_at: u32,
     /// Whether the protocol is UDP; TCP otherwise.
     pub udp: bool,
     /// Source port.
@@ -236,7 +238,7 @@ pub(crate) fn ipv4<B: Bytes + ?Sized>(frame: &B, at: u32, tunnels: Tunnels) -> R
     if total_len != 0 && total_len < header_len.wrapping_add(4) {
         return Err(Verdict::TransportMalformed);
     }
-    ports(frame, behind, protocol, first_of)
+    ports(frame, at, behind, protocol, first_of)
 }
 
 /// RFC 8200 section 3.
@@ -254,7 +256,7 @@ pub(crate) fn ipv6<B: Bytes + ?Sized>(frame: &B, at: u32, tunnels: Tunnels) -> R
         if payload_len != 0 && payload_len < 4 {
             return Err(Verdict::TransportMalformed);
         }
-        return ports(frame, behind, next, Datagram::NONE);
+        return ports(frame, at, behind, next, Datagram::NONE);
     }
     if descent::is_extension(next) {
         return Ok(Found::Deeper(Descent::chain(at, next, payload_len)));
@@ -267,10 +269,17 @@ pub(crate) fn ipv6<B: Bytes + ?Sized>(frame: &B, at: u32, tunnels: Tunnels) -> R
 
 /// UDP (RFC 768) and TCP (RFC 9293) begin alike.
 #[inline(always)]
-pub(crate) fn ports<B: Bytes + ?Sized>(frame: &B, at: u32, protocol: u8, first_of: Datagram) -> Result<Found, Verdict> {
+pub(crate) fn ports<B: Bytes + ?Sized>(
+    frame: &B,
+    ip_at: u32,
+    at: u32,
+    protocol: u8,
+    first_of: Datagram,
+) -> Result<Found, Verdict> {
     let bytes: [u8; 4] = frame.load(at).ok_or(Verdict::TransportMalformed)?;
     Ok(Found::Ports(Ports {
         at,
+        ip_at,
         udp: protocol == UDP,
         source: u16::from_be_bytes([bytes[0], bytes[1]]),
         destination: u16::from_be_bytes([bytes[2], bytes[3]]),

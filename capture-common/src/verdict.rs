@@ -2,12 +2,12 @@
 
 /// Declares the verdicts once: number, fate, label and meaning.
 macro_rules! verdicts {
-    ($($(#[$doc:meta])* $variant:ident = $fate:ident $label:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $fate:ident $label:literal,)+) => {
         /// Where a frame ended in the kernel program: the index of its counter and the label of its metric.
         /// `seen = captured + filtered + dropped` holds because every frame adds to one counter only.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
-        pub enum Verdict { $($(#[$doc])* $variant,)+ }
+        pub enum Verdict { $($(#[doc = $doc])+ $variant,)+ }
 
         impl Verdict {
             /// Every verdict, in order of number.
@@ -18,6 +18,11 @@ macro_rules! verdicts {
             /// The name in metrics and JSON, unique among all.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }
+            }
+
+            /// What it means, for the documentation.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
             }
 
             /// What becomes of the frame.

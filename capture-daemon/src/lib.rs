@@ -16,6 +16,7 @@ mod table;
 pub mod time;
 
 // Where frames come from.
+pub mod intake;
 pub mod program;
 pub mod source;
 pub mod xsk;
@@ -28,6 +29,8 @@ pub mod sip;
 pub mod turn;
 
 pub mod calls;
+
+pub mod rules;
 
 pub mod engine;
 

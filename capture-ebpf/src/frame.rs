@@ -5,7 +5,8 @@ use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
-use capture_common::{Bytes, Descent, Fate, Tables, Verdict};
+use capture_common::headers::Datagram;
+use capture_common::{Bytes, Descent, Fate, Finding, Place, Tables, Verdict};
 
 use crate::descent::descend;
 use crate::tables::Maps;
@@ -14,33 +15,104 @@ use crate::tables::Maps;
 /// is rare, is it done again over all of the frame.
 #[inline(always)]
 pub fn classify(ctx: &XdpContext) -> Verdict {
-    let verdict = classify_linear(ctx);
-    match verdict.fate() {
-        Fate::Dropped => classify_whole(ctx),
-        Fate::Captured | Fate::Filtered => verdict,
+    let mut found = find_linear(ctx);
+    if matches!(verdict(found).fate(), Fate::Dropped) {
+        found = find_whole(ctx);
     }
+    if found & FRAGMENT != 0 {
+        found = settle(ctx, found);
+    }
+    verdict(found)
 }
 
 /// Bytes of the frame, all its buffers together.
 #[inline(always)]
-pub fn length(ctx: &XdpContext) -> u64 {
+pub fn length(ctx: &XdpContext) -> u32 {
     // SAFETY: the context is the one the kernel called the program with.
-    unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
+    let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
+    // MAX_SKB_FRAGS pages at most.
+    length as u32
 }
 
-// Two functions of their own: a chain of calls shares 512 bytes of stack, and these two are never in one chain.
+/// What was found of the frame at hand, without the verdict. In a map and not in registers, so that the verifier knows
+/// nothing of the figures and follows what comes behind once, and not for each way that leads there.
+#[map]
+static FINDING: PerCpuArray<Found> = PerCpuArray::with_max_entries(1, 0);
+
+/// The part of a [`Finding`] that stands in the map.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Found {
+    place: Place,
+    first_of: Datagram,
+    outer_first_of: Datagram,
+    later_of: Datagram,
+}
+
+/// Set beside the number of the verdict where the frame is a fragment.
+const FRAGMENT: u32 = 0x100;
+
+/// The verdict in what these functions hand on.
+#[inline(always)]
+fn verdict(found: u32) -> Verdict {
+    // SAFETY: without the flag it is the number of a verdict, as every function below made it of one.
+    unsafe { core::mem::transmute::<u32, Verdict>(found & !FRAGMENT) }
+}
+
+// Functions of their own: a chain of calls shares 512 bytes of stack, and these are never in one chain.
 #[inline(never)]
-fn classify_linear(ctx: &XdpContext) -> Verdict {
-    capture_common::classify(&Linear(ctx), &Maps)
+fn find_linear(ctx: &XdpContext) -> u32 {
+    note(capture_common::find(&Linear(ctx), &Maps))
 }
 
 #[inline(never)]
-fn classify_whole(ctx: &XdpContext) -> Verdict {
+fn find_whole(ctx: &XdpContext) -> u32 {
     match COPY.get_ptr_mut(0) {
-        Some(room) => capture_common::classify(&Whole { ctx, room }, &Maps),
+        Some(room) => note(capture_common::find(&Whole { ctx, room }, &Maps)),
         // The verifier cannot know that the map has an entry.
-        None => Verdict::LinkMalformed,
+        None => Verdict::LinkMalformed as u32,
     }
+}
+
+/// Keeps what was found where the next step looks for it.
+#[inline(always)]
+fn note(finding: Finding) -> u32 {
+    let number = finding.verdict as u32;
+    let is_fragment = finding.is_fragment();
+    if !is_fragment && !matches!(finding.verdict, Verdict::Media) {
+        return number;
+    }
+    let Some(found) = FINDING.get_ptr_mut(0) else {
+        return number;
+    };
+    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    let found = unsafe { &mut *found };
+    found.place = finding.place;
+    if !is_fragment {
+        return number;
+    }
+    found.first_of = finding.first_of;
+    found.outer_first_of = finding.outer_first_of;
+    found.later_of = finding.later_of;
+    number | FRAGMENT
+}
+
+/// Decides on a fragment as on its datagram.
+#[inline(never)]
+fn settle(ctx: &XdpContext, found: u32) -> u32 {
+    let (Some(noted), Some(room)) = (FINDING.get_ptr_mut(0), COPY.get_ptr_mut(0)) else {
+        return found;
+    };
+    // SAFETY: the entry is this CPU's own, and nobody writes to it meanwhile.
+    let noted = unsafe { &*noted };
+    let finding = Finding {
+        verdict: verdict(found),
+        place: noted.place,
+        first_of: noted.first_of,
+        outer_first_of: noted.outer_first_of,
+        later_of: noted.later_of,
+    };
+    capture_common::settle(&Whole { ctx, room }, &finding, finding.verdict, &Maps) as u32
 }
 
 /// The linear part of a frame.

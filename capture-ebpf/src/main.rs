@@ -23,14 +23,15 @@ pub fn siphon(ctx: XdpContext) -> u32 {
     if settings.mode != Mode::Mirror as u32 {
         return xdp_action::XDP_PASS;
     }
+    let wire_len = frame::length(&ctx);
     let mut verdict = frame::classify(&ctx);
     let mut action = xdp_action::XDP_DROP;
     if matches!(verdict.fate(), Fate::Captured) {
-        (verdict, action) = redirect::to_socket(&ctx, verdict);
+        (verdict, action) = redirect::to_socket(&ctx, verdict, wire_len);
     }
-    counters::count(&ctx, verdict);
+    counters::count(verdict, wire_len);
     if settings.log != 0 {
-        log::verdict(&ctx, verdict);
+        log::verdict(&ctx, verdict, wire_len);
     }
     action
 }

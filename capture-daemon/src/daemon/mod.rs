@@ -4,6 +4,7 @@
 //! that no frame comes any more; the workers empty their rings and hand over their chunks; the writer closes its files; the
 //! control socket goes last.
 
+mod accounts;
 mod crew;
 mod health;
 mod sensor;

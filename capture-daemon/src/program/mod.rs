@@ -16,7 +16,7 @@ use aya::Ebpf;
 use aya::maps::{Array, PerCpuArray, XskMap};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, Xdp, XdpMode};
-use capture_common::{Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
+use capture_common::{MediaSettings, Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
 
 use crate::config::{self, Attach, Bind, Capture};
 use crate::xsk::socket::Bound;
@@ -164,6 +164,11 @@ impl Program {
         self.interface.counters()
     }
 
+    /// What its driver counts of loss beyond that, under the driver's own names.
+    pub fn driver_counters(&self) -> Vec<(String, u64)> {
+        self.interface.driver_counters()
+    }
+
     /// The log of the program, where the configuration asks for it; once.
     pub fn take_kernel_log(&mut self) -> Option<KernelLog> {
         self.kernel_log.take()
@@ -296,9 +301,10 @@ fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
         mode: Mode::Mirror as u32,
         log: u32::from(capture.kernel_log),
         tunnels: capture.tunnels.iter().copied().collect(),
+        media: MediaSettings::new(capture.media, capture.level, false, capture.early_packets),
     };
-    let mut map: Array<_, [u32; 3]> = object::map(ebpf, object::SETTINGS)?;
-    map.set(0, bytemuck::cast::<Settings, [u32; 3]>(settings), 0)
+    let mut map: Array<_, [u32; 5]> = object::map(ebpf, object::SETTINGS)?;
+    map.set(0, bytemuck::cast::<Settings, [u32; 5]>(settings), 0)
         .map_err(|source| OpenError::map(object::SETTINGS, source))
 }
 
