@@ -12,6 +12,7 @@ pub mod load;
 pub mod media;
 pub mod meta;
 pub mod ports;
+pub mod rtp;
 pub mod settings;
 pub mod tunnels;
 pub mod verdict;
