@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{RtcpCounts, RtpFigures, SipCounts};
+use crate::report::{LearnedFigures, RtcpCounts, RtpFigures, SipCounts};
 use crate::time::Timestamp;
 
 /// Counts by name.
@@ -115,6 +115,9 @@ pub struct Status {
     pub calls: CallCounts,
     /// Registrations remembered, by state.
     pub registrations: Tally,
+    /// The endpoints of calls in the kernel program's map.
+    #[serde(default)]
+    pub learned: LearnedFigures,
     /// Bounded tables by name.
     pub tables: BTreeMap<String, TableSize>,
     /// The files.

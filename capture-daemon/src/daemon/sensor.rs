@@ -13,7 +13,7 @@ use super::status;
 use crate::config::Config;
 use crate::control::{Audit, Counts, Filter, Health, Page, Pending, Sensor, Status};
 use crate::engine::{self, Shared};
-use crate::program::{Obtained, Presence, Program, Verdicts};
+use crate::program::{LearnedEndpoints, Obtained, Presence, Program, Verdicts};
 use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
@@ -29,6 +29,7 @@ pub struct Live {
     pub(super) started: Timestamp,
     since: Instant,
     program: Mutex<Program>,
+    pub(super) learned: Arc<LearnedEndpoints>,
     pub(super) obtained: Obtained,
     pub(super) posts: Vec<Post>,
     pub(super) shared: Arc<Shared>,
@@ -59,6 +60,7 @@ impl Live {
             started: now(),
             since: Instant::now(),
             obtained: program.obtained().clone(),
+            learned: program.learned(),
             program: Mutex::new(program),
             posts: crew.posts().to_vec(),
             shared,
