@@ -28,7 +28,7 @@ pub const EARLY_LIFE_NS: u64 = 10_000_000_000;
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 /// Headers begin before this byte, as in [`crate::descent`], and datagrams that are looked into are not longer.
-const FARTHEST: u32 = 0x3fff;
+pub(crate) const FARTHEST: u32 = 0x3fff;
 
 /// What the decision looks up: maps in the kernel, plain tables in a test.
 pub trait MediaTables {

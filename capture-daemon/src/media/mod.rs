@@ -16,7 +16,6 @@ mod jitter;
 mod join;
 mod kept_headers;
 mod measurement;
-mod payload_types;
 mod playout;
 mod probation;
 mod quality;

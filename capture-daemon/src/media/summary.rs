@@ -20,7 +20,7 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
     let (account, types) = (measurement.account(), measurement.types());
     let payload_type = types.main();
     let codec = encoding(payload_type, formats);
-    let clock_rate = match Kind::of(payload_type, formats) {
+    let clock_rate = match codec::kind(payload_type, formats) {
         Kind::Media(rate) | Kind::Noise(rate) => Some(rate),
         Kind::Event => announced(payload_type, formats).map(|format| format.clock_rate),
         Kind::Unknown => None,
@@ -34,8 +34,8 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
     let jitter = measurement.jitter();
     let (packets, expected) = (measurement.packets(), measurement.expected());
     let bursts = measurement.bursts().map(super::burst::Burst::figures);
-    let counts = types.counts(packets);
-    let comfort_noise = |&&(of, _): &&(u8, u64)| matches!(Kind::of(of, formats), Kind::Noise(_));
+    let counts: Vec<_> = types.counts(packets).collect();
+    let comfort_noise = |&&(of, _): &&(u8, u64)| matches!(codec::kind(of, formats), Kind::Noise(_));
     let playout = measurement
         .playout()
         .filter(|_| clock.as_ref().is_some_and(|clock| clock.rate != codec::VIDEO));
