@@ -7,10 +7,12 @@
 mod error;
 mod interface;
 mod kernel_log;
+mod learned;
 mod object;
 mod verdicts;
 
 use std::fmt;
+use std::sync::Arc;
 
 use aya::Ebpf;
 use aya::maps::{Array, PerCpuArray, XskMap};
@@ -25,6 +27,7 @@ use crate::xsk::{Lane, Membership};
 pub use error::{DetachError, OpenError, ReadError};
 pub use interface::{Interface, InterfaceCounters, Presence};
 pub use kernel_log::KernelLog;
+pub use learned::LearnedEndpoints;
 pub use object::EMBEDDED;
 use object::Room;
 pub use verdicts::Verdicts;
@@ -85,6 +88,7 @@ pub struct Program {
     interface: Interface,
     obtained: Obtained,
     kernel_log: Option<KernelLog>,
+    learned: Arc<LearnedEndpoints>,
     _promiscuous: Option<Membership>,
 }
 
@@ -107,7 +111,7 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
     }
     let interface = Interface::find(&capture.interface)?;
     refuse_to_steal(&interface, capture)?;
-    let mut ebpf = object::load(Room {
+    let room = Room {
         queues: interface.queues(),
         // The configuration has at most 2^28.
         endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX),
@@ -116,7 +120,8 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
         } else {
             1
         },
-    })?;
+    };
+    let mut ebpf = object::load(room)?;
     write_ports(&mut ebpf, capture)?;
     let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
     let (link, attach, why_not_native) = attach(&mut ebpf, &interface, capture.attach)?;
@@ -129,7 +134,8 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
             interface: capture.interface.clone(),
             source,
         })?;
-    arm(&mut ebpf, capture)?;
+    let settings = arm(&mut ebpf, capture)?;
+    let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
     let obtained = Obtained {
         attach,
         why_not_native,
@@ -142,6 +148,7 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
         interface,
         obtained,
         kernel_log,
+        learned: Arc::new(learned),
         _promiscuous: promiscuous,
     };
     Ok((program, lanes))
@@ -151,6 +158,11 @@ impl Program {
     /// What was obtained from the kernel, and why not better.
     pub fn obtained(&self) -> &Obtained {
         &self.obtained
+    }
+
+    /// The endpoints of calls, as the program knows them.
+    pub fn learned(&self) -> Arc<LearnedEndpoints> {
+        Arc::clone(&self.learned)
     }
 
     /// The counters of the program, summed over the CPUs. They can be read after the detach too.
@@ -316,7 +328,7 @@ fn bind(ebpf: &mut Ebpf, interface: &Interface, capture: &Capture, attach: Attac
 }
 
 /// From here on frames are captured and the rest is dropped.
-fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
+fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<Settings, OpenError> {
     let config::Mode::Mirror = capture.mode;
     let settings = Settings {
         mode: Mode::Mirror as u32,
@@ -326,7 +338,8 @@ fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
     };
     let mut map: Array<_, [u32; 5]> = object::map(ebpf, object::SETTINGS)?;
     map.set(0, bytemuck::cast::<Settings, [u32; 5]>(settings), 0)
-        .map_err(|source| OpenError::map(object::SETTINGS, source))
+        .map_err(|source| OpenError::map(object::SETTINGS, source))?;
+    Ok(settings)
 }
 
 fn obtained_queue(lane: &Lane) -> ObtainedQueue {
