@@ -113,6 +113,12 @@ impl StreamState {
         self.countdown == 0
     }
 
+    /// Has it asked again after so many packets.
+    #[inline(always)]
+    pub const fn wait(&mut self, packets: u8) {
+        self.countdown = packets;
+    }
+
     /// Hears what is said by now of the payload type of its last packets.
     #[inline(always)]
     pub fn hear(&mut self, said: Kind) {

@@ -57,20 +57,23 @@ pub const fn assigned(payload_type: u8) -> Option<(&'static str, u32)> {
 pub fn kind(payload_type: u8, formats: &[Format]) -> Kind {
     let announced = || formats.iter().find(|format| format.payload_type == payload_type);
     Kind::assigned(payload_type)
-        .or_else(|| announced().map(of_format))
+        .or_else(|| announced().map(Format::kind))
         .unwrap_or(Kind::Unknown)
 }
 
-fn of_format(format: &Format) -> Kind {
-    // RFC 4733 section 7.1; encoding names are compared without case (RFC 4855 section 3).
-    if format.encoding.eq_ignore_ascii_case("telephone-event") || format.encoding.eq_ignore_ascii_case("tone") {
-        Kind::Event
-    } else if format.clock_rate < Period::SLOWEST {
-        Kind::Unknown
-    } else if format.encoding.eq_ignore_ascii_case("CN") {
-        Kind::Noise(format.clock_rate)
-    } else {
-        Kind::Media(format.clock_rate)
+impl Format {
+    /// What packets of it are.
+    pub fn kind(&self) -> Kind {
+        // RFC 4733 section 7.1; encoding names are compared without case (RFC 4855 section 3).
+        if self.encoding.eq_ignore_ascii_case("telephone-event") || self.encoding.eq_ignore_ascii_case("tone") {
+            Kind::Event
+        } else if self.clock_rate < Period::SLOWEST {
+            Kind::Unknown
+        } else if self.encoding.eq_ignore_ascii_case("CN") {
+            Kind::Noise(self.clock_rate)
+        } else {
+            Kind::Media(self.clock_rate)
+        }
     }
 }
 

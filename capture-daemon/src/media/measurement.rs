@@ -405,16 +405,9 @@ impl Measurement {
             .then(|| (self.hot.lag as f64 / 1e6, f64::from(self.hot.skew) / 1e3))
     }
 
-    /// Least, mean and most time between packets, in milliseconds; `None` where there is one packet.
-    pub fn delta(&self) -> Option<(f64, f64, f64)> {
-        let steps = self.packets().checked_sub(1).filter(|&steps| steps > 0)?;
-        let span = self.hot.end.since(self.start).as_nanos() as f64 / 1e6;
-        let min = self.hot.delta_min.min(self.hot.delta_max);
-        Some((
-            f64::from(min) / 1e3,
-            span / steps as f64,
-            f64::from(self.hot.delta_max) / 1e3,
-        ))
+    /// Least and most time between two packets, in microseconds.
+    pub const fn delta(&self) -> (u32, u32) {
+        (self.hot.delta_min, self.hot.delta_max)
     }
 
     /// What the buffers made of the stream; `None` where no clock was known.
