@@ -8,6 +8,7 @@ mod error;
 mod interface;
 mod kernel_log;
 mod learned;
+mod measured;
 mod object;
 mod verdicts;
 
@@ -28,6 +29,7 @@ pub use error::{DetachError, OpenError, ReadError};
 pub use interface::{Interface, InterfaceCounters, Presence};
 pub use kernel_log::KernelLog;
 pub use learned::LearnedEndpoints;
+pub use measured::{Chunk, MeasuredMap};
 pub use object::EMBEDDED;
 use object::Room;
 pub use verdicts::Verdicts;
@@ -89,23 +91,25 @@ pub struct Program {
     obtained: Obtained,
     kernel_log: Option<KernelLog>,
     learned: Arc<LearnedEndpoints>,
+    measured: Option<MeasuredMap>,
     _promiscuous: Option<Membership>,
 }
 
 /// Attaches the program to the interface and binds a socket to each of its rx queues, lane by lane in order of the
-/// queues. There is room for as many endpoints of calls as the default configuration has.
+/// queues. There is room for as much as the default configuration follows.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the queue, the call and its errno. Nothing stays attached then.
 pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
-    open_with_room(capture, Follow::default().max_endpoints)
+    open_with_room(capture, &Follow::default())
 }
 
-/// The same, with room for `endpoints` endpoints of calls.
+/// The same, with room for as many endpoints of calls, and for as many streams where they are measured in the kernel, as are
+/// followed.
 ///
 /// # Errors
 /// As for [`open`].
-pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, Vec<Lane>), OpenError> {
+pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Vec<Lane>), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
@@ -114,7 +118,11 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
     let room = Room {
         queues: interface.queues(),
         // The configuration has at most 2^28.
-        endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX),
+        endpoints: u32::try_from(follow.max_endpoints).unwrap_or(u32::MAX),
+        streams: match capture.media {
+            Media::Measured => u32::try_from(follow.max_streams).unwrap_or(u32::MAX),
+            Media::Off | Media::Range | Media::Learned => 1,
+        },
         early: if capture.media == Media::Learned {
             EARLY_ENDPOINTS
         } else {
@@ -136,6 +144,9 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
         })?;
     let settings = arm(&mut ebpf, capture)?;
     let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
+    let measured = (capture.media == Media::Measured)
+        .then(|| MeasuredMap::new(&mut ebpf, room.streams))
+        .transpose()?;
     let obtained = Obtained {
         attach,
         why_not_native,
@@ -149,6 +160,7 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
         obtained,
         kernel_log,
         learned: Arc::new(learned),
+        measured,
         _promiscuous: promiscuous,
     };
     Ok((program, lanes))
@@ -163,6 +175,11 @@ impl Program {
     /// The endpoints of calls, as the program knows them.
     pub fn learned(&self) -> Arc<LearnedEndpoints> {
         Arc::clone(&self.learned)
+    }
+
+    /// The streams that the program measures, where the configuration asks for it; once.
+    pub fn take_measured(&mut self) -> Option<MeasuredMap> {
+        self.measured.take()
     }
 
     /// The counters of the program, summed over the CPUs. They can be read after the detach too.
