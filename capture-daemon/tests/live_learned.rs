@@ -255,7 +255,11 @@ fn not_one_packet_of_a_call_is_missed() {
     assert!(early >= u64::from(CALLS * 2 * TALK[0]) + 50, "{verdicts}");
     let learned = verdicts["media_learned"].as_u64().unwrap();
     let of_sipp = 80 * u64::from(packets);
-    assert_eq!(early + learned, of_sipp + u64::from(CALLS) * 2 * each + 50, "{verdicts}");
+    assert_eq!(
+        early + learned,
+        of_sipp + u64::from(CALLS) * 2 * each + 50,
+        "{verdicts}"
+    );
     // A few may have overtaken their SDP.
     assert!(learned >= of_sipp / 2, "{verdicts}");
 
