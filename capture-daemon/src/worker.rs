@@ -148,9 +148,9 @@ impl Worker {
         let mut batch = self.lane.peek(max);
         while let Some(packet) = batch.next_packet() {
             let frame = packet.frame(&self.clock);
-            self.engine.frame(&frame);
+            let wanted = self.engine.frame(&frame);
             if let Some(spool) = &mut self.spool {
-                spool.keep(&frame);
+                spool.keep(&frame, wanted);
             }
             packet.release();
             taken += 1;

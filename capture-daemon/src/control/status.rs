@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::RuleStatus;
 use crate::report::{RtcpCounts, RtpFigures, SipCounts};
 use crate::time::Timestamp;
 
@@ -107,6 +108,9 @@ pub struct Status {
     pub rtcp: RtcpCounts,
     /// Calls by state and by result.
     pub calls: CallCounts,
+    /// Rules, and what came of each.
+    #[serde(default)]
+    pub rules: Vec<RuleStatus>,
     /// Registrations remembered, by state.
     pub registrations: Tally,
     /// Bounded tables by name.
@@ -189,6 +193,12 @@ pub struct SocketCounts {
 pub struct LaneSpool {
     /// Frames to keep.
     pub offered: u64,
+    /// Frames of which the level of their call wants nothing.
+    #[serde(default)]
+    pub not_kept: u64,
+    /// Frames of which it wants only the headers.
+    #[serde(default)]
+    pub cut: u64,
     /// Frames in files.
     pub written: u64,
     /// Bytes written to files.
@@ -208,7 +218,7 @@ pub struct Identity {
     pub sockets: Stage,
     /// Engine: frames = sum of outcomes.
     pub engine: Stage,
-    /// Spool: offered = written + queued + dropped.
+    /// Spool: offered = written + not kept + queued + dropped.
     pub spool: Stage,
 }
 
@@ -295,6 +305,9 @@ pub struct CallCounts {
     /// Calls since the start without RTP, likewise.
     #[serde(default)]
     pub no_media: u64,
+    /// Calls remembered, by level.
+    #[serde(default)]
+    pub levels: Tally,
 }
 
 /// How full a bounded table is.

@@ -16,6 +16,7 @@ use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
+use crate::rules::Ruling;
 use crate::time::Timestamp;
 use crate::turn::{Ends, Path, Turn, Via};
 
@@ -161,6 +162,21 @@ impl Endpoints {
     /// The party with this tag (its hash, not 0) began the call, as its INVITE of time `ts` says.
     pub fn begun_by(&self, tag: u64, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) {
         if self.lease(call_id, ts, losses).begun_by(tag, ts) {
+            self.generation.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The call is under this rule, as was decided with `ticket` when it had a message of time `ts`.
+    pub fn set_rule(&self, call_id: &Arc<str>, ts: Timestamp, ticket: u64, rule: &Arc<Ruling>, losses: &Losses) {
+        if self.lease(call_id, ts, losses).stand(ticket, Some(rule)) {
+            self.generation.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The same of a call of which nothing need be known here, and which may be under no rule.
+    pub fn change_rule(&self, call_id: &str, ticket: u64, rule: Option<&Arc<Ruling>>) {
+        let lease = self.lock_leases(self.at(call_id)).get(call_id).cloned();
+        if lease.is_some_and(|lease| lease.stand(ticket, rule)) {
             self.generation.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -61,7 +61,7 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
         jitter_max_ms: jitter.map(|(_, max)| max),
         start: measurement.start(),
         end: measurement.end(),
-        call_id: join.map(|join| join.call_id.to_string()),
+        call_id: join.map(|join| join.call_id().to_string()),
         linked_by: join.map(|join| join.link.by),
         direction: join.and_then(|join| join.sender).map(Way::from),
         encrypted: join.filter(|join| join.srtp == Some(true)).map(|_| Encryption::Srtp),

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use capture_common::Level;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::Histograms;
-use super::{glossary as m, rtp, signaling, turn};
+use super::{glossary as m, rtp, rules, signaling, turn};
 use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
 use crate::report::{CallState, EndedBy, RegistrationState, RtcpCounts, Signaling, TurnFigures};
@@ -59,6 +60,7 @@ impl Exporter {
         });
         let mut page = self.recorder.handle().render();
         histograms.render(&mut page);
+        rules::render(&status.rules, &mut page);
         page
     }
 
@@ -129,11 +131,15 @@ fn lane(lane: &Lane) {
     }
     let LaneSpool {
         offered,
+        not_kept,
+        cut,
         written,
         bytes,
         queued,
         dropped,
     } = &lane.spool;
+    m::SPOOL_NOT_KEPT.set(&[queue], *not_kept);
+    m::SPOOL_CUT.set(&[queue], *cut);
     m::SPOOL_OFFERED.set(&[queue], *offered);
     m::SPOOL_WRITTEN.set(&[queue], *written);
     m::SPOOL_BYTES.set(&[queue], *bytes);
@@ -198,6 +204,8 @@ fn calls(status: &Status) {
     by_state(&m::CALLS_ENDED, &ended_by, &status.calls.ended_by);
     m::CALLS_ONE_WAY.set(&[], status.calls.one_way);
     m::CALLS_NO_MEDIA.set(&[], status.calls.no_media);
+    let levels: Vec<_> = Level::ALL.iter().map(|level| level.label()).collect();
+    by_state(&m::CALLS_BY_LEVEL, &levels, &status.calls.levels);
     by_state(
         &m::REGISTRATIONS,
         &RegistrationState::ALL.map(RegistrationState::label),
