@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use capture_common::Level;
 use capture_daemon::control::{
-    CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Page,
-    Pending, Reason, RuleBook, RuleStatus, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+    Audit, CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained,
+    Page, Pending, Reason, RuleBook, RuleStatus, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
     draft_of_json, rule_as_json,
 };
 use capture_daemon::report::{
@@ -463,6 +463,11 @@ pub fn status() -> Status {
             rx_bytes: 214_000_000,
             rx_dropped: 5,
             ..InterfaceCounters::default()
+        },
+        driver_counters: tally([("rx_queue_0_drops", 5), ("rx_queue_1_drops", 0)]),
+        audit: Audit {
+            looks: 3_725,
+            violations: tally([("engine", 0), ("sockets", 0), ("spool", 0)]),
         },
         sip: SipCounts {
             messages: 1_980,
