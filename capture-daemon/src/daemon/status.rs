@@ -11,11 +11,12 @@ use capture_common::{Fate, Level, Verdict};
 use super::accounts::{Boundary, Reading};
 use super::crew::Post;
 use super::health::Vitals;
+use super::measuring::Account;
 use super::sensor::Live;
 use crate::calls::CallCount;
 use crate::control::{
-    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Obtained, RuleStatus, SocketCounts, SpoolStatus, Stage,
-    Status, TableSize, Tally, rule_as_json,
+    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Measured, Obtained, RuleStatus, SocketCounts,
+    SpoolStatus, Stage, Status, TableSize, Tally, rule_as_json,
 };
 use crate::engine::{self, EngineCounters};
 use crate::outcome::{Loss, Outcome};
@@ -61,7 +62,9 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
     let lost_in_rings = lost_in_rings(&live.posts);
     let counted = live.shared.calls.count(now);
     let (verdicts, interface) = live.kernel();
-    let engine_counters: Vec<_> = live.posts.iter().map(|post| Arc::clone(&post.engine)).collect();
+    let kernel = live.measuring.iter().map(|account| Arc::clone(&account.counters));
+    let of_lanes = live.posts.iter().map(|post| Arc::clone(&post.engine));
+    let engine_counters: Vec<_> = of_lanes.chain(kernel).collect();
     let identity = Identity {
         program: program(&verdicts),
         sockets: sockets(&verdicts, &lanes, lost_in_rings),
@@ -98,6 +101,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         rtcp: engine::rtcp_counts(&engine_counters),
         calls: calls(live, &counted),
         rules: rules(live, &counted),
+        measured: live.measuring.as_ref().map(measured),
         registrations: live
             .shared
             .registrations
@@ -109,6 +113,17 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         spool: files(live, spool.as_ref()),
         control: live.control.get(),
         lanes,
+    }
+}
+
+fn measured(account: &Account) -> Measured {
+    let loss = |loss: Loss| account.counters.losses.get(loss);
+    Measured {
+        streams: account.counters.streams.get(),
+        capacity: account.capacity.into(),
+        evicted: loss(Loss::StreamEvicted),
+        unjoined: loss(Loss::StreamUnjoined),
+        unread: account.unread.get(),
     }
 }
 

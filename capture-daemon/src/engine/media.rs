@@ -20,9 +20,9 @@ pub struct Media<'a> {
 }
 
 impl Media<'_> {
-    /// Takes a datagram. RFC 7983 section 7 tells what it is by the first byte; channel numbers go up to 0x7fff in RFC
+    /// Takes a datagram, of which the capture cut off `missing` bytes. RFC 7983 section 7 tells what it is by the first byte; channel numbers go up to 0x7fff in RFC
     /// 5766.
-    pub fn datagram<'d>(&mut self, ts: Timestamp, path: Path, payload: &'d [u8]) -> End<'d> {
+    pub fn datagram<'d>(&mut self, ts: Timestamp, path: Path, payload: &'d [u8], missing: usize) -> End<'d> {
         let Path { src, dst, .. } = path;
         let endpoints = &self.shared.endpoints;
         if endpoints.may_be_fax(src, dst)
@@ -40,15 +40,22 @@ impl Media<'_> {
         };
         match of_turn {
             Some(end) => end,
-            None => self.rtp(ts, path, None, payload),
+            None => self.rtp(ts, path, None, payload, missing),
         }
     }
 
     /// Takes RTP or RTCP, as it is or as it was wrapped `via` TURN.
-    pub(super) fn rtp<'d>(&mut self, ts: Timestamp, path: Path, via: Option<Via>, payload: &'d [u8]) -> End<'d> {
+    pub(super) fn rtp<'d>(
+        &mut self,
+        ts: Timestamp,
+        path: Path,
+        via: Option<Via>,
+        payload: &'d [u8],
+        missing: usize,
+    ) -> End<'d> {
         let Path { src, dst, .. } = path;
         let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
-        let packet = match rtp::read(payload) {
+        let packet = match rtp::read_cut(payload, missing) {
             rtp::Kind::Rtp(packet) => packet,
             rtp::Kind::Rtcp => return self.rtcp(ts, path, payload).into(),
             rtp::Kind::Other => {

@@ -117,7 +117,7 @@ impl Engine {
     #[inline(always)]
     fn packet<'a>(&mut self, ts: Timestamp, packet: &Packet<'a>) -> End<'a> {
         match packet.transport {
-            Transport::Udp(payload) => self.datagram(ts, packet.src, packet.dst, payload),
+            Transport::Udp(payload) => self.datagram(ts, packet.src, packet.dst, payload, packet.missing),
             Transport::Tcp(segment) => self.segment(ts, packet.src, packet.dst, &segment).into(),
         }
     }
@@ -143,23 +143,37 @@ impl Engine {
     }
 
     #[inline(always)]
-    fn datagram<'a>(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &'a [u8]) -> End<'a> {
+    fn datagram<'a>(
+        &mut self,
+        ts: Timestamp,
+        src: Endpoint,
+        dst: Endpoint,
+        payload: &'a [u8],
+        missing: usize,
+    ) -> End<'a> {
         // What any_datagram would find in the end, after it asked whether it is anything else.
         let endpoints = &self.shared.endpoints;
         if !self.is_sip(src, dst)
             && !endpoints.may_be_fax(src, dst)
-            && let rtp::Kind::Rtp(packet) = rtp::read(payload)
+            && let rtp::Kind::Rtp(packet) = rtp::read_cut(payload, missing)
         {
             let heard = self
                 .streams
                 .packet(ts, src, dst, &packet, endpoints, &self.counters.losses);
             return End::of_rtp(heard, packet.payload, self.level);
         }
-        self.any_datagram(ts, src, dst, payload)
+        self.any_datagram(ts, src, dst, payload, missing)
     }
 
     #[inline(never)]
-    fn any_datagram<'a>(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &'a [u8]) -> End<'a> {
+    fn any_datagram<'a>(
+        &mut self,
+        ts: Timestamp,
+        src: Endpoint,
+        dst: Endpoint,
+        payload: &'a [u8],
+        missing: usize,
+    ) -> End<'a> {
         if sip::begins(payload) {
             return self.signaling.datagram(ts, src, dst, payload).into();
         }
@@ -167,7 +181,8 @@ impl Engine {
         if self.is_sip(src, dst) && !stun::begins(payload) {
             return keepalive(payload).into();
         }
-        self.media().datagram(ts, Path { src, dst, tcp: false }, payload)
+        self.media()
+            .datagram(ts, Path { src, dst, tcp: false }, payload, missing)
     }
 
     fn media(&mut self) -> Media<'_> {

@@ -3,7 +3,7 @@
 use crate::calls::{Calls, Ledger, Registrations, Transactions};
 use crate::config::{Digits, Follow, Privacy};
 use crate::media::rtcp::Sources;
-use crate::media::{Endpoints, Faxes};
+use crate::media::{Endpoints, Faxes, Learn};
 use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::report::{self, Dtmf};
@@ -93,6 +93,15 @@ impl Shared {
     pub fn with_rules(self, rules: &[Rule], level: Level) -> Self {
         Self {
             rules: Rules::new(rules, level),
+            ..self
+        }
+    }
+
+    /// The same, and `learn` is told of media endpoints.
+    #[must_use]
+    pub fn told_to(self, learn: Arc<dyn Learn>) -> Self {
+        Self {
+            endpoints: self.endpoints.told_to(learn),
             ..self
         }
     }

@@ -225,7 +225,7 @@ impl Media<'_> {
                 self.counters.stun_malformed(why);
                 Outcome::StunMalformed.into()
             }
-            stun::Kind::Other => self.rtp(ts, path, Some(via), data),
+            stun::Kind::Other => self.rtp(ts, path, Some(via), data, 0),
         }
     }
 }

@@ -26,6 +26,9 @@ const VERSIONS: usize = 4;
 /// Call-ID has another.
 const CALLERS: usize = 4;
 
+/// Places of a call that are told again when its level changes: a call has four, one that was moved or has video some more.
+const PLACES: usize = 64;
+
 /// What SDP names as a mark of media to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
@@ -168,6 +171,8 @@ struct Standing {
     /// Of the decision: lanes may tell of two in another order than they were made in.
     ticket: u64,
     rule: Option<Arc<Ruling>>,
+    /// Where its media comes and goes, for who is told when its level changes.
+    places: Vec<Endpoint>,
 }
 
 // One value each with nothing behind it: no ordering is needed.
@@ -209,6 +214,20 @@ impl Lease {
         standing.rule = rule.cloned();
         let level = rule.map_or(0, |rule| rule.level as u8);
         self.level.swap(level, Ordering::Relaxed) != level
+    }
+
+    /// Its media comes and goes here too. Beyond [`PLACES`] that is not remembered.
+    pub(super) fn note_place(&self, endpoint: Endpoint) {
+        let places = &mut self.standing().places;
+        if places.len() < PLACES && !places.contains(&endpoint) {
+            places.reserve_exact(1);
+            places.push(endpoint);
+        }
+    }
+
+    /// Where its media comes and goes.
+    pub(super) fn places(&self) -> Vec<Endpoint> {
+        self.standing().places.clone()
     }
 
     /// Nothing panics under this lock.
@@ -261,7 +280,7 @@ impl Lease {
 #[derive(Debug)]
 pub(super) struct Announcement {
     pub lease: Arc<Lease>,
-    purpose: Purpose,
+    pub purpose: Purpose,
     pub basis: Basis,
     /// Time of the first SDP that names the place, and whose it was.
     first: (Timestamp, Author),
@@ -312,6 +331,11 @@ impl Announcement {
 
     pub fn since(&self) -> Timestamp {
         self.first.0
+    }
+
+    /// What is said of payload types.
+    pub fn formats(&self) -> &[Format] {
+        &self.formats
     }
 
     fn contains(&self, ts: Timestamp) -> bool {
