@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::RuleStatus;
-use crate::report::{RtcpCounts, RtpFigures, SipCounts};
+use crate::report::{LearnedFigures, RtcpCounts, RtpFigures, SipCounts};
 use crate::time::Timestamp;
 
 /// Counts by name.
@@ -119,6 +119,9 @@ pub struct Status {
     pub rules: Vec<RuleStatus>,
     /// Registrations remembered, by state.
     pub registrations: Tally,
+    /// The endpoints of calls in the kernel program's map.
+    #[serde(default)]
+    pub learned: LearnedFigures,
     /// Bounded tables by name.
     pub tables: BTreeMap<String, TableSize>,
     /// Streams measured in the kernel; absent where none are.

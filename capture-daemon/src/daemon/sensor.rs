@@ -14,7 +14,7 @@ use super::status;
 use crate::config::Config;
 use crate::control::{Audit, Counts, Filter, Health, Page, Pending, RuleBook, Sensor, Status};
 use crate::engine::{self, Shared};
-use crate::program::{Obtained, Presence, Program, Verdicts};
+use crate::program::{LearnedEndpoints, Obtained, Presence, Program, Verdicts};
 use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
 use crate::rules::{Change, List, Unchanged};
 use crate::spool::{Mended, Spool, SpoolCounters};
@@ -31,6 +31,7 @@ pub struct Live {
     pub(super) started: Timestamp,
     since: Instant,
     program: Mutex<Program>,
+    pub(super) learned: Arc<LearnedEndpoints>,
     pub(super) obtained: Obtained,
     pub(super) posts: Vec<Post>,
     /// Of what is measured in the kernel.
@@ -64,6 +65,7 @@ impl Live {
             started: now(),
             since: Instant::now(),
             obtained: program.obtained().clone(),
+            learned: program.learned(),
             program: Mutex::new(program),
             posts: crew.posts().to_vec(),
             measuring,

@@ -109,6 +109,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
             .into_iter()
             .map(|(state, count)| (state.label().to_owned(), count))
             .collect(),
+        learned: live.learned.figures(),
         tables: tables(live, &lanes),
         spool: files(live, spool.as_ref()),
         control: live.control.get(),

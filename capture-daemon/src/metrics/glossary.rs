@@ -203,6 +203,10 @@ glossary! {
     TURN_CHANNELS: Gauge "siphon_turn_channels" [] "TURN channels that are bound.";
     TURN_RELAYED_PACKETS: Counter "siphon_turn_relayed_packets_total" ["by"] "Messages with relayed data between clients and servers, by channel or indication.";
     TURN_RELAYED_BYTES: Counter "siphon_turn_relayed_bytes_total" ["by"] "Bytes of relayed data between clients and servers, without the headers of TURN.";
+    LEARNED_ENDPOINTS: Gauge "siphon_learned_endpoints" [] "Endpoints of calls in the kernel program's map.";
+    LEARNED_CAPACITY: Gauge "siphon_learned_endpoints_capacity" [] "Endpoints of calls that the kernel program's map has room for.";
+    LEARNED_UPDATES: Counter "siphon_learned_endpoint_updates_total" ["what"] "Endpoints of calls told to the kernel program: written, removed, refused (no room) or failed.";
+    LEARNED_SECONDS: Histogram "siphon_learned_endpoint_seconds" [] "From the packet time of an SDP to its endpoint in the kernel program's map.";
     TABLE_ENTRIES: Gauge "siphon_table_entries" ["table"] "Entries of a bounded table.";
     TABLE_CAPACITY: Gauge "siphon_table_capacity_entries" ["table"] "Entries a bounded table may have.";
     TABLE_EVICTED: Counter "siphon_table_evictions_total" ["table"] "Entries that left a bounded table before their time.";

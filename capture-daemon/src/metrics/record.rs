@@ -11,7 +11,7 @@ use super::histogram::Histograms;
 use super::{glossary as m, rtp, rules, signaling, turn};
 use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
-use crate::report::{CallState, EndedBy, RegistrationState, RtcpCounts, Signaling, TurnFigures};
+use crate::report::{CallState, EndedBy, LearnedFigures, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -50,6 +50,7 @@ impl Exporter {
                 self::lane(lane);
             }
             stages(status);
+            learned(&status.learned, &mut histograms);
             rtp::record(&status.rtp, &mut histograms);
             rtcp(&status.rtcp, &mut histograms);
             calls(status);
@@ -170,6 +171,18 @@ fn stages(status: &Status) {
             m::STAGE_DROPPED.set(&[name, reason], *frames);
         }
         m::STAGE_HOLDS.set(&[name], u64::from(stage.holds));
+    }
+}
+
+fn learned(figures: &LearnedFigures, histograms: &mut Histograms) {
+    m::LEARNED_ENDPOINTS.set(&[], figures.endpoints);
+    m::LEARNED_CAPACITY.set(&[], figures.capacity);
+    m::LEARNED_UPDATES.set(&["written"], figures.updates);
+    m::LEARNED_UPDATES.set(&["removed"], figures.removals);
+    m::LEARNED_UPDATES.set(&["refused"], figures.refused);
+    m::LEARNED_UPDATES.set(&["failed"], figures.failed);
+    if let Some(latency) = &figures.latency {
+        histograms.set_distribution(&m::LEARNED_SECONDS, &[], &latency.seconds);
     }
 }
 
