@@ -347,14 +347,8 @@ pub struct TableSize {
 pub struct Measured {
     /// Streams in its map, when that was read last.
     pub streams: u64,
-    /// Streams there is room for.
-    pub capacity: u64,
-    /// Streams that left before their time, since the start.
-    pub evicted: u64,
-    /// Streams that no call was found for.
-    pub unjoined: u64,
-    /// Times the map could not be read.
-    pub unread: u64,
+    /// What could not be followed, by reason.
+    pub losses: Tally,
 }
 
 /// The spool as a whole.

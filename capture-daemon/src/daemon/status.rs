@@ -118,13 +118,9 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
 }
 
 fn measured(account: &Account) -> Measured {
-    let loss = |loss: Loss| account.counters.losses.get(loss);
     Measured {
         streams: account.counters.streams.get(),
-        capacity: account.capacity.into(),
-        evicted: loss(Loss::StreamEvicted),
-        unjoined: loss(Loss::StreamUnjoined),
-        unread: account.unread.get(),
+        losses: losses(&account.counters),
     }
 }
 
@@ -160,14 +156,16 @@ fn lane(post: &Post, obtained: Option<&ObtainedQueue>, outcomes: Tally, spool: O
             tx_ring_empty_descs: post.socket.tx_ring_empty_descs.get(),
         },
         outcomes,
-        losses: Loss::ALL
-            .iter()
-            .map(|loss| (loss.label().to_owned(), engine.losses.get(*loss)))
-            .collect(),
+        losses: losses(engine),
         streams: engine.streams.get(),
         tcp_streams: engine.tcp_streams.get(),
         spool: spool.map(lane_spool).unwrap_or_default(),
     }
+}
+
+fn losses(counters: &EngineCounters) -> Tally {
+    let count = |loss: &Loss| (loss.label().to_owned(), counters.losses.get(*loss));
+    Loss::ALL.iter().map(count).collect()
 }
 
 fn lane_spool(lane: &spool::LaneStatus) -> LaneSpool {
@@ -414,7 +412,7 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
         (name.to_owned(), size)
     };
     let per_lane = |max: usize| max.saturating_mul(lanes.len());
-    BTreeMap::from([
+    let mut tables = BTreeMap::from([
         table(
             "calls",
             live.shared.calls.len() as u64,
@@ -481,7 +479,16 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             per_lane(follow.max_tcp_streams),
             Loss::TcpEvicted,
         ),
-    ])
+    ]);
+    tables.extend(live.measuring.iter().map(|account| {
+        let size = TableSize {
+            entries: account.counters.streams.get(),
+            capacity: account.capacity.into(),
+            evicted: account.counters.losses.get(Loss::StreamEvicted),
+        };
+        ("measured_streams".to_owned(), size)
+    }));
+    tables
 }
 
 fn files(live: &Live, spool: Option<&spool::SpoolStatus>) -> SpoolStatus {

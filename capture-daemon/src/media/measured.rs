@@ -304,3 +304,7 @@ fn is_plausible(key: &Key, state: &StreamState) -> bool {
         && key.dst.port().is_multiple_of(2)
         && (codec::assigned(first).is_some() || first >= codec::DYNAMIC)
 }
+
+#[cfg(test)]
+#[path = "measured_tests.rs"]
+mod tests;

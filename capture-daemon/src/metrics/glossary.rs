@@ -127,7 +127,7 @@ glossary! {
     LANE_WAKEUPS: Counter "siphon_lane_wakeups_total" ["queue"] "Times a worker woke the kernel to look at the fill ring.";
     OUTCOMES: Counter "siphon_engine_outcomes_total" ["queue", "outcome"] "Frames by outcome in the engine: each frame has one.";
     LOSSES: Counter "siphon_engine_losses_total" ["queue", "loss"] "What the engine could not follow, by reason.";
-    STREAMS: Gauge "siphon_rtp_streams" ["queue"] "RTP streams a worker remembers.";
+    STREAMS: Gauge "siphon_rtp_streams" ["queue"] "RTP streams a worker remembers; with the queue `kernel`, those measured in the kernel.";
     TCP_STREAMS: Gauge "siphon_tcp_streams" ["queue"] "TCP directions a worker follows.";
 
     SIP_MESSAGES: Counter "siphon_sip_messages_total" [] "SIP messages, requests and responses.";

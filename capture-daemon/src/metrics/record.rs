@@ -9,7 +9,9 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::Histograms;
 use super::{glossary as m, rtp, rules, signaling, turn};
-use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
+use crate::control::{
+    Health, InterfaceCounters, Lane, LaneSpool, Light, Measured, SocketCounts, SpoolStatus, Status, Tally,
+};
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
 use crate::report::{CallState, EndedBy, LearnedFigures, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
@@ -46,6 +48,9 @@ impl Exporter {
         metrics::with_local_recorder(&self.recorder, || {
             self.health(health);
             daemon(status);
+            if let Some(measured) = &status.measured {
+                self::measured(measured);
+            }
             for lane in &status.lanes {
                 self::lane(lane);
             }
@@ -98,6 +103,14 @@ fn daemon(status: &Status) {
     m::INTERFACE_MISSED.set(&[], rx_missed_errors);
     for (counter, events) in &status.driver_counters {
         m::DRIVER_COUNTERS.set(&[counter], *events);
+    }
+}
+
+/// What lanes have by their queues, the kernel program has under its own name.
+fn measured(Measured { streams, losses }: &Measured) {
+    m::STREAMS.set(&["kernel"], *streams);
+    for (loss, events) in losses {
+        m::LOSSES.set(&["kernel", loss], *events);
     }
 }
 
