@@ -11,10 +11,12 @@ mod latencies;
 pub mod log;
 pub mod outcome;
 pub mod report;
+mod shared_lists;
 mod table;
 pub mod time;
 
 // Where frames come from.
+pub mod intake;
 pub mod program;
 pub mod source;
 pub mod xsk;
@@ -27,6 +29,8 @@ pub mod sip;
 pub mod turn;
 
 pub mod calls;
+
+pub mod rules;
 
 pub mod engine;
 

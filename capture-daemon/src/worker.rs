@@ -12,13 +12,14 @@ use crossbeam::channel::Receiver;
 use tokio::sync::oneshot;
 
 use crate::engine::Engine;
+use crate::intake::Intake;
 use crate::report;
 use crate::spool::SpoolLane;
 use crate::time::Timestamp;
-use crate::xsk::{Clock, Lane, LaneError};
+use crate::xsk::{Clock, LaneError};
 
 /// Packets taken from the ring at once: enough to share the cost of the ring's barriers, few enough to stay in L1.
-const BATCH: u32 = 64;
+pub const BATCH: u32 = 64;
 
 /// Streams copied out for a question between two batches.
 const SLICE: usize = 64;
@@ -58,8 +59,8 @@ pub type Fault = Arc<Mutex<Option<String>>>;
 
 /// One lane at work.
 #[derive(Debug)]
-pub struct Worker {
-    lane: Lane,
+pub struct Worker<L> {
+    lane: L,
     clock: Clock,
     engine: Engine,
     spool: Option<SpoolLane>,
@@ -82,10 +83,10 @@ struct Answering {
     cursor: usize,
 }
 
-impl Worker {
+impl<L: Intake> Worker<L> {
     /// A worker for `lane`. It ends when `stop` is set and the ring is empty.
     pub fn new(
-        lane: Lane,
+        lane: L,
         engine: Engine,
         spool: Option<SpoolLane>,
         inbox: Receiver<Question>,
@@ -122,8 +123,8 @@ impl Worker {
         self.finish();
     }
 
-    /// Takes what is left in the ring, at the pace of the spool's writer. No frame is given back to the kernel, so this
-    /// ends with the umem's last one even where the program could not be detached.
+    /// Takes what is left in the ring, at the pace of the spool's writer. No place is given back to the kernel, so this
+    /// ends with the ring's last frame even where the program could not be detached.
     #[cold]
     fn drain(&mut self) {
         let until = Instant::now() + DRAIN_PATIENCE;
@@ -144,19 +145,19 @@ impl Worker {
     /// One batch of at most `max` frames: each through the engine and into the spool, and back.
     #[inline]
     fn take(&mut self, max: u32) -> u32 {
-        let mut taken = 0;
-        let mut batch = self.lane.peek(max);
-        while let Some(packet) = batch.next_packet() {
-            let frame = packet.frame(&self.clock);
-            self.engine.frame(&frame);
-            if let Some(spool) = &mut self.spool {
-                spool.keep(&frame);
+        let Self {
+            lane,
+            clock,
+            engine,
+            spool,
+            ..
+        } = self;
+        lane.take(max, clock, |frame| {
+            engine.frame(frame);
+            if let Some(spool) = spool {
+                spool.keep(frame);
             }
-            packet.release();
-            taken += 1;
-        }
-        batch.release();
-        taken
+        })
     }
 
     /// Goes on at once after a full batch, naps while traffic may come back soon, sleeps in poll(2) when it is quiet.

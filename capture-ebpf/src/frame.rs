@@ -5,46 +5,153 @@ use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
-use capture_common::{Bytes, Descent, Fate, Tables, Verdict};
+use capture_common::headers::Datagram;
+use capture_common::{Bytes, Decision, Descent, Fate, Finding, MediaSettings, Place, Tables, Verdict};
 
 use crate::descent::descend;
+use crate::media;
 use crate::tables::Maps;
 
 /// Decides on the frame. Headers nearly always lie in the linear part; only where the walk over it did not succeed, which
 /// is rare, is it done again over all of the frame.
 #[inline(always)]
-pub fn classify(ctx: &XdpContext) -> Verdict {
-    let verdict = classify_linear(ctx);
-    match verdict.fate() {
-        Fate::Dropped => classify_whole(ctx),
-        Fate::Captured | Fate::Filtered => verdict,
+pub fn classify(ctx: &XdpContext, settings: &MediaSettings) -> Decision {
+    let mut found = find_linear(ctx);
+    if matches!(verdict(found).fate(), Fate::Dropped) {
+        found = find_whole(ctx);
     }
+    let is_fragment = found & FRAGMENT != 0;
+    let mut cut_to = 0;
+    if matches!(verdict(found), Verdict::Media) && !settings.take_all() {
+        let decided = media::decide(ctx, is_fragment, settings);
+        cut_to = (decided >> 32) as u32;
+        found = decided as u32 | found & FRAGMENT;
+    }
+    if is_fragment {
+        found = settle(ctx, found);
+    }
+    Decision {
+        verdict: verdict(found),
+        cut_to,
+    }
+}
+
+/// Where the datagram stands whose ports were found.
+#[inline(always)]
+pub fn place() -> Option<Place> {
+    let found = FINDING.get_ptr(0)?;
+    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    Some(unsafe { (*found).place })
 }
 
 /// Bytes of the frame, all its buffers together.
 #[inline(always)]
-pub fn length(ctx: &XdpContext) -> u64 {
+pub fn length(ctx: &XdpContext) -> u32 {
     // SAFETY: the context is the one the kernel called the program with.
-    unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
+    let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
+    // MAX_SKB_FRAGS pages at most.
+    length as u32
 }
 
-// Two functions of their own: a chain of calls shares 512 bytes of stack, and these two are never in one chain.
+/// What was found of the frame at hand, without the verdict. In a map and not in registers, so that the verifier knows
+/// nothing of the figures and follows what comes behind once, and not for each way that leads there.
+#[map]
+static FINDING: PerCpuArray<Found> = PerCpuArray::with_max_entries(1, 0);
+
+/// The part of a [`Finding`] that stands in the map.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Found {
+    place: Place,
+    first_of: Datagram,
+    outer_first_of: Datagram,
+    later_of: Datagram,
+}
+
+/// Set beside the number of the verdict where the frame is a fragment.
+const FRAGMENT: u32 = 0x100;
+
+/// The verdict in what these functions hand on.
+#[inline(always)]
+fn verdict(found: u32) -> Verdict {
+    // SAFETY: without the flag it is the number of a verdict, as every function below made it of one.
+    unsafe { core::mem::transmute::<u32, Verdict>(found & !FRAGMENT) }
+}
+
+// Functions of their own: a chain of calls shares 512 bytes of stack, and these are never in one chain.
 #[inline(never)]
-fn classify_linear(ctx: &XdpContext) -> Verdict {
-    capture_common::classify(&Linear(ctx), &Maps)
+fn find_linear(ctx: &XdpContext) -> u32 {
+    note(capture_common::find(&Linear(ctx), &Maps))
 }
 
 #[inline(never)]
-fn classify_whole(ctx: &XdpContext) -> Verdict {
-    match COPY.get_ptr_mut(0) {
-        Some(room) => capture_common::classify(&Whole { ctx, room }, &Maps),
+fn find_whole(ctx: &XdpContext) -> u32 {
+    match whole(ctx) {
+        Some(frame) => note(capture_common::find(&frame, &Maps)),
         // The verifier cannot know that the map has an entry.
-        None => Verdict::LinkMalformed,
+        None => Verdict::LinkMalformed as u32,
     }
 }
 
+/// Keeps what was found where the next step looks for it.
+#[inline(always)]
+fn note(finding: Finding) -> u32 {
+    let number = finding.verdict as u32;
+    let is_fragment = finding.is_fragment();
+    if !is_fragment && !matches!(finding.verdict, Verdict::Media) {
+        return number;
+    }
+    let Some(found) = FINDING.get_ptr_mut(0) else {
+        return number;
+    };
+    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    let found = unsafe { &mut *found };
+    found.place = finding.place;
+    if !is_fragment {
+        return number;
+    }
+    found.first_of = finding.first_of;
+    found.outer_first_of = finding.outer_first_of;
+    found.later_of = finding.later_of;
+    number | FRAGMENT
+}
+
+/// Decides on a fragment as on its datagram.
+#[inline(never)]
+fn settle(ctx: &XdpContext, found: u32) -> u32 {
+    let (Some(noted), Some(frame)) = (FINDING.get_ptr(0), whole(ctx)) else {
+        return found;
+    };
+    // SAFETY: the entry is this CPU's own, and nobody writes to it meanwhile.
+    let noted = unsafe { &*noted };
+    let finding = Finding {
+        verdict: verdict(found),
+        place: noted.place,
+        first_of: noted.first_of,
+        outer_first_of: noted.outer_first_of,
+        later_of: noted.later_of,
+    };
+    capture_common::settle(&frame, &finding, finding.verdict, &Maps) as u32
+}
+
+/// The frame's bytes where they lie, if it has but one buffer.
+#[inline(always)]
+pub fn linear(ctx: &XdpContext) -> Option<Linear<'_>> {
+    let linear = ctx.data_end().wrapping_sub(ctx.data());
+    (linear as u32 == length(ctx)).then_some(Linear(ctx))
+}
+
+/// The frame's bytes, whichever buffers they lie in.
+#[inline(always)]
+pub fn whole(ctx: &XdpContext) -> Option<Whole<'_>> {
+    Some(Whole {
+        ctx,
+        room: COPY.get_ptr_mut(0)?,
+    })
+}
+
 /// The linear part of a frame.
-struct Linear<'a>(&'a XdpContext);
+pub struct Linear<'a>(&'a XdpContext);
 
 impl Bytes for Linear<'_> {
     #[inline(always)]
@@ -65,7 +172,7 @@ impl Bytes for Linear<'_> {
 }
 
 /// A frame with all its buffers.
-struct Whole<'a> {
+pub struct Whole<'a> {
     ctx: &'a XdpContext,
     room: *mut [u8; ROOM],
 }

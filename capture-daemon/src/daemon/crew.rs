@@ -10,9 +10,10 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::config::Config;
 use crate::engine::{Engine, EngineCounters, Shared};
+use crate::intake::Intake;
 use crate::spool::SpoolLane;
 use crate::worker::{Fault, Question, Worker};
-use crate::xsk::{Lane, LaneCounters};
+use crate::xsk::LaneCounters;
 
 /// Questions that may wait at one lane.
 const INBOX: usize = 16;
@@ -97,7 +98,7 @@ impl Crew {
     /// # Errors
     /// A thread could not be started; the others have ended then.
     pub fn start(
-        lanes: Vec<Lane>,
+        lanes: Vec<impl Intake>,
         spool_lanes: Vec<Option<SpoolLane>>,
         cpus: &[usize],
         config: &Config,

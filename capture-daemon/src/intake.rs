@@ -1,0 +1,84 @@
+//! Where a worker's frames come from: what every kind of kernel ring can do. The worker is compiled once for each kind,
+//! so that none pays for the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::frame::Frame;
+use crate::xsk::{Clock, Lane, LaneCounters, LaneError};
+
+/// A lane's end of the rings it shares with the kernel. A frame is lent to the worker where it lies, for as long as the
+/// worker looks at it; its place is the kernel's again with the next [`refill`](Self::refill).
+pub trait Intake: Send + 'static {
+    /// The lane's number.
+    fn queue(&self) -> u32;
+
+    /// The counters, for the control thread.
+    fn counters(&self) -> Arc<LaneCounters>;
+
+    /// Takes at most `max` frames that the kernel has brought, one after the other; how many there were.
+    fn take(&mut self, max: u32, clock: &Clock, each: impl FnMut(&Frame<'_>)) -> u32;
+
+    /// Gives the places of the frames that were taken back to the kernel.
+    fn refill(&mut self);
+
+    /// Wakes the driver where it says that it waits for room.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    fn wake_if_needed(&mut self) -> Result<(), LaneError>;
+
+    /// Waits until frames are there or `timeout` has passed, or less where the kernel wakes nobody; whether they are.
+    ///
+    /// # Errors
+    /// When the interface is down or gone.
+    fn poll(&self, timeout: Duration) -> Result<bool, LaneError>;
+
+    /// Takes the kernel's own statistics of the rings into the counters. A system call: about once a second, and at the
+    /// end.
+    ///
+    /// # Errors
+    /// The errno of the call.
+    fn read_statistics(&self) -> Result<(), LaneError>;
+}
+
+impl Intake for Lane {
+    fn queue(&self) -> u32 {
+        Self::queue(self)
+    }
+
+    fn counters(&self) -> Arc<LaneCounters> {
+        Self::counters(self)
+    }
+
+    #[inline]
+    fn take(&mut self, max: u32, clock: &Clock, mut each: impl FnMut(&Frame<'_>)) -> u32 {
+        let mut taken = 0;
+        let mut batch = self.peek(max);
+        while let Some(packet) = batch.next_packet() {
+            each(&packet.frame(clock));
+            packet.release();
+            taken += 1;
+        }
+        batch.release();
+        taken
+    }
+
+    #[inline]
+    fn refill(&mut self) {
+        Self::refill(self);
+    }
+
+    #[inline]
+    fn wake_if_needed(&mut self) -> Result<(), LaneError> {
+        Self::wake_if_needed(self)
+    }
+
+    fn poll(&self, timeout: Duration) -> Result<bool, LaneError> {
+        Self::poll(self, timeout)
+    }
+
+    fn read_statistics(&self) -> Result<(), LaneError> {
+        Self::read_statistics(self)
+    }
+}
