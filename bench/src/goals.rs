@@ -84,10 +84,13 @@ const INCUMBENT_OFFLINE: f64 = 4.4e6 / 19.0;
 pub const ALL: [Goal; 22] = [
     goal(
         "program_drop_of_empty",
-        "classify and decide, beside an empty program",
+        "classify and decide, beside an empty program: the dearer of an unwanted frame and unwanted RTP",
         Op::AtMost,
         2.5,
-        |tables| ratio(tables, "program", "ns_per_frame", &[names::DROP], &[names::EMPTY]),
+        |tables| {
+            let of = |name| ratio(tables, "program", "ns_per_frame", &[name], &[names::EMPTY]);
+            Ok(of(names::DROP)?.max(of(names::DROP_RTP)?))
+        },
     ),
     goal(
         "kernel_measured_of_drop",

@@ -222,10 +222,9 @@ impl Receiver for Running {
 
 /// Frames received, dropped and captured.
 fn parse_dumpcap(text: &str) -> Option<(u64, u64, u64)> {
-    let captured = text.lines().find_map(|line| line.strip_prefix("Packets captured: "))?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("Packets received/dropped on interface"))?;
+    let lines = || text.lines().map(|line| line.trim_start_matches('\r'));
+    let captured = lines().find_map(|line| line.strip_prefix("Packets captured: "))?;
+    let line = lines().find(|line| line.starts_with("Packets received/dropped on interface"))?;
     let (_, counts) = line.split_once("': ")?;
     let (received, rest) = counts.split_once('/')?;
     let dropped = rest.split_whitespace().next()?;
@@ -272,7 +271,7 @@ mod tests {
 
     #[test]
     fn counts_are_read_as_the_tools_print_them() {
-        let dumpcap = "Capturing on 'tap'\nFile: /x\nPackets captured: 5000\n\
+        let dumpcap = "Capturing on 'tap'\nFile: /x\n\rPackets captured: 5000\n\
                        Packets received/dropped on interface 'tap': 5000/17 (pcap:17/dumpcap:0/flushed:0/ps_ifdrop:0) (99.7%)\n";
         assert_eq!(parse_dumpcap(dumpcap), Some((5017, 17, 5000)));
         assert_eq!(parse_dumpcap("Capturing on 'tap'\n"), None);

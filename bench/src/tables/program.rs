@@ -31,6 +31,9 @@ pub const EMPTY: &str = "empty XDP_PASS";
 /// The row of a frame that is classified and dropped.
 pub const DROP: &str = "siphon, drop";
 
+/// The row of RTP where none is wanted: it takes a look into the packet to tell it from RTCP.
+pub const DROP_RTP: &str = "siphon, drop RTP";
+
 /// The empty program where every frame is another stream's.
 const EMPTY_VARIED: &str = "empty XDP_PASS, varied";
 
@@ -67,7 +70,7 @@ struct Case {
 
 const MEDIA: u16 = 10_000;
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
     Case {
         name: EMPTY,
         capture: None,
@@ -81,6 +84,13 @@ const CASES: [Case; 7] = [
         is_varied: false,
         // Of no port that is wanted, so that the whole walk is done for nothing.
         port: 4_000,
+        action: XDP_DROP,
+    },
+    Case {
+        name: DROP_RTP,
+        capture: Some("media = \"off\""),
+        is_varied: false,
+        port: MEDIA,
         action: XDP_DROP,
     },
     Case {
