@@ -9,10 +9,11 @@ mod frames;
 use std::path::PathBuf;
 
 use bpf_machine::{Machine, Run};
+use bytemuck::Zeroable as _;
 use capture_common::settings::MediaSettings;
 use capture_common::{
-    FragmentKey, FrameMeta, Level, Media, Mode, PortFlags, PortTable, Settings, Tables, Tunnel, Tunnels, Verdict,
-    VerdictCount, classify,
+    EndpointEntry, EndpointKey, FragmentKey, FrameMeta, Level, Media, Mode, PortFlags, PortTable, Settings, Tables,
+    Tunnel, Tunnels, Verdict, VerdictCount, classify,
 };
 use frames::{datagram, datagram6, ethernet, extension, ipv4, ipv6, tcp, udp};
 
@@ -60,9 +61,37 @@ struct Path {
     name: &'static str,
     media: Media,
     level: Level,
+    /// Port of 10.0.0.2 that a call has named.
+    learned: Option<u16>,
     frame: Vec<u8>,
     verdict: Verdict,
     action: u64,
+}
+
+impl Path {
+    fn with(self, media: Media, level: Level) -> Self {
+        Self { media, level, ..self }
+    }
+
+    fn learned(self, port: u16) -> Self {
+        Self {
+            learned: Some(port),
+            ..self
+        }
+    }
+
+    /// The program as the path wants it.
+    fn machine(&self) -> Machine {
+        let mut machine = armed(self.media, self.level);
+        if let Some(port) = self.learned {
+            let mut address = [0; 16];
+            address[10..].copy_from_slice(&[0xff, 0xff, 10, 0, 0, 2]);
+            let entry = EndpointEntry::zeroed();
+            let key = EndpointKey::new(address, port);
+            machine.write("ENDPOINTS", bytemuck::bytes_of(&key), bytemuck::bytes_of(&entry));
+        }
+        machine
+    }
 }
 
 fn path(name: &'static str, frame: Vec<u8>, verdict: Verdict, action: u64) -> Path {
@@ -70,6 +99,7 @@ fn path(name: &'static str, frame: Vec<u8>, verdict: Verdict, action: u64) -> Pa
         name,
         media: Media::Range,
         level: Level::Full,
+        learned: None,
         frame,
         verdict,
         action,
@@ -87,6 +117,7 @@ fn paths() -> Vec<Path> {
     let vxlan = datagram(40_000, 4789, &[&[8, 0, 0, 0, 0, 0, 7, 0], inner.as_slice()].concat());
     let extended = ethernet(&[], 0x86dd, &ipv6(60, &extension(UDP, 0, &udp(20_000, 20_002, &rtp()))));
     let first = ethernet(&[], IPV4, &ipv4(UDP, 7, 0x2000, &[], &udp(5060, 5060, sip)));
+    let media = || datagram(20_000, 20_002, &rtp());
     vec![
         path("no IP", ethernet(&[], 0x0806, &[0; 28]), Verdict::NotIp, DROP),
         path("other ports", datagram(53, 53, b"?"), Verdict::OtherPorts, DROP),
@@ -113,6 +144,13 @@ fn paths() -> Vec<Path> {
         ),
         path("RTP behind two VLAN tags", tagged, Verdict::Media, REDIRECT),
         path("RTP in VXLAN", vxlan, Verdict::Media, REDIRECT),
+        path("RTP, media off", media(), Verdict::MediaOff, DROP).with(Media::Off, Level::Full),
+        path("RTP by level", media(), Verdict::MediaByLevel, DROP).with(Media::Range, Level::Signaling),
+        path("RTP cut to headers", media(), Verdict::MediaHeaders, REDIRECT).with(Media::Range, Level::Headers),
+        path("RTP to a learned endpoint", media(), Verdict::MediaLearned, REDIRECT)
+            .with(Media::Learned, Level::Full)
+            .learned(20_002),
+        path("RTP before its SDP", media(), Verdict::MediaEarly, REDIRECT).with(Media::Learned, Level::Full),
     ]
 }
 
@@ -138,7 +176,7 @@ fn no_path_has_grown_by_more_than_a_tenth() {
     let mut table = format!("{:<40} {:>12} {:>8}\n", "path", "instructions", "look-ups");
     let mut now = Vec::new();
     for path in paths() {
-        let run = run(&mut armed(path.media, path.level), &path);
+        let run = run(&mut path.machine(), &path);
         let lookups = run.helpers.get(&LOOKUP).copied().unwrap_or_default();
         table.push_str(&format!("{:<40} {:>12} {lookups:>8}\n", path.name, run.instructions));
         now.push((path.name, run.instructions, lookups));
@@ -206,8 +244,10 @@ fn the_compiled_program_decides_as_the_policy_does() {
     assert_eq!(run.frame, datagram(20_000, 20_002, &rtp()));
     assert_eq!(run.helpers.get(&54), Some(&1), "the stamp is written");
     assert_eq!(FrameMeta::SIZE % 4, 0);
-    for path in paths() {
-        let mut machine = armed(path.media, path.level);
+    // Behind the ports the daemon's settings decide, and the policy here has none.
+    let is_plain = |path: &Path| (path.media, path.level) == (Media::Range, Level::Full);
+    for path in paths().into_iter().filter(is_plain) {
+        let mut machine = path.machine();
         // Every cut of every frame: where headers end early, all readers must agree.
         for length in 0..path.frame.len().min(120) {
             assert_same(&mut machine, &path.frame[..length], path.name);
