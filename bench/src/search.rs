@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use crate::run::Run;
 
-/// A rate that was held is followed, in the next round, by one higher by this factor.
+/// A rate that was held at the first try is followed, in the next round, by one higher by this factor.
 const UP: f64 = 1.04;
 
 /// After a loss, the next rate tried is at most this part of the one that was not held.
@@ -73,7 +73,7 @@ impl Search {
             let run = measure(load)?;
             self.is_new = false;
             let is_clean = run.is_lossless();
-            self.learn(run.offered(), run.captured(), is_clean);
+            self.learn(run.offered(), run.captured(), is_clean, tried == 0);
             if load.is_probe {
                 continue;
             }
@@ -89,7 +89,7 @@ impl Search {
     }
 
     /// Chooses the next rate. What was captured, buffers and all, is more than can be sustained.
-    fn learn(&mut self, offered: f64, captured: f64, is_clean: bool) {
+    fn learn(&mut self, offered: f64, captured: f64, is_clean: bool, is_first: bool) {
         if self.next.is_none() {
             self.unpaced = offered;
         }
@@ -97,7 +97,7 @@ impl Search {
             // Nothing faster can be made.
             (None, true) => None,
             (Some(asked), true) if offered < asked * SHORT => None,
-            (Some(asked), true) => Some(asked * UP),
+            (Some(asked), true) => Some(if is_first { asked * UP } else { asked }),
             (_, false) => Some((offered * DOWN).min(captured)),
         };
     }

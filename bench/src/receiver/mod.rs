@@ -22,6 +22,9 @@ pub use kind::Kind;
 /// How long counters are waited for that do not add up yet.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// A receiver that has taken in nothing more for so long has lost what it has not.
+const STANDSTILL: Duration = Duration::from_secs(3);
+
 /// Between two looks at the counters. Each look costs siphon a request on its control socket.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -59,11 +62,17 @@ pub trait Receiver: Send {
     /// # Errors
     /// When it has ended or does not answer.
     fn wait_for_frames(&mut self, frames: u64) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
-        while self.counts()?.captured < frames && Instant::now() < deadline {
+        let (mut moved, mut before) = (Instant::now(), 0);
+        loop {
+            let captured = self.counts()?.captured;
+            if captured >= frames || (captured == before && moved.elapsed() > STANDSTILL) {
+                return Ok(());
+            }
+            if captured != before {
+                (moved, before) = (Instant::now(), captured);
+            }
             std::thread::sleep(LOOK);
         }
-        Ok(())
     }
 
     /// Whether it counts what it loses. Of one that does not, what it did not capture is taken as lost at its socket.
@@ -93,21 +102,22 @@ pub struct Made {
     pub delivered: u64,
 }
 
-/// Waits until every frame of the run is in one place, and is still there at the next look; after 30 seconds gives the account
-/// as it is, which will not pass its check.
+/// Waits until every frame of the run is in one place, and is still there at the next look; when nothing has moved for 30 seconds
+/// gives the account as it is, which will not pass its check.
 ///
 /// # Errors
 /// When a counter cannot be read.
 pub fn settle(wire: &Wire, receiver: &mut dyn Receiver, made: Made) -> Result<Account> {
-    let deadline = Instant::now() + LIMIT;
+    let mut moved = Instant::now();
     let mut before = None;
     loop {
         let account = account(wire, receiver, made)?;
-        let is_whole = account.clone().check().is_ok();
-        if (is_whole && before.as_ref() == Some(&account)) || Instant::now() > deadline {
+        if before.as_ref() != Some(&account) {
+            moved = Instant::now();
+            before = Some(account);
+        } else if account.clone().check().is_ok() || moved.elapsed() > LIMIT {
             return Ok(account);
         }
-        before = Some(account);
         std::thread::sleep(LOOK);
     }
 }

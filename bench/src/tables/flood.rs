@@ -36,8 +36,8 @@ pub const LIVE: &str = "calls, live";
 const FULL: u32 = 600_000;
 const ALL: u32 = 1_200_000;
 
-/// SIP messages a second on the live path.
-const RATE: u32 = 200_000;
+/// SIP messages a second on the live path: a little more than the goal.
+const RATE: u32 = 204_000;
 
 /// INVITEs made ahead of each piece of measured time.
 const BATCH: u32 = 2_000;

@@ -18,13 +18,7 @@ pub(super) const MEASUREMENT: Measurement = Measurement {
 /// Streams of a full 10G link.
 pub const STREAMS: u32 = 105_000;
 
-const KINDS: [Kind; 5] = [
-    Kind::Discard,
-    Kind::SiphonMeasured,
-    Kind::SiphonHost,
-    Kind::Tcpdump,
-    Kind::Siphon,
-];
+const KINDS: [Kind; 4] = [Kind::Discard, Kind::SiphonMeasured, Kind::SiphonHost, Kind::Tcpdump];
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     let cells = KINDS.map(|kind| Cell { kind, streams: STREAMS });

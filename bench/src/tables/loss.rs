@@ -20,7 +20,7 @@ pub(super) const MEASUREMENT: Measurement = Measurement {
 const STREAMS: u32 = 1_000;
 
 /// Frames a second; `None`: as fast as it goes.
-const RATES: [Option<u32>; 4] = [Some(USER_RATE), Some(1_600_000), Some(2_400_000), None];
+const RATES: [Option<u32>; 3] = [Some(USER_RATE), Some(1_600_000), None];
 
 /// The rate at which CPU time is compared: all that write hold it.
 pub const USER_RATE: u32 = 800_000;
