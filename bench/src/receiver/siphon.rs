@@ -65,6 +65,9 @@ impl Way {
 /// The verdict of what was measured in the kernel.
 const MEASURED: &str = "measured";
 
+/// The outcome of RTP in the engine.
+const RTP: &str = "rtp";
+
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(10);
 
@@ -137,6 +140,14 @@ impl Receiver for Running {
     }
 
     fn stop(mut self: Box<Self>) -> Result<()> {
+        if self.way == Way::Measured {
+            let Status { identity, verdicts, .. } = status(&self.siphon)?;
+            let (measured, crossed) = (count(&verdicts, MEASURED), count(&identity.engine.passed, RTP));
+            ensure!(
+                crossed <= measured / 100,
+                "{crossed} packets of RTP crossed, and only {measured} were measured in the kernel"
+            );
+        }
         let status = self.siphon.stop(Signal::TERM, END)?;
         ensure!(status.success(), "siphon: {status}: {}", self.siphon.log());
         Ok(())
