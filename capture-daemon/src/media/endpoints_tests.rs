@@ -58,7 +58,7 @@ fn table(events: &[Event]) -> Endpoints {
 
 fn owner(endpoints: &Endpoints, s: u64) -> Option<(String, bool)> {
     let claim = endpoints.claim(endpoint(1), Purpose::Media, seconds(s), None)?;
-    Some((claim.call_id.to_string(), claim.active))
+    Some((claim.call_id().to_string(), claim.active))
 }
 
 fn some(call: &str, active: bool) -> Option<(String, bool)> {
@@ -109,12 +109,12 @@ fn of_two_calls_under_way_the_holder_keeps_and_the_later_gets() {
     let held = endpoints
         .claim(endpoint(1), Purpose::Media, seconds(115), Some("a"))
         .unwrap();
-    assert_eq!(&*held.call_id, "a");
+    assert_eq!(&**held.call_id(), "a");
     endpoints.release(&"a".into(), seconds(112), &Losses::default());
     let held = endpoints
         .claim(endpoint(1), Purpose::Media, seconds(115), Some("a"))
         .unwrap();
-    assert_eq!(&*held.call_id, "b");
+    assert_eq!(&**held.call_id(), "b");
 }
 
 #[test]

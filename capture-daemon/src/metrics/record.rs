@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use capture_common::Level;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::Histograms;
-use super::{glossary as m, rtp, signaling, turn};
-use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
+use super::{glossary as m, rtp, rules, signaling, turn};
+use crate::control::{
+    Health, InterfaceCounters, Lane, LaneSpool, Light, Measured, SocketCounts, SpoolStatus, Status, Tally,
+};
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
 use crate::report::{CallState, EndedBy, LearnedFigures, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
@@ -45,6 +48,9 @@ impl Exporter {
         metrics::with_local_recorder(&self.recorder, || {
             self.health(health);
             daemon(status);
+            if let Some(measured) = &status.measured {
+                self::measured(measured);
+            }
             for lane in &status.lanes {
                 self::lane(lane);
             }
@@ -60,6 +66,7 @@ impl Exporter {
         });
         let mut page = self.recorder.handle().render();
         histograms.render(&mut page);
+        rules::render(&status.rules, &mut page);
         page
     }
 
@@ -99,6 +106,14 @@ fn daemon(status: &Status) {
     }
 }
 
+/// What lanes have by their queues, the kernel program has under its own name.
+fn measured(Measured { streams, losses }: &Measured) {
+    m::STREAMS.set(&["kernel"], *streams);
+    for (loss, events) in losses {
+        m::LOSSES.set(&["kernel", loss], *events);
+    }
+}
+
 fn lane(lane: &Lane) {
     let queue = lane.queue.to_string();
     let queue = queue.as_str();
@@ -133,11 +148,15 @@ fn lane(lane: &Lane) {
     }
     let LaneSpool {
         offered,
+        not_kept,
+        cut,
         written,
         bytes,
         queued,
         dropped,
     } = &lane.spool;
+    m::SPOOL_NOT_KEPT.set(&[queue], *not_kept);
+    m::SPOOL_CUT.set(&[queue], *cut);
     m::SPOOL_OFFERED.set(&[queue], *offered);
     m::SPOOL_WRITTEN.set(&[queue], *written);
     m::SPOOL_BYTES.set(&[queue], *bytes);
@@ -218,6 +237,8 @@ fn calls(status: &Status) {
     by_state(&m::CALLS_ENDED, &ended_by, &status.calls.ended_by);
     m::CALLS_ONE_WAY.set(&[], status.calls.one_way);
     m::CALLS_NO_MEDIA.set(&[], status.calls.no_media);
+    let levels: Vec<_> = Level::ALL.iter().map(|level| level.label()).collect();
+    by_state(&m::CALLS_BY_LEVEL, &levels, &status.calls.levels);
     by_state(
         &m::REGISTRATIONS,
         &RegistrationState::ALL.map(RegistrationState::label),
