@@ -1,6 +1,8 @@
 //! The policy of the kernel program in front of the engine, over captures of real programs: what is told of calls whose RTP was
 //! cut to its headers, or crossed for its learned endpoints only, is what is told of them whole.
 
+#![expect(clippy::unwrap_used, reason = "all of this is tests")]
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
