@@ -13,12 +13,19 @@ static VERDICTS: PerCpuArray<VerdictCount> = PerCpuArray::with_max_entries(Verdi
 /// Adds the frame to its verdict's counter.
 #[inline(always)]
 pub fn count(ctx: &XdpContext, verdict: Verdict) {
+    add(verdict, frame::length(ctx));
+}
+
+/// Adds a frame of `bytes` to its verdict's counter.
+#[inline(always)]
+pub fn add(verdict: Verdict, bytes: u64) {
     let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else {
         // The verifier cannot know that every verdict has an entry.
         return;
     };
-    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on
+    // one CPU.
     let count = unsafe { &mut *count };
     count.frames = count.frames.wrapping_add(1);
-    count.bytes = count.bytes.wrapping_add(frame::length(ctx));
+    count.bytes = count.bytes.wrapping_add(bytes);
 }

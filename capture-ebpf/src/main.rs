@@ -1,4 +1,5 @@
-//! The XDP program `siphon`: classify, stamp, count, decide. The policy itself is `capture_common::classify`.
+//! The XDP program `siphon` of mirror mode: classify, stamp, count, decide; and those of host mode, in `host`. The policy itself
+//! is `capture_common::classify`.
 
 #![no_std]
 #![no_main]
@@ -7,8 +8,11 @@ mod counters;
 mod descent;
 mod fragments;
 mod frame;
+mod host;
 mod log;
 mod redirect;
+mod ring;
+mod skb;
 mod tables;
 
 use aya_ebpf::bindings::xdp_action;

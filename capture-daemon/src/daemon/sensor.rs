@@ -84,9 +84,16 @@ impl Live {
             why_not_native,
             verified_instructions,
             queues,
+            rings,
         } = &self.obtained;
         let interface = &self.config.capture.interface;
-        tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len());
+        match rings {
+            None => tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len()),
+            Some(size) => tracing::info!(
+                "capturing on {interface} beside its host: {attach}, {} ring buffers of {size} bytes",
+                self.posts.len()
+            ),
+        }
         tracing::debug!("the kernel's verifier followed {verified_instructions:?} instructions of the program");
         if let Some(why) = why_not_native {
             tracing::warn!("{interface}: no native XDP: {why}");

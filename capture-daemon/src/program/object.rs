@@ -1,19 +1,27 @@
 //! The object file of the kernel program: embedded by the build script, loaded with aya.
 
 use aya::maps::{Map, MapError};
-use aya::programs::Xdp;
+use aya::programs::Program;
 use aya::{Ebpf, EbpfLoader};
 
 use super::error::OpenError;
 
-/// Name of the program in the object.
+/// The program of mirror mode.
 pub const PROGRAM: &str = "siphon";
+/// That of host mode for what comes in, in the driver.
+pub const IN_XDP: &str = "siphon_in_xdp";
+/// The same in the stack.
+pub const IN: &str = "siphon_in";
+/// That of host mode for what goes out.
+pub const OUT: &str = "siphon_out";
 /// Map of one [`capture_common::PortTable`].
 pub const PORTS: &str = "PORTS";
 /// Map of one [`capture_common::Settings`].
 pub const SETTINGS: &str = "SETTINGS";
 /// XSKMAP: the socket of each rx queue.
 pub const SOCKETS: &str = "SOCKETS";
+/// Array of ring buffers: that of each CPU.
+pub const RINGS: &str = "RINGS";
 /// Per-CPU array of [`capture_common::VerdictCount`] by verdict.
 pub const VERDICTS: &str = "VERDICTS";
 
@@ -26,21 +34,24 @@ static OBJECT: &[u8] = &[];
 /// Whether the kernel program is in this binary.
 pub const EMBEDDED: bool = cfg!(siphon_ebpf);
 
-/// Loads the maps and the program into the kernel, with room for `queues` sockets.
+/// Loads the maps and some of the programs into the kernel, with room for `queues` sockets and the ring buffers of `cpus`.
 ///
 /// # Errors
 /// The errno and the end of the verifier's log where the kernel refuses it.
-pub fn load(queues: u32) -> Result<Ebpf, OpenError> {
+pub fn load(queues: u32, cpus: u32, programs: &[&'static str]) -> Result<Ebpf, OpenError> {
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(SOCKETS, queues)
+        .map_max_entries(RINGS, cpus)
         .load(OBJECT)
         .map_err(|source| OpenError::Object(Box::new(source)))?;
-    let program: &mut Xdp = ebpf
-        .program_mut(PROGRAM)
-        .ok_or(OpenError::NoProgram(PROGRAM))?
-        .try_into()
-        .map_err(|source| OpenError::Load(Box::new(source)))?;
-    program.load().map_err(|source| OpenError::Load(Box::new(source)))?;
+    for name in programs {
+        let loaded = match ebpf.program_mut(name) {
+            Some(Program::Xdp(program)) => program.load(),
+            Some(Program::SchedClassifier(program)) => program.load(),
+            _ => return Err(OpenError::NoProgram(name)),
+        };
+        loaded.map_err(|source| OpenError::Load(Box::new(source)))?;
+    }
     Ok(ebpf)
 }
 

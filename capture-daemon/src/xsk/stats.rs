@@ -28,6 +28,16 @@ pub struct LaneCounters {
     pub clock_steps: Counter,
     /// Times the kernel was woken to look at the fill ring.
     pub wakeups: Counter,
+    /// Of a ring buffer, frames among them that went out from the host.
+    pub outgoing: Counter,
+    /// Frames among them that stood for several packets (GSO, GRO).
+    pub super_frames: Counter,
+    /// Packets that those were split into.
+    pub segments: Counter,
+    /// Bytes of the ring buffer; 0 where there is none.
+    pub ring_size: Counter,
+    /// Bytes of it that waited for the worker when it last looked.
+    pub ring_used: Counter,
     /// See [`Statistics::rx_dropped`].
     pub rx_dropped: Counter,
     /// See [`Statistics::rx_invalid_descs`].
