@@ -107,10 +107,11 @@ impl Generator {
             streams: load.streams.into(),
             gap: load.rate.map_or(0, |rate| 1_000_000_000 / u64::from(rate.max(1))),
             frames: load.frames.into(),
+            length: frame::LENGTH as u64,
         };
         let map = self.ebpf.map_mut("LOAD").context("no map LOAD")?;
-        let mut map: Array<_, [u64; 4]> = map.try_into()?;
-        map.set(0, bytemuck::cast::<load::Load, [u64; 4]>(told), 0)?;
+        let mut map: Array<_, [u64; 5]> = map.try_into()?;
+        map.set(0, bytemuck::cast::<load::Load, [u64; 5]>(told), 0)?;
         let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow::Error::new(error).context(file))?;
         let map = self.ebpf.map_mut("MADE").context("no map MADE")?;
         let mut map: PerCpuArray<_, [u64; 4]> = map.try_into()?;

@@ -4,8 +4,14 @@
 /// The frames of the load, byte for byte.
 pub mod frame;
 
+/// The calls they belong to.
+pub mod calls;
+
 /// The load: frames made inside the kernel, paced, sent into a veth pair.
 pub mod generator;
+
+/// Any other frames, out of a socket.
+pub mod sender;
 
 /// The veth pair between generator and receiver, and what it counts.
 pub mod wire;

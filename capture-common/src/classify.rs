@@ -34,10 +34,74 @@ pub trait Tables {
     fn remember(&self, key: &FragmentKey, wanted: bool);
 }
 
+/// Where a datagram's headers stand in its frame: those of the innermost, where there are tunnels.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The IP header, of either version.
+    pub ip_at: u32,
+    /// The UDP header.
+    pub udp_at: u32,
+}
+
+impl Place {
+    /// No datagram.
+    pub const NONE: Self = Self { ip_at: 0, udp_at: 0 };
+
+    #[inline(always)]
+    pub(crate) const fn of(ports: &Ports) -> Self {
+        Self {
+            ip_at: ports.ip_at,
+            udp_at: ports.at,
+        }
+    }
+}
+
+/// What the headers of a frame lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What the ports say, or why there are none; of a later fragment, what holds unless the first was seen.
+    pub verdict: Verdict,
+    /// The datagram whose ports they are.
+    pub place: Place,
+    /// The datagram whose first fragment this is.
+    pub first_of: Datagram,
+    /// The same of the packet around that.
+    pub outer_first_of: Datagram,
+    /// The datagram whose later fragment this is.
+    pub later_of: Datagram,
+}
+
+impl Finding {
+    #[inline(always)]
+    const fn plain(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            place: Place::NONE,
+            first_of: Datagram::NONE,
+            outer_first_of: Datagram::NONE,
+            later_of: Datagram::NONE,
+        }
+    }
+
+    /// Whether the frame is a fragment, so that [`settle`] has something to do.
+    #[inline(always)]
+    pub const fn is_fragment(&self) -> bool {
+        self.first_of.is_some() || self.outer_first_of.is_some() || self.later_of.is_some()
+    }
+}
+
 /// Decides on one frame. Every frame ends in exactly one verdict; [`Verdict::NoSocket`] is not among them, as only the
 /// redirect can tell.
 #[inline(always)]
 pub fn classify<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Verdict {
+    let finding = find(frame, tables);
+    settle(frame, &finding, finding.verdict, tables)
+}
+
+/// Follows the headers of a frame to the ports that count.
+#[inline(always)]
+pub fn find<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Finding {
     match headers::walk(frame, tables.tunnels()) {
         Ok(Found::Ports(ports)) => {
             let flags = wanted_for(&ports, tables);
@@ -45,27 +109,52 @@ pub fn classify<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Verdict 
             if let Some(port) = tunnel_port(flags, &ports, tables) {
                 return deeper(frame, tables, Descent::datagram(port, &ports, verdict));
             }
-            remember(frame, tables, &ports.first_of, verdict)
+            Finding {
+                place: Place::of(&ports),
+                first_of: ports.first_of,
+                ..Finding::plain(verdict)
+            }
         }
-        Ok(Found::Later(datagram)) => recall(frame, tables, &datagram),
+        Ok(Found::Later(datagram)) => Finding {
+            later_of: datagram,
+            ..Finding::plain(Verdict::FragmentUnknown)
+        },
         Ok(Found::Deeper(descent)) => deeper(frame, tables, descent),
-        Err(verdict) => verdict,
+        Err(verdict) => Finding::plain(verdict),
     }
 }
 
 /// Follows a frame to where its tunnels and extension headers end. A piece of a fragmented tunnel is decided by what
 /// the first piece shows of the inside.
 #[inline(always)]
-fn deeper<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T, mut descent: Descent) -> Verdict {
+fn deeper<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T, mut descent: Descent) -> Finding {
     frame.descend(&mut descent, tables);
     let verdict = if descent.later_of.is_some() {
-        recall(frame, tables, &descent.later_of)
+        Verdict::FragmentUnknown
     } else {
         // Without one the steps were not enough.
         descent.verdict.unwrap_or(Verdict::TunnelUnclear)
     };
-    let verdict = remember(frame, tables, &descent.first_of, verdict);
-    remember(frame, tables, &descent.outer_first_of, verdict)
+    Finding {
+        verdict,
+        place: descent.place,
+        first_of: descent.first_of,
+        outer_first_of: descent.outer_first_of,
+        later_of: descent.later_of,
+    }
+}
+
+/// Has the fragments of a datagram share one fate: a later one is decided on as the first was, and what was decided on a
+/// first one is kept for the later ones.
+#[inline(always)]
+pub fn settle<B: Bytes + ?Sized, T: Tables>(frame: &B, finding: &Finding, verdict: Verdict, tables: &T) -> Verdict {
+    let verdict = if finding.later_of.is_some() {
+        recall(frame, tables, &finding.later_of)
+    } else {
+        verdict
+    };
+    let verdict = remember(frame, tables, &finding.first_of, verdict);
+    remember(frame, tables, &finding.outer_first_of, verdict)
 }
 
 /// What either port is wanted for.

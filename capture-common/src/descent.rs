@@ -14,7 +14,7 @@
 
 mod tunnel;
 
-use crate::classify::{Tables, by_flags, tunnel_port, wanted_for};
+use crate::classify::{Place, Tables, by_flags, tunnel_port, wanted_for};
 use crate::headers::{
     self as headers, Bytes, Datagram, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_TAGS, Found, Ports, TCP, UDP, ipv4,
     ipv6, ports, tunnel_in_ip,
@@ -100,6 +100,8 @@ pub struct Descent {
     pub(crate) later_of: Datagram,
     /// What the descent ended with, if not with a later fragment.
     pub(crate) verdict: Option<Verdict>,
+    /// The datagram that `verdict` or `fallback` is about.
+    pub(crate) place: Place,
 }
 
 impl Descent {
@@ -118,6 +120,7 @@ impl Descent {
             outer_first_of: Datagram::NONE,
             later_of: Datagram::NONE,
             verdict: None,
+            place: Place::NONE,
         }
     }
 
@@ -144,6 +147,7 @@ impl Descent {
         descent.number = port;
         descent.fallback = Some(fallback);
         descent.first_of = ports.first_of;
+        descent.place = Place::of(ports);
         descent
     }
 
@@ -266,6 +270,7 @@ fn by_ports<T: Tables>(descent: &mut Descent, ports: &Ports, tables: &T) {
     descent.note(ports.first_of);
     let flags = wanted_for(ports, tables);
     let verdict = by_flags(flags, ports.udp);
+    descent.place = Place::of(ports);
     match tunnel_port(flags, ports, tables) {
         Some(port) => {
             descent.fallback = Some(verdict);
@@ -316,7 +321,7 @@ fn extension<B: Bytes + ?Sized, T: Tables>(
         if payload_len != 0 && payload_len < depth.wrapping_add(4) {
             return Err(Verdict::TransportMalformed);
         }
-        let at_ports = ports(frame, at, next, Datagram::NONE)?;
+        let at_ports = ports(frame, descent.ip_at, at, next, Datagram::NONE)?;
         found(descent, at_ports, tables);
         return Ok(());
     }

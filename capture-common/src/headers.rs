@@ -77,6 +77,8 @@ pub enum Found {
 pub struct Ports {
     /// Where they stand.
     pub at: u32,
+    /// Where the IP header begins whose payload they are in.
+    pub ip_at: u32,
     /// Whether the protocol is UDP; TCP otherwise.
     pub udp: bool,
     /// Source port.
@@ -133,6 +135,17 @@ impl Datagram {
             protocol: self.protocol.into(),
         })
     }
+}
+
+/// Source and destination address of the IP header at `at`; IPv4's in their mapped form.
+#[inline(always)]
+pub(crate) fn addresses<B: Bytes + ?Sized>(frame: &B, at: u32) -> Option<([u8; 16], [u8; 16])> {
+    let [first, _] = frame.load(at)?;
+    if first >> 4 == 4 {
+        let [s0, s1, s2, s3, d0, d1, d2, d3] = frame.load(at.wrapping_add(12))?;
+        return Some((mapped([s0, s1, s2, s3]), mapped([d0, d1, d2, d3])));
+    }
+    Some((frame.load(at.wrapping_add(8))?, frame.load(at.wrapping_add(24))?))
 }
 
 /// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
@@ -236,7 +249,7 @@ pub(crate) fn ipv4<B: Bytes + ?Sized>(frame: &B, at: u32, tunnels: Tunnels) -> R
     if total_len != 0 && total_len < header_len.wrapping_add(4) {
         return Err(Verdict::TransportMalformed);
     }
-    ports(frame, behind, protocol, first_of)
+    ports(frame, at, behind, protocol, first_of)
 }
 
 /// RFC 8200 section 3.
@@ -254,7 +267,7 @@ pub(crate) fn ipv6<B: Bytes + ?Sized>(frame: &B, at: u32, tunnels: Tunnels) -> R
         if payload_len != 0 && payload_len < 4 {
             return Err(Verdict::TransportMalformed);
         }
-        return ports(frame, behind, next, Datagram::NONE);
+        return ports(frame, at, behind, next, Datagram::NONE);
     }
     if descent::is_extension(next) {
         return Ok(Found::Deeper(Descent::chain(at, next, payload_len)));
@@ -267,10 +280,17 @@ pub(crate) fn ipv6<B: Bytes + ?Sized>(frame: &B, at: u32, tunnels: Tunnels) -> R
 
 /// UDP (RFC 768) and TCP (RFC 9293) begin alike.
 #[inline(always)]
-pub(crate) fn ports<B: Bytes + ?Sized>(frame: &B, at: u32, protocol: u8, first_of: Datagram) -> Result<Found, Verdict> {
+pub(crate) fn ports<B: Bytes + ?Sized>(
+    frame: &B,
+    ip_at: u32,
+    at: u32,
+    protocol: u8,
+    first_of: Datagram,
+) -> Result<Found, Verdict> {
     let bytes: [u8; 4] = frame.load(at).ok_or(Verdict::TransportMalformed)?;
     Ok(Found::Ports(Ports {
         at,
+        ip_at,
         udp: protocol == UDP,
         source: u16::from_be_bytes([bytes[0], bytes[1]]),
         destination: u16::from_be_bytes([bytes[2], bytes[3]]),

@@ -5,9 +5,11 @@
 
 pub mod classify;
 pub mod descent;
+pub mod endpoint;
 pub mod headers;
 pub mod level;
 pub mod load;
+pub mod media;
 pub mod meta;
 pub mod ports;
 pub mod record;
@@ -15,13 +17,15 @@ pub mod settings;
 pub mod tunnels;
 pub mod verdict;
 
-pub use classify::{FragmentKey, Tables, classify};
+pub use classify::{Finding, FragmentKey, Place, Tables, classify, find, settle};
 pub use descent::Descent;
+pub use endpoint::{EndpointEntry, EndpointFormat, EndpointKey};
 pub use headers::Bytes;
 pub use level::{Level, Media};
+pub use media::{Decision, MediaTables};
 pub use meta::FrameMeta;
 pub use ports::{PortFlags, PortTable};
 pub use record::{Direction, Record};
-pub use settings::{Mode, Settings};
+pub use settings::{MediaSettings, Mode, Settings};
 pub use tunnels::{Tunnel, Tunnels};
 pub use verdict::{Fate, Verdict, VerdictCount};

@@ -13,6 +13,8 @@ pub struct Load {
     pub gap: u64,
     /// Frames in all; at least 1.
     pub frames: u64,
+    /// Bytes of a frame, which `vary` makes it have again.
+    pub length: u64,
 }
 
 /// What the generator has done so far. Times are CLOCK_MONOTONIC in nanoseconds.
@@ -33,7 +35,9 @@ pub struct Made {
 /// Where the generator's frames differ from each other, in bytes from the start of the Ethernet header: behind it come
 /// IPv4 without options, UDP and RTP.
 pub mod offset {
-    /// UDP source and destination port, both the stream's.
+    /// IPv4 source and destination address.
+    pub const ADDRESSES: usize = 26;
+    /// UDP source and destination port, both the call's; right behind the addresses.
     pub const PORTS: usize = 34;
     /// RTP sequence number, two bytes; the timestamp and the SSRC follow it (RFC 3550 section 5.1).
     pub const SEQUENCE: usize = 44;
@@ -41,9 +45,42 @@ pub mod offset {
     pub const END: usize = 54;
 }
 
-/// The fields that tell the generator's frames apart, in host byte order.
+/// Calls that a pair of addresses has ports for: even ones from 10,000 on, as RTP's are (RFC 3550 section 11).
+pub const CALLS_OF_A_PAIR: u32 = 27_000;
+
+/// Where a call's media goes, at the caller's side and at the callee's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The caller's address.
+    pub caller: [u8; 4],
+    /// The callee's.
+    pub callee: [u8; 4],
+    /// The port at both.
+    pub port: u16,
+}
+
+impl Ends {
+    /// Those of call `number`: no two of the first million calls share one. The addresses are of the network for benchmarks
+    /// (RFC 2544), and any two add up to the same, so that the checksum of the IPv4 header is that of the template; their
+    /// third byte has three digits, so that SDP is as long for every call.
+    #[inline(always)]
+    pub fn of(number: u32) -> Self {
+        let pair = (number / CALLS_OF_A_PAIR % 56) as u8;
+        Self {
+            caller: [198, 18, 100 + pair, 1],
+            callee: [198, 19, 155 - pair, 2],
+            port: 10_000 + 2 * (number % CALLS_OF_A_PAIR) as u16,
+        }
+    }
+}
+
+/// The fields that tell the generator's frames apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fields {
+    /// Where the packet comes from.
+    pub source: [u8; 4],
+    /// Where it goes.
+    pub destination: [u8; 4],
     /// UDP port at both ends.
     pub port: u16,
     /// RTP sequence number.
@@ -55,15 +92,23 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of frame `number` where the load has `streams` streams. Ports are even, as RTP's are (RFC 3550 section
-    /// 11), and repeat after 27,000 streams; a packet is 20 ms of sound at 8 kHz.
+    /// The fields of frame `number` where the load has `streams` streams, two of each call: the even ones go from caller to
+    /// callee, the odd ones back. A packet is 20 ms of sound at 8 kHz.
     #[inline(always)]
     pub fn of(number: u64, streams: u64) -> Self {
         let streams = if streams == 0 { 1 } else { streams };
         let stream = (number % streams) as u32;
         let turn = (number / streams) as u32;
+        let Ends { caller, callee, port } = Ends::of(stream / 2);
+        let (source, destination) = if stream & 1 == 0 {
+            (caller, callee)
+        } else {
+            (callee, caller)
+        };
         Self {
-            port: 10_000 + 2 * (stream % 27_000) as u16,
+            source,
+            destination,
+            port,
             sequence: turn as u16,
             timestamp: turn.wrapping_mul(160),
             ssrc: stream,
@@ -71,20 +116,39 @@ impl Fields {
     }
 }
 
-const _: () = assert!(size_of::<Load>() == 32 && size_of::<Made>() == 32);
+const _: () = assert!(size_of::<Load>() == 40 && size_of::<Made>() == 32);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn streams_take_turns_and_ports_stay_above_10000() {
+    fn streams_take_turns() {
         let ssrcs = [0, 1, 2, 3].map(|number| Fields::of(number, 3).ssrc);
         assert_eq!(ssrcs, [0, 1, 2, 0]);
         assert_eq!((Fields::of(3, 3).sequence, Fields::of(3, 3).timestamp), (1, 160));
-        assert_eq!(Fields::of(26_999, 105_000).port, 63_998);
-        assert_eq!(Fields::of(27_000, 105_000).port, 10_000);
         assert_eq!(Fields::of(65_536, 1).sequence, 0);
         assert_eq!(Fields::of(1, 0).ssrc, 0);
+    }
+
+    #[test]
+    fn a_call_has_two_streams_and_ends_of_its_own() {
+        let (there, back) = (Fields::of(0, 4), Fields::of(1, 4));
+        assert_eq!((there.source, there.destination), (back.destination, back.source));
+        assert_eq!(there.port, back.port);
+        assert_eq!((Ends::of(26_999).port, Ends::of(27_000).port), (63_998, 10_000));
+        assert_eq!(Ends::of(27_000).caller, [198, 18, 101, 1]);
+        assert_eq!(Ends::of(27_000).callee, [198, 19, 154, 2]);
+    }
+
+    #[test]
+    fn addresses_of_any_call_have_the_same_sum() {
+        let sum = |number| {
+            let Ends { caller, callee, .. } = Ends::of(number);
+            let words = [caller, callee]
+                .map(|[a, b, c, d]| u32::from(u16::from_be_bytes([a, b])) + u32::from(u16::from_be_bytes([c, d])));
+            words.iter().sum::<u32>()
+        };
+        assert!((0..60).all(|pair| sum(pair * CALLS_OF_A_PAIR) == sum(0)));
     }
 }

@@ -2,12 +2,12 @@
 
 /// Declares the verdicts once: number, fate, label and meaning.
 macro_rules! verdicts {
-    ($($(#[$doc:meta])* $variant:ident = $fate:ident $label:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $fate:ident $label:literal,)+) => {
         /// Where a frame ended in the kernel program: the index of its counter and the label of its metric.
         /// `seen = captured + filtered + dropped` holds because every frame adds to one counter only.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
-        pub enum Verdict { $($(#[$doc])* $variant,)+ }
+        pub enum Verdict { $($(#[doc = $doc])+ $variant,)+ }
 
         impl Verdict {
             /// Every verdict, in order of number.
@@ -18,6 +18,11 @@ macro_rules! verdicts {
             /// The name in metrics and JSON, unique among all.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }
+            }
+
+            /// What it means, for the documentation.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
             }
 
             /// What becomes of the frame.
@@ -62,6 +67,14 @@ verdicts! {
     Sip = Captured "sip",
     /// UDP from or to a media port.
     Media = Captured "media",
+    /// RTCP, STUN or SIP from or to a media port, where something is decided of media.
+    MediaControl = Captured "media_control",
+    /// From or to an endpoint that a call has named.
+    MediaLearned = Captured "media_learned",
+    /// RTP to an endpoint that no call has named so far.
+    MediaEarly = Captured "media_early",
+    /// RTP cut to its headers.
+    MediaHeaders = Captured "media_headers",
     /// UDP or TCP from or to a port of TURN.
     Turn = Captured "turn",
     /// First fragment of a wanted datagram.
@@ -79,6 +92,12 @@ verdicts! {
     OtherProtocol = Filtered "other_protocol",
     /// UDP or TCP between ports nobody wants.
     OtherPorts = Filtered "other_ports",
+    /// UDP from or to a media port, while no media is wanted.
+    MediaOff = Filtered "media_off",
+    /// From and to endpoints that no call has named, beyond the packets that are kept in case one will.
+    MediaUnlearned = Filtered "media_unlearned",
+    /// From or to a media port, while the call's level is `signaling`.
+    MediaByLevel = Filtered "media_by_level",
     /// Later fragment of a datagram that is not wanted.
     FragmentUnwanted = Filtered "fragment_unwanted",
     /// Shorter than its Ethernet or VLAN header.

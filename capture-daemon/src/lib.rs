@@ -11,6 +11,7 @@ mod latencies;
 pub mod log;
 pub mod outcome;
 pub mod report;
+mod shared_lists;
 mod table;
 pub mod time;
 
@@ -28,6 +29,8 @@ pub mod sip;
 pub mod turn;
 
 pub mod calls;
+
+pub mod rules;
 
 pub mod engine;
 

@@ -6,10 +6,10 @@ use crate::counter::Counter;
 
 /// Declares a fieldless enum whose variants have names for metrics and JSON.
 macro_rules! labelled {
-    ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)+ }) => {
+    ($(#[$meta:meta])* $enum:ident { $($(#[doc = $doc:literal])+ $variant:ident = $label:literal,)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $enum { $($(#[$doc])* $variant,)+ }
+        pub enum $enum { $($(#[doc = $doc])+ $variant,)+ }
 
         impl $enum {
             /// Every variant, in order of declaration.
@@ -18,6 +18,11 @@ macro_rules! labelled {
             /// The name in metrics and JSON.
             pub const fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)+ }
+            }
+
+            /// What it means, for the documentation.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
             }
         }
     };

@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 use crate::xsk::{Clock, LaneError};
 
 /// Packets taken from the ring at once: enough to share the cost of the ring's barriers, few enough to stay in L1.
-const BATCH: u32 = 64;
+pub const BATCH: u32 = 64;
 
 /// Streams copied out for a question between two batches.
 const SLICE: usize = 64;

@@ -6,13 +6,17 @@
 )]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use capture_common::Verdict;
 use capture_daemon::cli::{Cli, Form, Style, call};
 use capture_daemon::config::{Config, default_file};
 use capture_daemon::control::{Ask, Filter, parse};
 use capture_daemon::metrics::{GLOSSARY, Kind};
+use capture_daemon::outcome::{Loss, Outcome};
 use capture_daemon::replay::replay;
 use capture_daemon::report::CallFlow;
+use capture_daemon::spool::SpoolDrop;
 use clap::Parser as _;
 
 fn root() -> PathBuf {
@@ -48,6 +52,80 @@ fn the_page_on_calls_shows_one_as_it_looks() {
     let flow = CallFlow::of(&document, "3-22313@192.0.2.1");
     let shown = call(&flow, Form::default(), Style::PLAIN);
     assert_generated("call.md", &format!("```text\n{shown}```\n"));
+}
+
+#[test]
+fn the_accounting_page_names_every_place_of_a_frame() {
+    let mut text = String::new();
+    let mut table = |title: &str, head: &str, rows: &mut dyn Iterator<Item = String>| {
+        text.push_str(&format!("### {title}\n\n{head}\n"));
+        rows.for_each(|row| text.push_str(&row));
+        text.push('\n');
+    };
+    let plain = "| name | meaning |\n|---|---|";
+    let row = |label: &str, meaning: &str| format!("| `{label}` | {} |\n", meaning.trim());
+    table(
+        "Program: verdicts",
+        "| name | fate | meaning |\n|---|---|---|",
+        &mut Verdict::ALL.iter().map(|verdict| {
+            let (label, fate) = (verdict.label(), verdict.fate().label());
+            format!("| `{label}` | {fate} | {} |\n", verdict.meaning().trim())
+        }),
+    );
+    table(
+        "Engine: outcomes",
+        plain,
+        &mut Outcome::ALL
+            .iter()
+            .map(|outcome| row(outcome.label(), outcome.meaning())),
+    );
+    table(
+        "Engine and reassembly: what could not be followed",
+        plain,
+        &mut Loss::ALL.iter().map(|loss| row(loss.label(), loss.meaning())),
+    );
+    table(
+        "Spool: reasons",
+        plain,
+        &mut SpoolDrop::ALL
+            .iter()
+            .map(|reason| row(reason.label(), reason.meaning())),
+    );
+    assert_generated("accounting.md", &text);
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_there_are() {
+    let rules = std::fs::read_to_string(root().join("packaging/prometheus/siphon.rules.yml")).unwrap();
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let asked: Vec<&str> = expressions
+        .flat_map(|expression| expression.split(word))
+        .filter(|name| name.starts_with("siphon_"))
+        .collect();
+    assert!(asked.len() > 8, "{asked:?}");
+    for name in asked {
+        assert!(GLOSSARY.iter().any(|metric| metric.name == name), "{name}");
+    }
+}
+
+#[test]
+fn the_alerts_fire_when_they_should() {
+    let folder = root().join("packaging/prometheus");
+    let Ok(output) = Command::new("promtool")
+        .args(["test", "rules", "siphon.rules.test.yml"])
+        .current_dir(folder)
+        .output()
+    else {
+        assert!(
+            std::env::var_os("SIPHON_REQUIRE").is_none_or(|value| value != "1"),
+            "promtool (Debian package prometheus) is not installed"
+        );
+        println!("SKIPPED the_alerts_fire_when_they_should: promtool (Debian package prometheus) is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("SUCCESS"), "{said}");
 }
 
 #[test]

@@ -3,8 +3,6 @@
 
 mod kernel_lab;
 
-use std::net::UdpSocket;
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use capture_common::{Fate, Verdict};
@@ -12,7 +10,7 @@ use capture_daemon::config::{Attach, Capture, Mode};
 use capture_daemon::intake::{Intake, RingLane};
 use capture_daemon::program::Program;
 use capture_daemon::program::host;
-use capture_daemon::xsk::{Clock, sys};
+use capture_daemon::xsk::Clock;
 use kernel_lab::frames::{datagram, datagram6, ethernet, ipv4, tcp, udp};
 use kernel_lab::{CAPTURE, PATIENCE, SENDER, Sender, Wire};
 
@@ -71,7 +69,7 @@ fn sorted(mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 fn both_directions_are_copied_byte_for_byte() {
     Wire::new(2, 9000).run("both_directions_are_copied_byte_for_byte", || {
         for attach in BOTH {
-            let (mut program, mut lanes) = host::open(&config(attach), 2).unwrap();
+            let (mut program, mut lanes) = host::open(&config(attach), 2, 1_024).unwrap();
             assert_eq!(lanes.len(), 2);
             let wanted = [
                 datagram(5060, 5060, b"OPTIONS sip:a SIP/2.0\r\n\r\n"),

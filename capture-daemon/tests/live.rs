@@ -198,6 +198,15 @@ fn conserved(status: &Value, sent: u64) {
         assert_eq!(sum(&identity[stage]["dropped"]), 0, "{stage}: {identity}");
     }
     assert_eq!(identity["program"]["seen"], sent);
+    let audit = &status["audit"];
+    assert!(audit["looks"].as_u64().is_some_and(|looks| looks > 0), "{audit}");
+    assert_eq!(
+        audit["violations"].as_object().map(serde_json::Map::len),
+        Some(3),
+        "{audit}"
+    );
+    assert_eq!(sum(&audit["violations"]), 0, "{audit}");
+    assert_eq!(status["driver_counters"]["rx_queue_0_drops"], 0, "{status}");
     assert_eq!(identity["program"]["passed"]["captured"], sent - 50);
     let frames: Vec<u64> = status["lanes"]
         .as_array()

@@ -266,6 +266,45 @@ fn a_full_disk_stops_the_writing_and_not_the_capture() {
     assert!(run_siphon.stop(Signal::TERM, LIMIT).unwrap().success());
 }
 
+/// Takes the XDP program off the interface, as no other program of the host could: siphon's link is its own.
+fn take_off(network: &Network) {
+    let json = |command: &mut Command| serde_json::from_str::<Value>(&run(command).unwrap()).unwrap();
+    let interface = json(network.sensor.command("ip").args(["-json", "link", "show", "dev", TAP]));
+    let program = &interface[0]["xdp"]["prog"]["id"];
+    assert!(program.is_u64(), "{interface}");
+    let links = json(Command::new("bpftool").args(["link", "list", "--json"]));
+    let is_ours = |link: &&Value| link["type"] == "xdp" && link["prog_id"] == *program;
+    let link = links.as_array().unwrap().iter().find(is_ours);
+    let id = link.unwrap_or_else(|| panic!("no link of program {program}: {links}"))["id"].to_string();
+    run(Command::new("bpftool").args(["link", "detach", "id", &id])).unwrap();
+}
+
+#[test]
+fn a_program_that_sees_nothing_is_noticed() {
+    let mut needs = NEEDS.to_vec();
+    needs.push(Need::Program("bpftool"));
+    if !require("a_program_that_sees_nothing_is_noticed", &needs) {
+        return;
+    }
+    let network = Network::new(1).unwrap();
+    let scratch = Scratch::new("live-blind").unwrap();
+    send(&network, 20_000, 10, 160);
+    let mut run_siphon = Siphon::start(&network.sensor, siphon(), scratch.path(), "").unwrap();
+    assert_eq!(run_siphon.json(["health"]).unwrap()["status"], "green");
+    take_off(&network);
+    // What it saw before may count for the minute over which the daemon looks.
+    let reason = wait_for("blindness to be told", 4 * LIMIT, || {
+        send(&network, 20_000, 600, 160);
+        let output = run_siphon.output(["health", "--json"])?;
+        let answer: Value = serde_json::from_slice(&output.stdout)?;
+        let reasons = answer["reasons"].as_array().unwrap();
+        Ok(reasons.iter().find(|reason| reason["what"] == "program_blind").cloned())
+    })
+    .unwrap();
+    assert_eq!(reason["status"], "red", "{reason}");
+    assert!(run_siphon.stop(Signal::TERM, LIMIT).is_ok());
+}
+
 fn written(siphon: &Siphon) -> u64 {
     let status = siphon.json(["status"]).unwrap();
     status["identity"]["spool"]["passed"]["written"].as_u64().unwrap()

@@ -2,23 +2,14 @@
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use aya_ebpf::programs::XdpContext;
 use capture_common::{Verdict, VerdictCount};
-
-use crate::frame;
 
 #[map]
 static VERDICTS: PerCpuArray<VerdictCount> = PerCpuArray::with_max_entries(Verdict::COUNT as u32, 0);
 
-/// Adds the frame to its verdict's counter.
+/// Adds the frame, which had `wire_len` bytes on the wire, to its verdict's counter.
 #[inline(always)]
-pub fn count(ctx: &XdpContext, verdict: Verdict) {
-    add(verdict, frame::length(ctx));
-}
-
-/// Adds a frame of `bytes` to its verdict's counter.
-#[inline(always)]
-pub fn add(verdict: Verdict, bytes: u64) {
+pub fn count(verdict: Verdict, wire_len: u32) {
     let Some(count) = VERDICTS.get_ptr_mut(verdict as u32) else {
         // The verifier cannot know that every verdict has an entry.
         return;
@@ -27,5 +18,5 @@ pub fn add(verdict: Verdict, bytes: u64) {
     // one CPU.
     let count = unsafe { &mut *count };
     count.frames = count.frames.wrapping_add(1);
-    count.bytes = count.bytes.wrapping_add(bytes);
+    count.bytes = count.bytes.wrapping_add(wire_len.into());
 }

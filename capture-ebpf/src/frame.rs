@@ -1,57 +1,154 @@
 //! The frame's bytes: read where they lie in the linear part, header by header copied where a driver put them into
-//! several buffers (multi-buffer XDP).
+//! several buffers (multi-buffer XDP, or an skb's pages).
 
-use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use aya_ebpf::programs::XdpContext;
-use capture_common::{Bytes, Descent, Fate, Tables, Verdict};
+use capture_common::headers::Datagram;
+use capture_common::{Bytes, Decision, Descent, Fate, Finding, MediaSettings, Place, Tables, Verdict};
 
+use crate::buffer::Buffer;
 use crate::descent::descend;
+use crate::media;
 use crate::tables::Maps;
 
 /// Decides on the frame. Headers nearly always lie in the linear part; only where the walk over it did not succeed, which
 /// is rare, is it done again over all of the frame.
 #[inline(always)]
-pub fn classify(ctx: &XdpContext) -> Verdict {
-    let verdict = classify_linear(ctx);
-    match verdict.fate() {
-        Fate::Dropped => classify_whole(ctx),
-        Fate::Captured | Fate::Filtered => verdict,
+pub fn classify<F: Buffer>(ctx: &F, settings: &MediaSettings) -> Decision {
+    let mut found = find_linear(ctx);
+    if matches!(verdict(found).fate(), Fate::Dropped) {
+        found = find_whole(ctx);
+    }
+    let is_fragment = found & FRAGMENT != 0;
+    let mut cut_to = 0;
+    if matches!(verdict(found), Verdict::Media) && !settings.take_all() {
+        let decided = media::decide(ctx, is_fragment, settings);
+        cut_to = (decided >> 32) as u32;
+        found = decided as u32 | found & FRAGMENT;
+    }
+    if is_fragment {
+        found = settle(ctx, found);
+    }
+    Decision {
+        verdict: verdict(found),
+        cut_to,
     }
 }
 
-/// Bytes of the frame, all its buffers together.
+/// Where the datagram stands whose ports were found.
 #[inline(always)]
-pub fn length(ctx: &XdpContext) -> u64 {
-    // SAFETY: the context is the one the kernel called the program with.
-    unsafe { bpf_xdp_get_buff_len(ctx.ctx) }
+pub fn place() -> Option<Place> {
+    let found = FINDING.get_ptr(0)?;
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on one CPU.
+    Some(unsafe { (*found).place })
 }
 
-// Two functions of their own: a chain of calls shares 512 bytes of stack, and these two are never in one chain.
+/// What was found of the frame at hand, without the verdict. In a map and not in registers, so that the verifier knows
+/// nothing of the figures and follows what comes behind once, and not for each way that leads there.
+#[map]
+static FINDING: PerCpuArray<Found> = PerCpuArray::with_max_entries(1, 0);
+
+/// The part of a [`Finding`] that stands in the map.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Found {
+    place: Place,
+    first_of: Datagram,
+    outer_first_of: Datagram,
+    later_of: Datagram,
+}
+
+/// Set beside the number of the verdict where the frame is a fragment.
+const FRAGMENT: u32 = 0x100;
+
+/// The verdict in what these functions hand on.
+#[inline(always)]
+fn verdict(found: u32) -> Verdict {
+    // SAFETY: without the flag it is the number of a verdict, as every function below made it of one.
+    unsafe { core::mem::transmute::<u32, Verdict>(found & !FRAGMENT) }
+}
+
+// Functions of their own: a chain of calls shares 512 bytes of stack, and these are never in one chain.
 #[inline(never)]
-fn classify_linear(ctx: &XdpContext) -> Verdict {
-    capture_common::classify(&Linear(ctx), &Maps)
+fn find_linear<F: Buffer>(ctx: &F) -> u32 {
+    note(capture_common::find(&Linear(ctx), &Maps))
 }
 
 #[inline(never)]
-fn classify_whole(ctx: &XdpContext) -> Verdict {
-    match COPY.get_ptr_mut(0) {
-        Some(room) => capture_common::classify(&Whole { ctx, room }, &Maps),
+fn find_whole<F: Buffer>(ctx: &F) -> u32 {
+    match whole(ctx) {
+        Some(frame) => note(capture_common::find(&frame, &Maps)),
         // The verifier cannot know that the map has an entry.
-        None => Verdict::LinkMalformed,
+        None => Verdict::LinkMalformed as u32,
     }
+}
+
+/// Keeps what was found where the next step looks for it.
+#[inline(always)]
+fn note(finding: Finding) -> u32 {
+    let number = finding.verdict as u32;
+    let is_fragment = finding.is_fragment();
+    if !is_fragment && !matches!(finding.verdict, Verdict::Media) {
+        return number;
+    }
+    let Some(found) = FINDING.get_ptr_mut(0) else {
+        return number;
+    };
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on one CPU.
+    let found = unsafe { &mut *found };
+    found.place = finding.place;
+    if !is_fragment {
+        return number;
+    }
+    found.first_of = finding.first_of;
+    found.outer_first_of = finding.outer_first_of;
+    found.later_of = finding.later_of;
+    number | FRAGMENT
+}
+
+/// Decides on a fragment as on its datagram.
+#[inline(never)]
+fn settle<F: Buffer>(ctx: &F, found: u32) -> u32 {
+    let (Some(noted), Some(frame)) = (FINDING.get_ptr(0), whole(ctx)) else {
+        return found;
+    };
+    // SAFETY: the entry is this CPU's own, and nobody writes to it meanwhile.
+    let noted = unsafe { &*noted };
+    let finding = Finding {
+        verdict: verdict(found),
+        place: noted.place,
+        first_of: noted.first_of,
+        outer_first_of: noted.outer_first_of,
+        later_of: noted.later_of,
+    };
+    capture_common::settle(&frame, &finding, finding.verdict, &Maps) as u32
+}
+
+/// The frame's bytes where they lie, if it has but one buffer.
+#[inline(always)]
+pub fn linear<F: Buffer>(ctx: &F) -> Option<Linear<'_, F>> {
+    let linear = ctx.end().wrapping_sub(ctx.start());
+    (linear as u32 == ctx.length()).then_some(Linear(ctx))
+}
+
+/// The frame's bytes, whichever buffers they lie in.
+#[inline(always)]
+pub fn whole<F: Buffer>(ctx: &F) -> Option<Whole<'_, F>> {
+    Some(Whole {
+        ctx,
+        room: COPY.get_ptr_mut(0)?,
+    })
 }
 
 /// The linear part of a frame.
-struct Linear<'a>(&'a XdpContext);
+pub struct Linear<'a, F>(&'a F);
 
-impl Bytes for Linear<'_> {
+impl<F: Buffer> Bytes for Linear<'_, F> {
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
         const { assert!(N >= 2) };
-        let start = self.0.data().wrapping_add(at as usize);
-        if start.wrapping_add(N) > self.0.data_end() {
+        let start = self.0.start().wrapping_add(at as usize);
+        if start.wrapping_add(N) > self.0.end() {
             return None;
         }
         // SAFETY: the bytes end before data_end, as the verifier checks too, and bytes have no alignment.
@@ -65,8 +162,8 @@ impl Bytes for Linear<'_> {
 }
 
 /// A frame with all its buffers.
-struct Whole<'a> {
-    ctx: &'a XdpContext,
+pub struct Whole<'a, F> {
+    ctx: &'a F,
     room: *mut [u8; ROOM],
 }
 
@@ -77,16 +174,16 @@ const ROOM: usize = 40;
 #[map]
 static COPY: PerCpuArray<[u8; ROOM]> = PerCpuArray::with_max_entries(1, 0);
 
-impl Bytes for Whole<'_> {
+impl<F: Buffer> Bytes for Whole<'_, F> {
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
         const { assert!(N <= ROOM) };
-        // SAFETY: the room holds N bytes, as just asserted; the helper refuses what is beyond the frame.
-        let result = unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at, self.room.cast(), N as u32) };
-        if result != 0 {
+        // SAFETY: the room holds N bytes, as just asserted.
+        let done = unsafe { self.ctx.copy(at, self.room.cast(), N as u32) };
+        if !done {
             return None;
         }
-        // SAFETY: the entry is this CPU's own, XDP programs do not interrupt each other on one CPU, and bytes have no alignment.
+        // SAFETY: the entry is this CPU's own, the programs, which run with softirqs off, do not interrupt each other on one CPU, and bytes have no alignment.
         Some(unsafe { *self.room.cast::<[u8; N]>() })
     }
 

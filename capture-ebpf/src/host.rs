@@ -1,25 +1,19 @@
 //! The programs of host mode: what comes in on the host's interface and what goes out of it is looked at and, where it is
 //! wanted, copied. Nothing is taken, changed or held up: XDP says PASS and tcx NEXT, whatever happens here.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{tcx_action_base, xdp_action};
-use aya_ebpf::helpers::bpf_xdp_load_bytes;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use capture_common::{Direction, Fate, Mode, Record};
+use capture_common::{Decision, Direction, Fate, Mode, Record};
 
-use crate::ring::{self, Copied};
-use crate::{counters, frame, skb, tables};
+use crate::buffer::Buffer;
+use crate::{counters, frame, log, ring, tables};
 
 /// What comes in, in the driver.
 #[xdp(frags)]
 pub fn siphon_in_xdp(ctx: XdpContext) -> u32 {
-    if armed() {
-        let mut verdict = frame::classify(&ctx);
-        if matches!(verdict.fate(), Fate::Captured) {
-            verdict = ring::copy(&ctx, record(&ctx, Direction::In, (0, 0)), verdict);
-        }
-        counters::count(&ctx, verdict);
-    }
+    see(&ctx, Direction::In);
     xdp_action::XDP_PASS
 }
 
@@ -37,52 +31,39 @@ pub fn siphon_out(ctx: TcContext) -> i32 {
     tcx_action_base::TCX_NEXT
 }
 
+/// The whole way of a frame. Every frame that an armed program sees adds to one counter, of its verdict.
 #[inline(always)]
-fn see(ctx: &TcContext, direction: Direction) {
-    if !armed() {
+fn see<F: Buffer + EbpfContext>(frame: &F, direction: Direction) {
+    let settings = tables::settings();
+    if settings.mode != Mode::Host as u32 {
         return;
     }
-    let mut verdict = skb::classify(ctx);
-    if matches!(verdict.fate(), Fate::Captured) {
-        verdict = ring::copy(ctx, record(ctx, direction, skb::segments(ctx)), verdict);
-    }
-    counters::add(verdict, ctx.length().into());
-}
-
-#[inline(always)]
-fn armed() -> bool {
-    tables::settings().mode == Mode::Host as u32
-}
-
-/// What is known of a frame before it is copied.
-#[inline(always)]
-fn record<F: Copied>(frame: &F, direction: Direction, (segment, segments): (u16, u16)) -> Record {
+    let Decision { mut verdict, cut_to } = frame::classify(frame, &settings.media);
+    // The tag stands in front of all that is counted from the frame's beginning and kept.
     let tag = if frame.tag().is_some() { 4 } else { 0 };
     let wire_len = frame.length().wrapping_add(tag);
-    Record {
-        wire_len,
-        captured: wire_len.min(Record::SNAP),
-        segment,
-        segments,
-        direction: direction as u32,
-        ..Record::default()
+    if matches!(verdict.fate(), Fate::Captured) {
+        let (segment, segments) = frame.segments();
+        let keep = if cut_to == 0 { 0 } else { cut_to.wrapping_add(tag) };
+        // A frame of several packets crosses whole; the reader cuts each of them.
+        let captured = if segment != 0 || keep == 0 {
+            wire_len
+        } else {
+            keep.min(wire_len)
+        };
+        let record = Record {
+            wire_len,
+            captured: captured.min(Record::SNAP),
+            keep,
+            segment,
+            segments,
+            direction: direction as u32,
+            ..Record::default()
+        };
+        verdict = ring::copy(frame, record, verdict);
     }
-}
-
-impl Copied for XdpContext {
-    #[inline(always)]
-    fn length(&self) -> u32 {
-        frame::length(self) as u32
-    }
-
-    #[inline(always)]
-    unsafe fn copy(&self, at: u32, to: *mut u8, len: u32) -> bool {
-        // SAFETY: `to` has room, as the caller says; the helper refuses what is beyond the frame.
-        unsafe { bpf_xdp_load_bytes(self.ctx, at, to.cast(), len) == 0 }
-    }
-
-    #[inline(always)]
-    fn tag(&self) -> Option<[u8; 4]> {
-        None
+    counters::count(verdict, wire_len);
+    if settings.log != 0 {
+        log::verdict(frame, verdict, direction as u32, wire_len);
     }
 }

@@ -4,21 +4,24 @@
 #![no_std]
 #![no_main]
 
+mod buffer;
 mod counters;
 mod descent;
 mod fragments;
 mod frame;
 mod host;
 mod log;
+mod media;
 mod redirect;
 mod ring;
-mod skb;
 mod tables;
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use capture_common::{Fate, Mode};
+use capture_common::{Decision, Fate, Mode, Verdict};
+
+use buffer::Buffer;
 
 /// The whole way of a frame through the program. Every frame of an armed program adds to one counter, of its verdict.
 #[xdp(frags)]
@@ -27,14 +30,18 @@ pub fn siphon(ctx: XdpContext) -> u32 {
     if settings.mode != Mode::Mirror as u32 {
         return xdp_action::XDP_PASS;
     }
-    let mut verdict = frame::classify(&ctx);
+    let wire_len = ctx.length();
+    let Decision { mut verdict, cut_to } = frame::classify(&ctx, &settings.media);
     let mut action = xdp_action::XDP_DROP;
     if matches!(verdict.fate(), Fate::Captured) {
-        (verdict, action) = redirect::to_socket(&ctx, verdict);
+        if cut_to != 0 && !media::cut(&ctx, cut_to, wire_len) {
+            verdict = Verdict::Media;
+        }
+        (verdict, action) = redirect::to_socket(&ctx, verdict, wire_len);
     }
-    counters::count(&ctx, verdict);
+    counters::count(verdict, wire_len);
     if settings.log != 0 {
-        log::verdict(&ctx, verdict);
+        log::verdict(&ctx, verdict, ctx.rx_queue_index(), wire_len);
     }
     action
 }

@@ -11,11 +11,11 @@ use capture_common::{FrameMeta, Verdict};
 #[map]
 static SOCKETS: XskMap = XskMap::with_max_entries(1, 0);
 
-/// Sends the frame to its queue's socket; says what became of it, and the action. The kernel looks the socket up at
+/// Sends the frame, which had `wire_len` bytes on the wire, to its queue's socket; says what became of it, and the action. The kernel looks the socket up at
 /// once (__bpf_xdp_redirect_map, include/linux/filter.h), so a missing one is known here.
 #[inline(always)]
-pub fn to_socket(ctx: &XdpContext, verdict: Verdict) -> (Verdict, u32) {
-    stamp(ctx, verdict);
+pub fn to_socket(ctx: &XdpContext, verdict: Verdict, wire_len: u32) -> (Verdict, u32) {
+    stamp(ctx, verdict, wire_len);
     match SOCKETS.redirect(ctx.rx_queue_index(), xdp_action::XDP_DROP.into()) {
         Ok(action) => (verdict, action),
         Err(action) => (Verdict::NoSocket, action),
@@ -25,7 +25,7 @@ pub fn to_socket(ctx: &XdpContext, verdict: Verdict) -> (Verdict, u32) {
 /// Writes the metadata in front of the frame. Where the driver leaves no room, the frame goes without, and the socket's
 /// reader counts it.
 #[inline(always)]
-fn stamp(ctx: &XdpContext, verdict: Verdict) {
+fn stamp(ctx: &XdpContext, verdict: Verdict, wire_len: u32) {
     // SAFETY: the context is the one the kernel called the program with.
     if unsafe { bpf_xdp_adjust_meta(ctx.ctx, -(FrameMeta::SIZE as i32)) } != 0 {
         return;
@@ -39,6 +39,8 @@ fn stamp(ctx: &XdpContext, verdict: Verdict) {
         verdict: verdict as u32,
         // SAFETY: the helper takes nothing and reads a clock.
         arrival: unsafe { bpf_ktime_get_ns() },
+        wire_len,
+        pad: 0,
     };
     // SAFETY: the bytes from data_meta to data belong to the program, as the verifier checks too; the metadata ends where
     // the frame begins, which drivers align to 2 bytes only.

@@ -8,27 +8,14 @@ use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::macros::btf_map;
 use capture_common::{Record, Verdict};
 
+use crate::buffer::Buffer;
+
 /// Shape of a ring buffer, for the verifier; the daemon makes the real ones as large as it is told.
 type Ring = RingBuf<u8, 4096>;
 
 /// The ring buffer of each CPU. The daemon gives the map its size, and CPUs share a ring where there are fewer.
 #[btf_map]
 static RINGS: ArrayOfMaps<Ring, 1> = ArrayOfMaps::new();
-
-/// A frame that can be copied.
-pub trait Copied {
-    /// Bytes of the frame, as the host has it.
-    fn length(&self) -> u32;
-
-    /// Copies `len` bytes from `at` on; whether the kernel did.
-    ///
-    /// # Safety
-    /// `to` must have room for `len` bytes, which the verifier checks too.
-    unsafe fn copy(&self, at: u32, to: *mut u8, len: u32) -> bool;
-
-    /// The VLAN tag that the kernel holds beside the frame, as four bytes on the wire.
-    fn tag(&self) -> Option<[u8; 4]>;
-}
 
 /// Copies into the room of this number.
 macro_rules! place {
@@ -44,7 +31,7 @@ macro_rules! place {
 
 /// Copies the frame as `record` says, which is completed here; says what became of it.
 #[inline(always)]
-pub fn copy<F: Copied>(frame: &F, mut record: Record, verdict: Verdict) -> Verdict {
+pub fn copy<F: Buffer>(frame: &F, mut record: Record, verdict: Verdict) -> Verdict {
     // SAFETY: the helper takes nothing and reads the number of this CPU.
     let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
     let Some(ring) = RINGS.get(cpu) else {
@@ -79,7 +66,7 @@ const TAG: u32 = 4;
 
 /// Copies into a record of `SIZE` bytes, `ROOM` of them for the frame.
 #[inline(always)]
-fn place<const ROOM: usize, const BEHIND: usize, const SIZE: usize, F: Copied>(
+fn place<const ROOM: usize, const BEHIND: usize, const SIZE: usize, F: Buffer>(
     ring: &Ring,
     frame: &F,
     record: &Record,
@@ -121,7 +108,7 @@ fn bounded<const MAX: usize>(len: u32) -> Option<u32> {
 /// # Safety
 /// `to` must have room for `ROOM` bytes.
 #[inline(always)]
-unsafe fn whole<const ROOM: usize, F: Copied>(frame: &F, to: *mut u8, captured: u32) -> bool {
+unsafe fn whole<const ROOM: usize, F: Buffer>(frame: &F, to: *mut u8, captured: u32) -> bool {
     let Some(len) = bounded::<ROOM>(captured) else {
         return false;
     };
@@ -134,7 +121,7 @@ unsafe fn whole<const ROOM: usize, F: Copied>(frame: &F, to: *mut u8, captured: 
 /// # Safety
 /// `to` must have room for addresses, tag and `BEHIND` bytes.
 #[inline(always)]
-unsafe fn tagged<const BEHIND: usize, F: Copied>(frame: &F, to: *mut u8, captured: u32, tag: [u8; 4]) -> bool {
+unsafe fn tagged<const BEHIND: usize, F: Buffer>(frame: &F, to: *mut u8, captured: u32, tag: [u8; 4]) -> bool {
     let Some(behind) = bounded::<BEHIND>(captured.wrapping_sub(ADDRESSES + TAG)) else {
         return false;
     };

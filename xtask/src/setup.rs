@@ -29,6 +29,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 
 /// Programs that only tests start.
 const PEERS: &[(&str, &str)] = &[
+    ("bpftool", "bpftool"),
     ("nft", "nftables"),
     ("kamailio", "kamailio"),
     ("rtpengine", "rtpengine-daemon"),

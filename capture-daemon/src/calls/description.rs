@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::media::assigned;
 use crate::net::Endpoint;
 use crate::report::{self, Keys};
+use crate::shared_lists::SharedLists;
 use crate::sip::sdp::{Direction, Media, Session};
 use crate::sip::{Message, Method, StartLine};
 use crate::time::Timestamp;
@@ -24,6 +25,8 @@ const MAX_FMTP: usize = 128;
 pub struct Ledger {
     used: AtomicUsize,
     max: usize,
+    /// Calls that offer the same share the list; the room is counted as if each had its own.
+    codecs: SharedLists<Codec>,
 }
 
 impl Ledger {
@@ -32,6 +35,7 @@ impl Ledger {
         Self {
             used: AtomicUsize::new(0),
             max,
+            codecs: SharedLists::default(),
         }
     }
 
@@ -83,7 +87,7 @@ pub(super) struct Line {
     address: Option<std::net::IpAddr>,
     pub port: u16,
     protocol: Box<str>,
-    pub codecs: Box<[Codec]>,
+    pub codecs: Arc<[Codec]>,
     pub direction: Direction,
     ptime_us: Option<u32>,
     keys: Option<Keys>,
@@ -92,19 +96,16 @@ pub(super) struct Line {
 }
 
 impl Line {
-    fn of(media: &Media<'_>, session: &Session<'_>) -> Self {
+    fn of(media: &Media<'_>, session: &Session<'_>, ledger: &Ledger) -> Self {
+        let codecs = media.formats.iter().take(MAX_CODECS);
+        let codecs = codecs.map(|format| Codec::of(format, media)).collect();
         let transport = session.transport_of(media);
         Self {
             kind: text(media.kind, MAX_NAME),
             address: transport.connection,
             port: if media.bundle_only { transport.port } else { media.port },
             protocol: text(media.protocol, MAX_NAME),
-            codecs: media
-                .formats
-                .iter()
-                .take(MAX_CODECS)
-                .map(|format| Codec::of(format, media))
-                .collect(),
+            codecs: ledger.codecs.keep(codecs),
             direction: media.direction,
             ptime_us: media.ptime_us,
             keys: match (media.crypto, media.fingerprint) {
@@ -143,7 +144,7 @@ impl Line {
 }
 
 /// One format.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Codec {
     payload_type: Option<u8>,
     name: Option<Box<str>>,
@@ -241,7 +242,7 @@ impl Description {
             .media
             .iter()
             .take(MAX_LINES)
-            .map(|media| Line::of(media, session))
+            .map(|media| Line::of(media, session, ledger))
             .collect();
         Some(Self {
             seen: (ts, src),

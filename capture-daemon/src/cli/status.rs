@@ -27,7 +27,7 @@ fn text(status: &control::Status, style: Style) -> String {
     [
         daemon(status),
         lanes(&status.lanes, style),
-        stages(status, style),
+        stages(status, style) + &audit(status, style),
         tables(status, style),
         traffic(status, style),
         spool(&status.spool) + &clients(&status.control),
@@ -68,6 +68,25 @@ fn daemon(status: &control::Status) -> String {
         count(rx_dropped),
         count(rx_missed_errors)
     )
+}
+
+/// What the audit found, and what the driver counts.
+fn audit(status: &control::Status, style: Style) -> String {
+    let violations: u64 = status.audit.violations.values().sum();
+    let mut text = format!(
+        "audit: {} looks, {} found frames without a place\n",
+        count(status.audit.looks),
+        count(violations)
+    );
+    for (heading, tally) in [
+        ("before the stage: ", &status.audit.violations),
+        ("driver counts: ", &status.driver_counters),
+    ] {
+        if tally.values().any(|n| *n > 0) {
+            text.push_str(&list(heading, counts(tally), style.width));
+        }
+    }
+    text
 }
 
 fn lanes(lanes: &[Lane], style: Style) -> String {

@@ -60,6 +60,9 @@ pub(super) const KEYS: &[Key] = keys! {
     capture.turn_ports: Ports, "Ports of STUN and TURN over UDP and TCP; their relayed ports are among media_ports.";
     capture.media_ports: PortRanges, "Ports and ranges of ports of RTP and RTCP.";
     capture.tunnels: Tunnels, "Tunnels in which the kernel program looks for these ports: \"mpls\", \"pppoe\", \"ipip\", \"gre\", \"erspan\", \"vxlan\", \"geneve\", \"gtp_u\", \"tzsp\", \"l2tp\". Of the others, only frames whose outer ports are wanted are captured.";
+    capture.media: Choice, "Which RTP crosses from the kernel: \"range\" (of media_ports), \"learned\" (of endpoints that SDP named or a call was seen to use), \"off\" (none). RTCP, STUN and SIP on media_ports always cross.";
+    capture.level: Choice, "How much of a call is kept: \"signaling\" (SIP and RTCP), \"headers\" (RTP without its payload, cut in the kernel), \"full\". In host mode \"headers\" where the file does not say.";
+    capture.early_packets: Count, "With media = \"learned\", packets of RTP to one endpoint that cross before any SDP names it; over again when it has been quiet for 10 s.";
     capture.attach: Choice, "How the kernel program is attached. In mirror mode by XDP: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic. In host mode \"auto\" and \"tcx\": in the stack, both ways; \"native\": what comes in by XDP, which some drivers set up with a short break of the link.";
     capture.bind: Choice, "How AF_XDP sockets are bound: \"zero-copy\", \"copy\", or \"auto\": zero-copy, else copy.";
     capture.cpus: Cpus, "CPUs the workers are pinned to, in order of the queues, over again when there are fewer. Empty: all the process may run on.";

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use capture_common::Tunnel;
+use capture_common::{Level, Media, Tunnel};
 
 /// Everything `siphon run` can be told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -112,6 +112,12 @@ pub struct Capture {
     pub media_ports: Vec<PortRange>,
     /// Tunnels into which the kernel program looks for these ports.
     pub tunnels: Vec<Tunnel>,
+    /// Which RTP crosses from the kernel.
+    pub media: Media,
+    /// How much is kept of a call of which nothing else is said.
+    pub level: Level,
+    /// Packets of RTP to one endpoint that cross before SDP names it, where only learned endpoints' do.
+    pub early_packets: u32,
     /// How the program is attached.
     pub attach: Attach,
     /// How sockets are bound.
@@ -150,6 +156,9 @@ impl Default for Capture {
                 last: 65_535,
             }],
             tunnels: Vec::new(),
+            media: Media::Range,
+            level: Level::Full,
+            early_packets: 100,
             attach: Attach::default(),
             bind: Bind::default(),
             cpus: Vec::new(),

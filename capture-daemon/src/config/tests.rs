@@ -69,6 +69,9 @@ fn every_key_changes_what_it_names() {
         turn_ports = [3480]
         media_ports = ["16384-32767", 4000]
         tunnels = ["erspan", "gtp_u"]
+        media = "learned"
+        level = "headers"
+        early_packets = 7
         attach = "tcx"
         bind = "zero-copy"
         cpus = [2, 3]

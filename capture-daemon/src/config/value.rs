@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use capture_common::{Level, Media};
 use toml::de::DeValue;
 
 use super::{Attach, Bind, Digits, Format, Mode, Nat};
@@ -48,6 +49,23 @@ impl Named for Bind {
         ("auto", Self::Auto),
         ("zero-copy", Self::ZeroCopy),
         ("copy", Self::Copy),
+    ];
+}
+
+impl Named for Media {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        (Self::Range.label(), Self::Range),
+        (Self::Learned.label(), Self::Learned),
+        (Self::Measured.label(), Self::Measured),
+        (Self::Off.label(), Self::Off),
+    ];
+}
+
+impl Named for Level {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        (Self::Signaling.label(), Self::Signaling),
+        (Self::Headers.label(), Self::Headers),
+        (Self::Full.label(), Self::Full),
     ];
 }
 

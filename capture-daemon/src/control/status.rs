@@ -97,6 +97,12 @@ pub struct Status {
     pub verdicts: Tally,
     /// The interface's own counters.
     pub interface_counters: InterfaceCounters,
+    /// What the interface's driver counts of loss (`ethtool -S`), under the driver's own names, from before siphon came too.
+    #[serde(default)]
+    pub driver_counters: Tally,
+    /// The continuous audit of the identity.
+    #[serde(default)]
+    pub audit: Audit,
     /// SIP messages.
     pub sip: SipCounts,
     /// RTP streams in figures.
@@ -228,6 +234,15 @@ impl Identity {
             ("spool", spool),
         ]
     }
+}
+
+/// What the daemon finds when it checks, once a second, that what one stage passed on came in at the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Looks since the start.
+    pub looks: u64,
+    /// Looks that found frames without a place, by the stage they never came to: none, or a figure cannot be trusted.
+    pub violations: Tally,
 }
 
 /// One stage: what came in and where it went.

@@ -14,6 +14,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Above this part of the frames, in percent, loss is red.
 const RED_PERCENT: u64 = 1;
 
+/// So many frames on the interface in a minute of which the program saw none are no accident of reading.
+const BLIND: u64 = 1_000;
+
 /// A file system fuller than this, in percent, is worth a look.
 const DISK_PERCENT: u64 = 90;
 
@@ -22,6 +25,10 @@ const DISK_PERCENT: u64 = 90;
 pub struct Vitals {
     /// Frames the program captured since the start.
     pub captured: u64,
+    /// Frames the interface received, by its own count.
+    pub received: u64,
+    /// Frames the program saw since the start.
+    pub seen: u64,
     /// Frames lost since the start, by what the light calls it.
     pub lost: BTreeMap<&'static str, u64>,
     /// Entries that left full tables since the start.
@@ -155,7 +162,20 @@ fn found(before: &Vitals, now: &Vitals) -> Vec<Reason> {
             "identity_violated",
             Light::Red,
             format!(
-                "{stage}: more frames came out than went in; `siphon status` has the figures, which cannot be trusted"
+                "{stage}: frames came out that never went in, or have no place; `siphon status` has the figures, which cannot be \
+                 trusted"
+            ),
+        );
+    }
+    let received = now.received.saturating_sub(before.received);
+    // Before the first look there is nothing to compare with.
+    if before.received > 0 && received >= BLIND && now.seen == before.seen {
+        add(
+            "program_blind",
+            Light::Red,
+            format!(
+                "the interface received {received} frames in the last minute and the kernel program saw none: another program \
+                 has taken its place; restart siphon"
             ),
         );
     }
@@ -345,6 +365,28 @@ mod tests {
             ),
             (
                 Vitals {
+                    received: 3_000,
+                    ..Vitals::default()
+                },
+                Light::Red,
+            ),
+            (
+                Vitals {
+                    received: 3_000,
+                    seen: 1,
+                    ..Vitals::default()
+                },
+                Light::Green,
+            ),
+            (
+                Vitals {
+                    received: 1_500,
+                    ..Vitals::default()
+                },
+                Light::Green,
+            ),
+            (
+                Vitals {
                     violated: vec!["engine"],
                     ..Vitals::default()
                 },
@@ -374,7 +416,11 @@ mod tests {
         ];
         for (vitals, expected) in cases {
             let mut watch = Watch::default();
-            observe(&mut watch, 0, Vitals::default());
+            let first = Vitals {
+                received: 1_000,
+                ..Vitals::default()
+            };
+            observe(&mut watch, 0, first);
             observe(&mut watch, 1, vitals.clone());
             assert_eq!(light(&watch), expected, "{vitals:?}");
         }

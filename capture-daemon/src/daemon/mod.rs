@@ -4,6 +4,7 @@
 //! that no frame comes any more; the workers empty their rings and hand over their chunks; the writer closes its files; the
 //! control socket goes last.
 
+mod accounts;
 mod crew;
 mod health;
 mod sensor;
@@ -82,11 +83,12 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         false => None,
     };
     let cpus = crew::cpus(&config.capture.cpus)?;
+    let endpoints = config.follow.max_endpoints;
     let (mut program, lanes) = match config.capture.mode {
-        Mode::Mirror => program::open(&config.capture).map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
-        Mode::Host => {
-            program::host::open(&config.capture, cpus.len()).map(|(program, lanes)| (program, Lanes::Rings(lanes)))?
-        }
+        Mode::Mirror => program::open_with_room(&config.capture, endpoints)
+            .map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
+        Mode::Host => program::host::open(&config.capture, cpus.len(), endpoints)
+            .map(|(program, lanes)| (program, Lanes::Rings(lanes)))?,
     };
     let kernel_log = program.take_kernel_log();
     let (spool, spool_lanes) = match config.spool.enabled {

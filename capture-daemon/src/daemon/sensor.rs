@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+use super::accounts::{Accounts, Boundary};
 use super::crew::{Crew, Post};
 use super::health::Watch;
 use super::status;
 use crate::config::Config;
-use crate::control::{Counts, Filter, Health, Page, Pending, Sensor, Status};
+use crate::control::{Audit, Counts, Filter, Health, Page, Pending, Sensor, Status};
 use crate::engine::{self, Shared};
 use crate::program::{Obtained, Presence, Program, Verdicts};
 use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
@@ -36,6 +37,7 @@ pub struct Live {
     pub(super) mended: u64,
     pub(super) control: Arc<Counts>,
     watch: Mutex<Watch>,
+    accounts: Mutex<Accounts>,
     /// Asks the daemon to stop.
     stop: watch::Sender<bool>,
     attached: AtomicBool,
@@ -67,6 +69,7 @@ impl Live {
             }),
             control,
             watch: Mutex::default(),
+            accounts: Mutex::default(),
             stop,
             attached: AtomicBool::new(true),
         }
@@ -100,9 +103,28 @@ impl Live {
         }
     }
 
-    /// Looks at how things stand, about once a second.
+    /// Looks at how things stand, about once a second: whether every frame is in one place, and the rest.
     pub fn observe(&self) {
-        lock(&self.watch).observe(now(), self.uptime(), status::vitals(self));
+        let uptime = self.uptime();
+        let violated = lock(&self.accounts).look(uptime, status::readings(self));
+        for boundary in &violated {
+            tracing::error!(
+                "frames without a place before the stage {}: {:?}",
+                boundary.label(),
+                self.status().identity
+            );
+        }
+        lock(&self.watch).observe(now(), uptime, status::vitals(self, &violated));
+    }
+
+    /// Looks that the audit has taken, and how many found each boundary violated.
+    pub(super) fn audit(&self) -> Audit {
+        let accounts = lock(&self.accounts);
+        let violations = Boundary::ALL.map(|boundary| (boundary.label().to_owned(), accounts.violations(boundary)));
+        Audit {
+            looks: accounts.looks(),
+            violations: violations.into(),
+        }
     }
 
     /// Takes the kernel program off the interface.
@@ -132,12 +154,19 @@ impl Live {
 
     /// The kernel program's counters and the interface's; what cannot be read any more, because the interface is gone, is zero.
     pub(super) fn kernel(&self) -> (Verdicts, crate::program::InterfaceCounters) {
-        let program = lock(&self.program);
-        let verdicts = program.verdicts().unwrap_or_else(|error| {
-            tracing::debug!("{error}");
-            Verdicts::default()
-        });
-        (verdicts, program.interface_counters().unwrap_or_default())
+        let interface = lock(&self.program).interface_counters();
+        (self.verdicts().unwrap_or_default(), interface.unwrap_or_default())
+    }
+
+    /// The kernel program's counters, where they can be read.
+    pub(super) fn verdicts(&self) -> Option<Verdicts> {
+        let verdicts = lock(&self.program).verdicts();
+        verdicts.inspect_err(|error| tracing::debug!("{error}")).ok()
+    }
+
+    /// What the interface's driver counts of loss, under its own names.
+    pub(super) fn driver_counters(&self) -> Vec<(String, u64)> {
+        lock(&self.program).driver_counters()
     }
 
     /// Whether frames can come in.

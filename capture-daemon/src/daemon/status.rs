@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use capture_common::{Fate, Verdict};
 
+use super::accounts::{Boundary, Reading};
 use super::crew::Post;
 use super::health::Vitals;
 use super::sensor::Live;
@@ -21,6 +22,7 @@ use crate::program::{ObtainedQueue, Verdicts};
 use crate::report::CallState;
 use crate::spool::{self, SpoolHealth};
 use crate::time::Timestamp;
+use crate::worker::BATCH;
 
 /// Tries to read an engine's outcomes between two frames, when their sum is the number of frames. Reading takes some 50 ns,
 /// a frame 100 and more.
@@ -86,6 +88,8 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
             rx_dropped: interface.rx_dropped,
             rx_missed_errors: interface.rx_missed_errors,
         },
+        driver_counters: live.driver_counters().into_iter().collect(),
+        audit: live.audit(),
         sip: engine::sip_counts(&engine_counters),
         rtp: engine::rtp_figures(&engine_counters),
         rtcp: engine::rtcp_counts(&engine_counters),
@@ -236,11 +240,46 @@ fn spooled(lanes: &[Lane]) -> Stage {
     Stage::new(sum(|spool| spool.offered), written, sum(|spool| spool.queued), dropped)
 }
 
+/// The boundaries between the stages, read in the order that [`Reading`] asks for.
+pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
+    let sum = |of: fn(&Post) -> u64| live.posts.iter().map(of).sum::<u64>();
+    let lost = || lost_in_rings(&live.posts).values().sum();
+    let received = || sum(|post| post.socket.frames.get());
+    let taken = || sum(|post| post.engine.frames.get());
+    let offered = || {
+        let spool = live.spool.as_ref()?.status();
+        Some(spool.lanes.iter().map(spool::LaneStatus::offered).sum::<u64>())
+    };
+    let lanes = live.posts.len() as u64;
+    let (lost, first) = (lost(), (offered(), taken(), received()));
+    let before = (live.verdicts(), received(), taken());
+    let last = (received(), taken(), offered());
+    let reading = |lost, behind_first, before, behind_last, room| Reading {
+        lost,
+        behind_first,
+        before,
+        behind_last,
+        room,
+    };
+    let in_rings = lanes * u64::from(live.config.capture.umem_frames);
+    let in_batches = lanes * u64::from(BATCH);
+    [
+        before.0.map(|verdicts| {
+            let captured = verdicts.frames(Fate::Captured);
+            reading(lost, first.2, captured, last.0, in_rings)
+        }),
+        Some(reading(0, first.1, before.1, last.1, in_batches)),
+        first
+            .0
+            .zip(last.2)
+            .map(|(first, last)| reading(0, first, before.2, last, in_batches)),
+    ]
+}
+
 /// The figures the traffic light depends on.
-pub fn vitals(live: &Live) -> Vitals {
+pub fn vitals(live: &Live, violated: &[Boundary]) -> Vitals {
     let spool = live.spool.as_ref().map(|spool| spool.status());
     let engines: Vec<(u64, Tally)> = live.posts.iter().map(|post| outcomes(&post.engine)).collect();
-    let received: u64 = live.posts.iter().map(|post| post.socket.frames.get()).sum();
     let in_rings: u64 = lost_in_rings(&live.posts).values().sum();
     let (verdicts, interface) = live.kernel();
     let captured = verdicts.frames(Fate::Captured);
@@ -249,15 +288,14 @@ pub fn vitals(live: &Live) -> Vitals {
         .flat_map(|spool| &spool.lanes)
         .flat_map(|lane| lane.dropped.values())
         .sum();
-    let mut violated = Vec::new();
-    if captured < received + in_rings && live.is_attached() {
-        violated.push("sockets");
-    }
-    if !engine(&engines).holds {
+    let mut violated: Vec<_> = violated.iter().map(|boundary| boundary.label()).collect();
+    if !engine(&engines).holds && !violated.contains(&"engine") {
         violated.push("engine");
     }
     Vitals {
         captured,
+        received: interface.rx_packets,
+        seen: verdicts.seen(),
         presence: live.presence(),
         lost: BTreeMap::from([
             // Malformed frames are the wire's, counted and no fault of ours: who sends them must not turn the light.

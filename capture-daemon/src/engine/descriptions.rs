@@ -8,6 +8,7 @@ use crate::calls::Description;
 use crate::media::{Author, Basis, Endpoints, Format, Place, Purpose, Srtp, Terms, assigned, rtcp_beside};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
+use crate::shared_lists::SharedLists;
 use crate::sip::sdp::{self, DISCARD, Media, Session};
 use crate::sip::{Message, Method, StartLine};
 use crate::time::Timestamp;
@@ -90,9 +91,10 @@ impl Announcing<'_> {
                 endpoints.announce(place, self.call_id, self.ts, &terms, losses);
             };
             if media.is_rtp() {
-                rtp(media, session, seen_at, &mut announce);
+                let formats = endpoints.formats();
+                rtp(media, session, seen_at, formats, &mut announce);
             } else if media.is_udptl() {
-                udptl(media, seen_at, &mut announce);
+                udptl(media, seen_at, endpoints.formats(), &mut announce);
             }
         }
     }
@@ -102,13 +104,14 @@ fn rtp(
     media: &Media<'_>,
     session: &Session<'_>,
     seen_at: Option<IpAddr>,
+    lists: &SharedLists<Format>,
     announce: &mut impl FnMut(Place, Purpose, Basis, &Arc<[Format]>),
 ) {
     if media.port == 0 && !media.bundle_only {
         return;
     }
-    let formats = formats(media);
-    let none: Arc<[Format]> = [].into();
+    let formats = lists.keep(formats(media));
+    let none = lists.keep(Vec::new());
     let transport = session.transport_of(media);
     for (endpoint, basis) in endpoints(transport, seen_at) {
         announce(endpoint.into(), Purpose::Media, basis, &formats);
@@ -145,8 +148,13 @@ fn rtp(
     }
 }
 
-fn udptl(media: &Media<'_>, seen_at: Option<IpAddr>, announce: &mut impl FnMut(Place, Purpose, Basis, &Arc<[Format]>)) {
-    let none: Arc<[Format]> = [].into();
+fn udptl(
+    media: &Media<'_>,
+    seen_at: Option<IpAddr>,
+    lists: &SharedLists<Format>,
+    announce: &mut impl FnMut(Place, Purpose, Basis, &Arc<[Format]>),
+) {
+    let none = lists.keep(Vec::new());
     for (endpoint, basis) in endpoints(media, seen_at) {
         announce(endpoint.into(), Purpose::Udptl, basis, &none);
     }
@@ -196,7 +204,7 @@ fn srtp(media: &Media<'_>) -> Srtp {
     }
 }
 
-fn formats(media: &Media<'_>) -> Arc<[Format]> {
+fn formats(media: &Media<'_>) -> Vec<Format> {
     let format = |map: &sdp::RtpMap<'_>| Format {
         payload_type: map.payload_type,
         encoding: String::from_utf8_lossy(map.encoding.get(..MAX_ENCODING).unwrap_or(map.encoding)).into(),

@@ -1,7 +1,7 @@
 //! Payload types with a meaning of their own: RFC 3551 section 6, tables 4 and 5.
 
 /// What SDP says of a payload type (RFC 8866 section 6.6): by `a=rtpmap`, or by naming a static one in the media line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Format {
     /// Payload type, 0 to 127.
     pub payload_type: u8,

@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::announcement::{self, Announcement, Basis, Claim, Grounds, Lease, NEVER, Place, Purpose, Terms};
+use super::codec::Format;
 use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
+use crate::shared_lists::SharedLists;
 use crate::time::Timestamp;
 use crate::turn::{Ends, Path, Turn, Via};
 
@@ -51,6 +53,8 @@ pub struct Endpoints {
     sweep: AtomicUsize,
     udptl: Arc<UdptlPorts>,
     grounds: Grounds,
+    /// Calls that say the same of payload types share the list.
+    formats: SharedLists<Format>,
     /// Some SDP had sources in it.
     ssrcs: AtomicBool,
     /// Where relayed packets belong.
@@ -70,6 +74,7 @@ impl Endpoints {
             sweep: AtomicUsize::new(0),
             udptl: Arc::default(),
             grounds: Grounds::new(&Follow::default().nat),
+            formats: SharedLists::default(),
             ssrcs: AtomicBool::new(false),
             turn: None,
         }
@@ -90,6 +95,11 @@ impl Endpoints {
             grounds: Grounds::new(nat),
             ..self
         }
+    }
+
+    /// What calls say of payload types.
+    pub const fn formats(&self) -> &SharedLists<Format> {
+        &self.formats
     }
 
     /// What each basis of a claim is worth.

@@ -14,6 +14,7 @@ mod fax;
 mod faxes;
 mod jitter;
 mod join;
+mod kept_headers;
 mod measurement;
 mod payload_types;
 mod playout;

@@ -174,7 +174,7 @@ impl Stream {
             return;
         };
         let time_to_judge = probation.keep(header);
-        let (count, full) = (probation.packets().len(), probation.is_full());
+        let (count, full) = (probation.len(), probation.is_full());
         if time_to_judge && (self.judge(count) || full) {
             self.end_probation(count);
         }
@@ -200,7 +200,7 @@ impl Stream {
         };
         let again = self
             .measurement
-            .again(probation.packets(), self.formats(), Some(measured));
+            .again(&probation.packets(), self.formats(), Some(measured));
         self.measurement = again.unwrap_or_else(|| self.measurement.clone());
         kind != Kind::Unknown
     }
@@ -247,7 +247,7 @@ impl Stream {
         }
         if let Some(probation) = &self.probation {
             // As if it had been said before the first packet.
-            if let Some(again) = self.measurement.again(probation.packets(), self.formats(), None) {
+            if let Some(again) = self.measurement.again(&probation.packets(), self.formats(), None) {
                 self.measurement = again;
             }
             let mut judgements = probation.judgements();

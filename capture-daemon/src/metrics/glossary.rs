@@ -101,12 +101,16 @@ glossary! {
     INTERFACE_DROPPED: Counter "siphon_interface_dropped_frames_total" [] "Frames the interface dropped after reception.";
     INTERFACE_MISSED: Counter "siphon_interface_missed_frames_total" [] "Frames the NIC had no buffer for.";
 
+    DRIVER_COUNTERS: Counter "siphon_interface_driver_events_total" ["counter"] "Counters of loss of the interface's driver (ethtool -S), under its own names.";
+
     VERDICTS: Counter "siphon_program_verdicts_total" ["verdict"] "Frames by verdict of the kernel program.";
     STAGE_SEEN: Counter "siphon_stage_seen_frames_total" ["stage"] "Frames that came into a stage (program, sockets, engine, spool).";
     STAGE_PASSED: Counter "siphon_stage_passed_frames_total" ["stage", "to"] "Frames that went on from a stage or were done with, by where.";
     STAGE_QUEUED: Gauge "siphon_stage_queued_frames" ["stage"] "Frames inside a stage.";
     STAGE_DROPPED: Counter "siphon_stage_dropped_frames_total" ["stage", "reason"] "Frames lost at a stage, by reason.";
     STAGE_HOLDS: Gauge "siphon_stage_identity_holds" ["stage"] "1 if the frames seen by a stage equal those passed, queued and dropped, else 0.";
+    AUDIT_LOOKS: Counter "siphon_audit_looks_total" [] "Looks at whether what one stage passed on came in at the next, about one a second.";
+    AUDIT_VIOLATIONS: Counter "siphon_audit_violations_total" ["stage"] "Looks that found frames which had no place before this stage.";
 
     SOCKET_DROPPED: Counter "siphon_socket_rx_dropped_frames_total" ["queue"] "AF_XDP rx_dropped: frames dropped for other reasons than a full rx ring.";
     SOCKET_RX_INVALID: Counter "siphon_socket_rx_invalid_descriptors_total" ["queue"] "AF_XDP rx_invalid_descs: invalid descriptors in the fill ring.";

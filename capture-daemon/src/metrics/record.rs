@@ -93,6 +93,9 @@ fn daemon(status: &Status) {
     m::INTERFACE_ERRORS.set(&[], rx_errors);
     m::INTERFACE_DROPPED.set(&[], rx_dropped);
     m::INTERFACE_MISSED.set(&[], rx_missed_errors);
+    for (counter, events) in &status.driver_counters {
+        m::DRIVER_COUNTERS.set(&[counter], *events);
+    }
 }
 
 fn lane(lane: &Lane) {
@@ -144,6 +147,10 @@ fn lane(lane: &Lane) {
 }
 
 fn stages(status: &Status) {
+    m::AUDIT_LOOKS.set(&[], status.audit.looks);
+    for (stage, violations) in &status.audit.violations {
+        m::AUDIT_VIOLATIONS.set(&[stage], *violations);
+    }
     for (verdict, frames) in &status.verdicts {
         m::VERDICTS.set(&[verdict], *frames);
     }

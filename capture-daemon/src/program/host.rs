@@ -12,6 +12,7 @@ use aya::util::nr_cpus;
 
 use super::error::OpenError;
 use super::interface::Interface;
+use super::object::Room;
 use super::{AttachMode, EMBEDDED, Link, Obtained, Program, arm, object, write_ports};
 use crate::config::{Attach, Capture};
 use crate::intake::RingLane;
@@ -20,11 +21,11 @@ use crate::intake::RingLane;
 const RING_BUFFER: u32 = 27;
 
 /// Attaches the programs to both directions of the interface, and makes `rings` ring buffers, among which the CPUs are
-/// dealt out; a lane for each.
+/// dealt out; a lane for each. There is room for `endpoints` endpoints of calls.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the direction, the call and its errno. Nothing stays attached then.
-pub fn open(capture: &Capture, rings: usize) -> Result<(Program, Vec<RingLane>), OpenError> {
+pub fn open(capture: &Capture, rings: usize, endpoints: usize) -> Result<(Program, Vec<RingLane>), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
@@ -33,7 +34,11 @@ pub fn open(capture: &Capture, rings: usize) -> Result<(Program, Vec<RingLane>),
     let lanes = rings.clamp(1, cpus);
     let points = points(capture.attach, &interface)?;
     let programs: Vec<_> = points.iter().map(Point::program).collect();
-    let mut ebpf = object::load(1, cpus as u32, &programs)?;
+    let room = Room {
+        cpus: cpus as u32,
+        ..Room::new(capture, endpoints)
+    };
+    let mut ebpf = object::load(room, &programs)?;
     write_ports(&mut ebpf, capture)?;
     let kernel_log = capture
         .kernel_log

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::{OpenError, ReadError};
+use crate::xsk::ethtool;
 use crate::xsk::lane::Port;
 use crate::xsk::sys::{self, InterfaceAddress};
 
@@ -104,6 +105,39 @@ impl Interface {
     pub fn counters(&self) -> Result<InterfaceCounters, ReadError> {
         InterfaceCounters::read(&Path::new(CLASS_NET).join(&self.port.name).join("statistics"))
     }
+
+    /// What its driver counts beyond that and whose name speaks of loss, under the driver's own names; at most
+    /// [`MAX_DRIVER_COUNTERS`]. Empty where the driver has none.
+    pub fn driver_counters(&self) -> Vec<(String, u64)> {
+        let mut counters = ethtool::statistics(&self.port.name).unwrap_or_default();
+        counters.retain(|(name, _)| speaks_of_loss(name));
+        counters.truncate(MAX_DRIVER_COUNTERS);
+        counters
+    }
+}
+
+/// Counters of one driver that are told.
+pub const MAX_DRIVER_COUNTERS: usize = 512;
+
+/// What drivers call frames that came and were not passed on. There is no common name.
+const LOSS: [&str; 12] = [
+    "drop",
+    "miss",
+    "discard",
+    "err",
+    "no_buf",
+    "nobuf",
+    "no_dma",
+    "fifo",
+    "overrun",
+    "oversize",
+    "out_of_buffer",
+    "fail",
+];
+
+fn speaks_of_loss(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !name.starts_with("tx") && LOSS.iter().any(|word| name.contains(word))
 }
 
 /// Declares the counters once: field, and file of the same name.
@@ -250,6 +284,22 @@ mod tests {
         }
         let found = with_uppers(root.path(), "eth0");
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["bond0", "br0", "eth0"]);
+    }
+
+    #[test]
+    fn of_a_drivers_counters_those_of_loss_are_told() {
+        for name in [
+            "rx_queue_0_drops",
+            "rx_missed_errors",
+            "rx_no_dma_resources",
+            "port.rx_discards",
+            "rx_out_of_buffer",
+        ] {
+            assert!(speaks_of_loss(name), "{name}");
+        }
+        for name in ["rx_packets", "tx_queue_0_xdp_xmit_errors", "peer_ifindex"] {
+            assert!(!speaks_of_loss(name), "{name}");
+        }
     }
 
     #[test]

@@ -18,9 +18,9 @@ use aya::maps::{Array, PerCpuArray, XskMap};
 use aya::programs::tc::SchedClassifierLinkId;
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{self, ProgramError, Xdp, XdpMode};
-use capture_common::{Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
+use capture_common::{Media, MediaSettings, Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
 
-use crate::config::{self, Attach, Bind, Capture};
+use crate::config::{self, Attach, Bind, Capture, Follow};
 use crate::xsk::socket::Bound;
 use crate::xsk::{Lane, Membership};
 
@@ -28,7 +28,11 @@ pub use error::{DetachError, OpenError, ReadError};
 pub use interface::{Interface, InterfaceCounters, Presence};
 pub use kernel_log::KernelLog;
 pub use object::EMBEDDED;
+use object::Room;
 pub use verdicts::Verdicts;
+
+/// Endpoints that no call has named, for which packets are counted; the least recently used are forgotten.
+const EARLY_ENDPOINTS: u32 = 65_536;
 
 /// How the program was attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +91,23 @@ enum Link {
     Tcx(&'static str, SchedClassifierLinkId),
 }
 
+impl Room {
+    /// Room for `endpoints` endpoints of calls, one socket and one ring buffer.
+    fn new(capture: &Capture, endpoints: usize) -> Self {
+        Self {
+            queues: 1,
+            cpus: 1,
+            // The configuration has at most 2^28.
+            endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX),
+            early: if capture.media == Media::Learned {
+                EARLY_ENDPOINTS
+            } else {
+                1
+            },
+        }
+    }
+}
+
 /// The attached program, or those of both directions. Dropped, it is detached.
 #[derive(Debug)]
 pub struct Program {
@@ -99,17 +120,29 @@ pub struct Program {
 }
 
 /// Attaches the program to the interface and binds a socket to each of its rx queues, lane by lane in order of the
-/// queues.
+/// queues. There is room for as many endpoints of calls as the default configuration has.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the queue, the call and its errno. Nothing stays attached then.
 pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
+    open_with_room(capture, Follow::default().max_endpoints)
+}
+
+/// The same, with room for `endpoints` endpoints of calls.
+///
+/// # Errors
+/// As for [`open`].
+pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, Vec<Lane>), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
     let interface = Interface::find(&capture.interface)?;
     refuse_to_steal(&interface, capture)?;
-    let mut ebpf = object::load(interface.queues(), 1, &[object::PROGRAM])?;
+    let room = Room {
+        queues: interface.queues(),
+        ..Room::new(capture, endpoints)
+    };
+    let mut ebpf = object::load(room, &[object::PROGRAM])?;
     write_ports(&mut ebpf, capture)?;
     let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
     let (link, attach, why_not_native) = attach(&mut ebpf, &interface, capture.attach)?;
@@ -186,6 +219,11 @@ impl Program {
     /// When a file under /sys/class/net cannot be read: the interface is gone.
     pub fn interface_counters(&self) -> Result<InterfaceCounters, ReadError> {
         self.interface.counters()
+    }
+
+    /// What its driver counts of loss beyond that, under the driver's own names.
+    pub fn driver_counters(&self) -> Vec<(String, u64)> {
+        self.interface.driver_counters()
     }
 
     /// The log of the program, where the configuration asks for it; once.
@@ -368,9 +406,10 @@ fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
         mode: mode as u32,
         log: u32::from(capture.kernel_log),
         tunnels: capture.tunnels.iter().copied().collect(),
+        media: MediaSettings::new(capture.media, capture.level, false, capture.early_packets),
     };
-    let mut map: Array<_, [u32; 3]> = object::map(ebpf, object::SETTINGS)?;
-    map.set(0, bytemuck::cast::<Settings, [u32; 3]>(settings), 0)
+    let mut map: Array<_, [u32; 5]> = object::map(ebpf, object::SETTINGS)?;
+    map.set(0, bytemuck::cast::<Settings, [u32; 5]>(settings), 0)
         .map_err(|source| OpenError::map(object::SETTINGS, source))
 }
 

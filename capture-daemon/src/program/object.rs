@@ -34,14 +34,34 @@ static OBJECT: &[u8] = &[];
 /// Whether the kernel program is in this binary.
 pub const EMBEDDED: bool = cfg!(siphon_ebpf);
 
-/// Loads the maps and some of the programs into the kernel, with room for `queues` sockets and the ring buffers of `cpus`.
+/// Hash of [`capture_common::EndpointEntry`] by [`capture_common::EndpointKey`].
+pub const ENDPOINTS: &str = "ENDPOINTS";
+/// LRU hash of what came to endpoints that no call has named.
+const EARLY: &str = "EARLY";
+
+/// Room in the program's maps.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Sockets.
+    pub queues: u32,
+    /// CPUs, each of which has a ring buffer in host mode.
+    pub cpus: u32,
+    /// Endpoints of calls.
+    pub endpoints: u32,
+    /// Endpoints that no call has named, for which packets are counted.
+    pub early: u32,
+}
+
+/// Loads the maps and some of the programs into the kernel.
 ///
 /// # Errors
 /// The errno and the end of the verifier's log where the kernel refuses it.
-pub fn load(queues: u32, cpus: u32, programs: &[&'static str]) -> Result<Ebpf, OpenError> {
+pub fn load(room: Room, programs: &[&'static str]) -> Result<Ebpf, OpenError> {
     let mut ebpf = EbpfLoader::new()
-        .map_max_entries(SOCKETS, queues)
-        .map_max_entries(RINGS, cpus)
+        .map_max_entries(SOCKETS, room.queues)
+        .map_max_entries(RINGS, room.cpus)
+        .map_max_entries(ENDPOINTS, room.endpoints)
+        .map_max_entries(EARLY, room.early)
         .load(OBJECT)
         .map_err(|source| OpenError::Object(Box::new(source)))?;
     for name in programs {

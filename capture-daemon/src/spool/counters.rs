@@ -45,6 +45,17 @@ impl SpoolDrop {
         }
     }
 
+    /// What it means, for the documentation.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::QueueFull => "All chunks of the lane were with the writer: the disk did not keep up.",
+            Self::TooLarge => "The frame is longer than a chunk, or than a file may hold.",
+            Self::LinkType => "The frame is not Ethernet, which is what the files say of all their frames.",
+            Self::DiskFull => "No room on the file system, or over quota.",
+            Self::WriteError => "The file could not be made or written for another reason.",
+        }
+    }
+
     /// Whether the worker drops for this reason, before the frame is kept; the writer drops what was kept.
     pub const fn is_before_kept(self) -> bool {
         matches!(self, Self::QueueFull | Self::TooLarge | Self::LinkType)

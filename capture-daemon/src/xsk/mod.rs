@@ -37,6 +37,9 @@ mod receive;
 /// One rx queue: socket, rings and frames together.
 pub mod lane;
 
+/// What a driver counts beyond the standard statistics.
+pub mod ethtool;
+
 /// Promiscuous mode that ends with the process.
 pub mod membership;
 

@@ -277,8 +277,8 @@ impl Packet<'_> {
         Frame {
             ts: self.meta.map_or_else(|| clock.now(), |meta| clock.wall(meta.arrival)),
             link: LinkType::Ethernet,
-            // At most MAX_PACKET.
-            wire_len: bytes.len() as u32,
+            // At most MAX_PACKET; what the program has not stamped it has not cut either.
+            wire_len: self.meta.map_or(0, |meta| meta.wire_len).max(bytes.len() as u32),
             bytes,
         }
     }

@@ -255,9 +255,11 @@ mod tests {
             magic: FrameMeta::MAGIC,
             verdict: 1,
             arrival: 77,
+            wire_len: 4,
+            pad: 0,
         };
         let addr = umem.lend(tokens.remove(0));
-        umem.write_as_kernel(addr + 240, bytemuck::bytes_of(&meta));
+        umem.write_as_kernel(addr + 232, bytemuck::bytes_of(&meta));
         let claim = |umem: &mut Umem, addr| match umem.claim(addr, 4) {
             Claim::Whole(piece) => piece,
             other => panic!("{other:?}"),
@@ -266,7 +268,7 @@ mod tests {
         assert_eq!(umem.take_meta(&mut piece), Some(meta));
         assert_eq!(umem.take_meta(&mut piece), None);
         let addr = umem.lend(piece.into_token());
-        let mut piece = claim(&mut umem, addr + 15);
+        let mut piece = claim(&mut umem, addr + 23);
         assert_eq!(umem.take_meta(&mut piece), None, "no room in front");
     }
 

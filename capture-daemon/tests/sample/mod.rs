@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use capture_daemon::control::{
-    CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Page,
-    Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+    Audit, CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained,
+    Page, Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
 use capture_daemon::report::{
     Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallFlow, CallState, Channel, Distribution, Events, Latency,
@@ -457,6 +457,11 @@ pub fn status() -> Status {
             rx_bytes: 214_000_000,
             rx_dropped: 5,
             ..InterfaceCounters::default()
+        },
+        driver_counters: tally([("rx_queue_0_drops", 5), ("rx_queue_1_drops", 0)]),
+        audit: Audit {
+            looks: 3_725,
+            violations: tally([("engine", 0), ("sockets", 0), ("spool", 0)]),
         },
         sip: SipCounts {
             messages: 1_980,

@@ -1,15 +1,18 @@
-//! The bench's programs: `generate` makes frames where BPF_PROG_TEST_RUN runs it with live frames, and `receive` is the
-//! least that an AF_XDP receiver can do in the kernel.
+//! The bench's programs: `generate` makes frames where BPF_PROG_TEST_RUN runs it with live frames; `receive` is the least that
+//! an AF_XDP receiver can do in the kernel, `discard` the least that anything can; `vary` and `pass` stand around and beside
+//! siphon's program where its time is taken.
 
 #![no_std]
 #![no_main]
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP};
-use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_loop, bpf_redirect};
+use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS};
+use aya_ebpf::helpers::{
+    bpf_ktime_get_ns, bpf_loop, bpf_redirect, bpf_xdp_adjust_meta, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
+};
 use aya_ebpf::macros::{map, xdp};
-use aya_ebpf::maps::{Array, PerCpuArray, XskMap};
+use aya_ebpf::maps::{Array, PerCpuArray, ProgramArray, XskMap};
 use aya_ebpf::programs::XdpContext;
 use capture_common::load::{Fields, Load, Made, offset};
 
@@ -32,6 +35,10 @@ static SEEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 /// Frames among them that went to a socket.
 #[map]
 static REDIRECTED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// The program that `vary` goes on with.
+#[map]
+static TESTED: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// Looks at the clock while waiting for a frame's time, some 20 ns each: a gap of more than some 100 ms is cut short.
 const LOOKS: u32 = 4_000_000;
@@ -76,6 +83,8 @@ fn write(ctx: &XdpContext, fields: Fields) -> Option<()> {
     if start + offset::END > ctx.data_end() {
         return None;
     }
+    put(start, offset::ADDRESSES, fields.source);
+    put(start, offset::ADDRESSES + 4, fields.destination);
     let [p, q] = fields.port.to_be_bytes();
     put(start, offset::PORTS, [p, q, p, q]);
     put(start, offset::SEQUENCE, fields.sequence.to_be_bytes());
@@ -123,6 +132,46 @@ pub fn receive(ctx: XdpContext) -> u32 {
         }
         Err(action) => action,
     }
+}
+
+/// Throws every frame away, and counts.
+#[xdp(frags)]
+pub fn discard(_: XdpContext) -> u32 {
+    count(&SEEN);
+    XDP_DROP
+}
+
+/// The empty program.
+#[xdp(frags)]
+pub fn pass(_: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// Makes the frame that of the next stream, as long as it was and without metadata, and goes on with the program under
+/// test: BPF_PROG_TEST_RUN gives a program the same frame again, as the program left it.
+#[xdp(frags)]
+pub fn vary(ctx: XdpContext) -> u32 {
+    next_stream(&ctx).unwrap_or(XDP_ABORTED)
+}
+
+#[inline(always)]
+fn next_stream(ctx: &XdpContext) -> Option<u32> {
+    let load = LOAD.get(0)?;
+    let made = MADE.get_ptr_mut(0)?;
+    // SAFETY: the entry is this CPU's own, and only this program, run by one caller, writes it.
+    let made = unsafe { &mut *made };
+    let metadata = ctx.data().wrapping_sub(ctx.metadata()) as i32;
+    // SAFETY: the context is the one the kernel called the program with.
+    unsafe { bpf_xdp_adjust_meta(ctx.ctx, metadata) };
+    // SAFETY: likewise.
+    let cut = load.length.wrapping_sub(unsafe { bpf_xdp_get_buff_len(ctx.ctx) }) as i32;
+    // SAFETY: likewise.
+    unsafe { bpf_xdp_adjust_tail(ctx.ctx, cut) };
+    write(ctx, Fields::of(made.frames, load.streams))?;
+    made.frames += 1;
+    // SAFETY: the map holds programs of this type only, and nothing of this function is used after the jump.
+    unsafe { TESTED.tail_call(ctx, 0) };
+    None
 }
 
 #[inline(always)]

@@ -2,6 +2,7 @@
 //! Everything here is real, needs root, and is gone when its guard is dropped.
 
 pub mod baresip;
+pub mod busy;
 pub mod capture;
 pub mod compare;
 pub mod coturn;

@@ -48,8 +48,10 @@ impl Kernel {
                     magic: FrameMeta::MAGIC,
                     verdict: Verdict::Media as u32,
                     arrival,
+                    wire_len: pieces.iter().map(|piece| piece.len() as u32).sum(),
+                    pad: 0,
                 };
-                receive.umem.write_as_kernel(addr + 240, bytemuck::bytes_of(&meta));
+                receive.umem.write_as_kernel(addr + 232, bytemuck::bytes_of(&meta));
             }
             receive.umem.write_as_kernel(addr + 256, piece);
             let last = number + 1 == pieces.len();

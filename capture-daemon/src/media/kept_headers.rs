@@ -1,0 +1,205 @@
+//! Headers of packets, kept in a third of the room: of most packets a stream's next one tells nothing but when it came.
+//!
+//! A packet is a byte of flags, the time since the packet before (zigzag, seven bits to a byte), and what is not as the packet
+//! before lets expect: sequence number, timestamp, marker and payload type, length.
+
+use super::probation::Header;
+use crate::time::Timestamp;
+
+/// The sequence number is not the next.
+const SEQ: u8 = 1;
+/// The timestamp is not as far on as that of the packet before was.
+const TIMESTAMP: u8 = 2;
+/// Marker or payload type are others.
+const SECOND: u8 = 4;
+/// The length is another.
+const LEN: u8 = 8;
+
+/// Room is made for so many bytes at a time: some twenty packets.
+const ROOM: usize = 116;
+
+/// Headers in the order they came.
+#[derive(Clone, Debug, Default)]
+pub struct KeptHeaders {
+    bytes: Vec<u8>,
+    count: u16,
+    state: State,
+}
+
+/// What the next packet is told by.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    header: Header,
+    /// How far the timestamp went on at the last packet.
+    step: u32,
+}
+
+impl State {
+    /// The next packet, as it is to be expected, at a distance of `nanos`.
+    const fn expected(&self, nanos: u64) -> Header {
+        Header {
+            ts: Timestamp::from_nanos(self.header.ts.as_nanos().wrapping_add(nanos)),
+            timestamp: self.header.timestamp.wrapping_add(self.step),
+            seq: self.header.seq.wrapping_add(1),
+            ..self.header
+        }
+    }
+
+    const fn move_to(&mut self, header: Header) {
+        self.step = header.timestamp.wrapping_sub(self.header.timestamp);
+        self.header = header;
+    }
+}
+
+impl KeptHeaders {
+    /// Keeps one more, of at most 65,535.
+    pub fn push(&mut self, header: Header) {
+        let nanos = header.ts.as_nanos().wrapping_sub(self.state.header.ts.as_nanos());
+        let expected = self.state.expected(nanos);
+        let flag = |differs: bool, flag: u8| if differs { flag } else { 0 };
+        let flags = flag(header.seq != expected.seq, SEQ)
+            | flag(header.timestamp != expected.timestamp, TIMESTAMP)
+            | flag(header.second != expected.second, SECOND)
+            | flag(header.len != expected.len, LEN);
+        // The longest there is: flags, ten bytes of time, and all the rest.
+        if self.bytes.capacity() - self.bytes.len() < 19 {
+            self.bytes.reserve_exact(ROOM);
+        }
+        self.bytes.push(flags);
+        let signed = nanos.cast_signed();
+        let mut zigzag = ((signed << 1) ^ (signed >> 63)).cast_unsigned();
+        while zigzag >= 0x80 {
+            self.bytes.push(zigzag as u8 | 0x80);
+            zigzag >>= 7;
+        }
+        self.bytes.push(zigzag as u8);
+        if flags & SEQ != 0 {
+            self.bytes.extend(header.seq.to_le_bytes());
+        }
+        if flags & TIMESTAMP != 0 {
+            self.bytes.extend(header.timestamp.to_le_bytes());
+        }
+        if flags & SECOND != 0 {
+            self.bytes.push(header.second);
+        }
+        if flags & LEN != 0 {
+            self.bytes.push(header.len);
+        }
+        self.count += 1;
+        self.state.move_to(header);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count.into()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            bytes: &self.bytes,
+            state: State::default(),
+        }
+    }
+}
+
+/// The headers, one after another.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    bytes: &'a [u8],
+    state: State,
+}
+
+impl Iter<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.bytes.split_first_chunk::<N>()?;
+        self.bytes = rest;
+        Some(*first)
+    }
+
+    fn nanos(&mut self) -> Option<u64> {
+        let mut zigzag = 0u64;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.take()?;
+            zigzag |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        Some((zigzag >> 1) ^ (zigzag & 1).wrapping_neg())
+    }
+}
+
+impl Iterator for Iter<'_> {
+    type Item = Header;
+
+    fn next(&mut self) -> Option<Header> {
+        let [flags] = self.take()?;
+        let nanos = self.nanos()?;
+        let mut header = self.state.expected(nanos);
+        if flags & SEQ != 0 {
+            header.seq = u16::from_le_bytes(self.take()?);
+        }
+        if flags & TIMESTAMP != 0 {
+            header.timestamp = u32::from_le_bytes(self.take()?);
+        }
+        if flags & SECOND != 0 {
+            [header.second] = self.take()?;
+        }
+        if flags & LEN != 0 {
+            [header.len] = self.take()?;
+        }
+        self.state.move_to(header);
+        Some(header)
+    }
+}
+
+impl FromIterator<Header> for KeptHeaders {
+    fn from_iter<I: IntoIterator<Item = Header>>(headers: I) -> Self {
+        let mut kept = Self::default();
+        headers.into_iter().for_each(|header| kept.push(header));
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_header() -> impl Strategy<Value = Header> {
+        let time = prop_oneof![Just(0), Just(u64::MAX), any::<u64>(), 0..40_000_000u64];
+        let (timestamp, seq) = (prop_oneof![any::<u32>(), 0..3u32], prop_oneof![any::<u16>(), 0..3u16]);
+        (time, timestamp, seq, any::<u8>(), 0..4u8).prop_map(|(ts, timestamp, seq, second, len)| Header {
+            ts: Timestamp::from_nanos(ts),
+            timestamp,
+            seq,
+            second,
+            len,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_header_comes_back(headers in proptest::collection::vec(any_header(), 0..80)) {
+            let kept: KeptHeaders = headers.iter().copied().collect();
+            prop_assert_eq!(kept.len(), headers.len());
+            prop_assert_eq!(kept.iter().collect::<Vec<_>>(), headers);
+        }
+    }
+
+    #[test]
+    fn an_even_stream_takes_some_five_bytes_a_packet() {
+        let header = |n: u64| Header {
+            ts: Timestamp::from_nanos(1_795_251_600_000_000_000 + n * 20_000_000 + n * n % 977 * 1_000),
+            timestamp: n as u32 * 160,
+            seq: n as u16,
+            second: 8,
+            len: 160,
+        };
+        let kept: KeptHeaders = (1000..1064).map(header).collect();
+        assert!(kept.bytes.len() < 64 * 5 + 24, "{} bytes", kept.bytes.len());
+        assert!(kept.bytes.capacity() <= 3 * ROOM, "room for {}", kept.bytes.capacity());
+    }
+}
