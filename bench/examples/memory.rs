@@ -74,22 +74,11 @@ fn main() -> Result<()> {
     ensure!(shared.calls.len() == calls as usize, "{} calls", shared.calls.len());
     let each = |kib: u64| kib * 1024 / u64::from(calls);
     println!("{calls} calls, {} streams of {ROUNDS} packets", 2 * calls);
-    println!("before              {:>8} KiB", before);
-    println!(
-        "calls set up        {:>8} KiB {:>6} bytes a call",
-        with_calls,
-        each(with_calls - before)
-    );
-    println!(
-        "most with streams   {:>8} KiB {:>6} bytes a call",
-        most,
-        each(most - before)
-    );
-    println!(
-        "streams under way   {:>8} KiB {:>6} bytes a call",
-        after,
-        each(after - before)
-    );
+    let told = |what: &str, kib: u64| println!("{what:<19} {kib:>8} KiB {:>6} bytes a call", each(kib - before));
+    told("before", before);
+    told("calls set up", with_calls);
+    told("most with streams", most);
+    told("streams under way", after);
     println!("of these {} bytes of packets are left out", own * 1024);
     Ok(())
 }

@@ -13,6 +13,7 @@ pub mod media;
 pub mod meta;
 pub mod ports;
 pub mod record;
+pub mod rtp;
 pub mod settings;
 pub mod tunnels;
 pub mod verdict;
