@@ -21,5 +21,5 @@ pub use server::{Counts, Server};
 pub use socket::SocketError;
 pub use status::{
     Audit, CallCounts, ControlCounts, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Reason,
-    SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+    RingCounts, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };

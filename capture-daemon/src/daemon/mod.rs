@@ -96,7 +96,10 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,
         false => (None, (0..lanes.len()).map(|_| None).collect()),
     };
-    let shared = Arc::new(Shared::new(&config.follow).with_privacy(&config.privacy));
+    let shared = Shared::new(&config.follow)
+        .with_privacy(&config.privacy)
+        .told_to(program.learned());
+    let shared = Arc::new(shared);
     let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {
         Ok(crew) => crew,
         Err(error) => {

@@ -169,6 +169,18 @@ impl Live {
         lock(&self.program).driver_counters()
     }
 
+    /// Frames that found each lane's ring buffer full; none where there are no ring buffers.
+    pub(super) fn ring_full(&self) -> Vec<u64> {
+        if self.obtained.rings.is_none() {
+            return Vec::new();
+        }
+        let full = lock(&self.program).ring_full(self.posts.len());
+        full.unwrap_or_else(|error| {
+            tracing::debug!("{error}");
+            vec![0; self.posts.len()]
+        })
+    }
+
     /// Whether frames can come in.
     pub(super) fn presence(&self) -> Presence {
         lock(&self.program).presence()

@@ -49,7 +49,8 @@ pub fn open(capture: &Capture, rings: usize, endpoints: usize) -> Result<(Progra
     for point in &points {
         links.push(point.attach(&mut ebpf, &interface)?);
     }
-    arm(&mut ebpf, capture)?;
+    let settings = arm(&mut ebpf, capture)?;
+    let learned = super::LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
     let attach = match points.first() {
         Some(Point::Driver) => AttachMode::Native,
         _ => AttachMode::Tcx,
@@ -61,7 +62,8 @@ pub fn open(capture: &Capture, rings: usize, endpoints: usize) -> Result<(Progra
         queues: Vec::new(),
         rings: Some(capture.ring_size),
     };
-    Ok((Program::new(ebpf, links, interface, obtained, kernel_log, None), lanes))
+    let program = Program::new(ebpf, links, interface, obtained, kernel_log, learned, None);
+    Ok((program, lanes))
 }
 
 /// Where a program is attached.

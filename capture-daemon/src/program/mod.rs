@@ -8,10 +8,12 @@ mod error;
 pub mod host;
 mod interface;
 mod kernel_log;
+mod learned;
 mod object;
 mod verdicts;
 
 use std::fmt;
+use std::sync::Arc;
 
 use aya::Ebpf;
 use aya::maps::{Array, PerCpuArray, XskMap};
@@ -27,6 +29,7 @@ use crate::xsk::{Lane, Membership};
 pub use error::{DetachError, OpenError, ReadError};
 pub use interface::{Interface, InterfaceCounters, Presence};
 pub use kernel_log::KernelLog;
+pub use learned::LearnedEndpoints;
 pub use object::EMBEDDED;
 use object::Room;
 pub use verdicts::Verdicts;
@@ -116,6 +119,7 @@ pub struct Program {
     interface: Interface,
     obtained: Obtained,
     kernel_log: Option<KernelLog>,
+    learned: Arc<LearnedEndpoints>,
     _promiscuous: Option<Membership>,
 }
 
@@ -155,7 +159,8 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
             interface: capture.interface.clone(),
             source,
         })?;
-    arm(&mut ebpf, capture)?;
+    let settings = arm(&mut ebpf, capture)?;
+    let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
     let obtained = Obtained {
         attach,
         why_not_native,
@@ -164,10 +169,8 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
         rings: None,
     };
     let links = vec![Link::Xdp(object::PROGRAM, link)];
-    Ok((
-        Program::new(ebpf, links, interface, obtained, kernel_log, promiscuous),
-        lanes,
-    ))
+    let program = Program::new(ebpf, links, interface, obtained, kernel_log, learned, promiscuous);
+    Ok((program, lanes))
 }
 
 impl Program {
@@ -177,6 +180,7 @@ impl Program {
         interface: Interface,
         obtained: Obtained,
         kernel_log: Option<KernelLog>,
+        learned: LearnedEndpoints,
         promiscuous: Option<Membership>,
     ) -> Self {
         Self {
@@ -185,6 +189,7 @@ impl Program {
             interface,
             obtained,
             kernel_log,
+            learned: Arc::new(learned),
             _promiscuous: promiscuous,
         }
     }
@@ -192,6 +197,11 @@ impl Program {
     /// What was obtained from the kernel, and why not better.
     pub fn obtained(&self) -> &Obtained {
         &self.obtained
+    }
+
+    /// The endpoints of calls, as the program knows them.
+    pub fn learned(&self) -> Arc<LearnedEndpoints> {
+        Arc::clone(&self.learned)
     }
 
     /// The counters of the program, summed over the CPUs. They can be read after the detach too.
@@ -237,13 +247,10 @@ impl Program {
     /// The errno of bpf(2).
     pub fn ring_full(&self, lanes: usize) -> Result<Vec<u64>, ReadError> {
         let mut full = vec![0_u64; lanes];
-        if self.obtained.rings.is_some() {
-            let of_cpus = self.counts(Verdict::RingFull)?;
-            // As the rings were dealt out to the CPUs.
-            for (cpu, count) in of_cpus.into_iter().enumerate() {
-                if let Some(sum) = full.get_mut(cpu % lanes.max(1)) {
-                    *sum = sum.wrapping_add(count.frames);
-                }
+        // As the rings were dealt out to the CPUs.
+        for (cpu, count) in self.counts(Verdict::RingFull)?.into_iter().enumerate() {
+            if let Some(sum) = full.get_mut(cpu % lanes.max(1)) {
+                *sum = sum.wrapping_add(count.frames);
             }
         }
         Ok(full)
@@ -397,7 +404,7 @@ fn bind(ebpf: &mut Ebpf, interface: &Interface, capture: &Capture, attach: Attac
 }
 
 /// From here on frames are captured; in mirror mode the rest is dropped.
-fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
+fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<Settings, OpenError> {
     let mode = match capture.mode {
         config::Mode::Mirror => Mode::Mirror,
         config::Mode::Host => Mode::Host,
@@ -410,7 +417,8 @@ fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
     };
     let mut map: Array<_, [u32; 5]> = object::map(ebpf, object::SETTINGS)?;
     map.set(0, bytemuck::cast::<Settings, [u32; 5]>(settings), 0)
-        .map_err(|source| OpenError::map(object::SETTINGS, source))
+        .map_err(|source| OpenError::map(object::SETTINGS, source))?;
+    Ok(settings)
 }
 
 fn obtained_queue(lane: &Lane) -> ObtainedQueue {

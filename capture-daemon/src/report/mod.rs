@@ -5,6 +5,7 @@ mod call;
 mod dtmf;
 mod fax;
 mod flow;
+mod learned;
 mod media;
 mod quality;
 mod registration;
@@ -22,6 +23,7 @@ pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, T
 pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::fax::{Fax, FaxCorrection};
 pub use self::flow::CallFlow;
+pub use self::learned::{LearnedFigures, LearningLatency, LearningTimes};
 pub use self::media::{CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Way};
 pub use self::quality::{Buffer, Burst, Opinion, Playout, Quality};
 pub use self::registration::{Registration, RegistrationState};

@@ -30,10 +30,10 @@ pub struct LaneCounters {
     pub wakeups: Counter,
     /// Of a ring buffer, frames among them that went out from the host.
     pub outgoing: Counter,
-    /// Frames among them that stood for several packets (GSO, GRO).
+    /// Of a ring buffer, frames among them that stood for several packets (GSO, GRO).
     pub super_frames: Counter,
-    /// Packets that those were split into.
-    pub segments: Counter,
+    /// Of a ring buffer, packets handed on: a frame that stood for several is as many.
+    pub packets: Counter,
     /// Bytes of the ring buffer; 0 where there is none.
     pub ring_size: Counter,
     /// Bytes of it that waited for the worker when it last looked.
@@ -53,6 +53,14 @@ pub struct LaneCounters {
 }
 
 impl LaneCounters {
+    /// Packets handed to the engine.
+    pub fn handed_on(&self) -> u64 {
+        match self.ring_size.get() {
+            0 => self.frames.get(),
+            _ => self.packets.get(),
+        }
+    }
+
     /// Takes over what the kernel counted.
     pub fn set_statistics(&self, statistics: &Statistics) {
         let Statistics {
