@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use capture_common::{Fate, Level, Verdict};
-use capture_daemon::config::{Attach, Capture, Mode};
+use capture_daemon::config::{Attach, Capture, Follow, Mode};
 use capture_daemon::intake::{Intake, RingLane};
 use capture_daemon::program::Program;
 use capture_daemon::program::host;
@@ -76,7 +76,7 @@ fn sorted(mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 fn both_directions_are_copied_byte_for_byte() {
     Wire::new(2, 9000).run("both_directions_are_copied_byte_for_byte", || {
         for attach in BOTH {
-            let (mut program, mut lanes) = host::open(&config(attach), 2, 1_024).unwrap();
+            let (mut program, mut lanes) = host::open(&config(attach), 2, &Follow::default()).unwrap();
             assert_eq!(lanes.len(), 2);
             let wanted = [
                 datagram(5060, 5060, b"OPTIONS sip:a SIP/2.0\r\n\r\n"),
@@ -125,7 +125,7 @@ fn rtp_is_cut_to_its_headers_before_the_copy() {
                 level: Level::Headers,
                 ..config(attach)
             };
-            let (program, mut lanes) = host::open(&capture, 1, 1_024).unwrap();
+            let (program, mut lanes) = host::open(&capture, 1, &Follow::default()).unwrap();
             let rtp = [&[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7][..], &[9; 160]].concat();
             let frame = datagram(20_000, 20_000, &rtp);
             for end in [SENDER, CAPTURE] {
@@ -201,7 +201,7 @@ fn super_frames_are_split_into_the_packets_of_the_wire() {
                     level,
                     ..config(Attach::Auto)
                 };
-                let (program, mut lanes) = host::open(&capture, 1, 1_024).unwrap();
+                let (program, mut lanes) = host::open(&capture, 1, &Follow::default()).unwrap();
                 // Nobody need listen; on lo somebody does, or ICMP would come back.
                 let _listener = UdpSocket::bind(("127.0.0.1", 20_000)).unwrap();
                 send_super_frame(to, 20_000, 10);
@@ -231,7 +231,7 @@ fn a_full_ring_is_counted_and_holds_nobody_up() {
             ring_size: 1 << 18,
             ..config(Attach::Tcx)
         };
-        let (program, mut lanes) = host::open(&capture, 1, 1_024).unwrap();
+        let (program, mut lanes) = host::open(&capture, 1, &Follow::default()).unwrap();
         let sender = Sender::at(CAPTURE);
         let frame = datagram(5060, 5060, &[7; 1_000]);
         for _ in 0..500 {
@@ -259,7 +259,7 @@ fn what_cannot_be_had_is_refused_by_name() {
             interface: "lo".to_owned(),
             ..config(Attach::Native)
         };
-        let error = host::open(&capture, 1, 1_024).unwrap_err().to_string();
+        let error = host::open(&capture, 1, &Follow::default()).unwrap_err().to_string();
         assert!(error.contains("natively (XDP) to what comes in on lo"), "{error}");
     });
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use capture_common::{Fate, Level, Media, Tunnel, Verdict};
-use capture_daemon::config::Capture;
+use capture_daemon::config::{Capture, Follow};
 use capture_daemon::media::Learn;
 use capture_daemon::net::Endpoint;
 use capture_daemon::program::{self, LearnedEndpoints, Program};
@@ -278,7 +278,11 @@ fn a_call_of_another_level_is_kept_at_that() {
 fn a_full_map_counts_what_it_turns_away() {
     Wire::new(1, 1500).run("a_full_map_counts_what_it_turns_away", || {
         let capture = with(Media::Learned, Level::Full, 0);
-        let (program, _lanes) = program::open_with_room(&capture, 2).unwrap();
+        let follow = Follow {
+            max_endpoints: 2,
+            ..Follow::default()
+        };
+        let (program, _lanes) = program::open_with_room(&capture, &follow).unwrap();
         let learned = program.learned();
         for port in 10_000..10_005 {
             learned.learn(ends()[0].with_port(port), &[], None, None);

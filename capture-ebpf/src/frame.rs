@@ -4,7 +4,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use capture_common::headers::Datagram;
-use capture_common::{Bytes, Decision, Descent, Fate, Finding, MediaSettings, Place, Tables, Verdict};
+use capture_common::{Bytes, Decision, Descent, Fate, Finding, Media, MediaSettings, Place, Tables, Verdict};
 
 use crate::buffer::Buffer;
 use crate::descent::descend;
@@ -21,7 +21,9 @@ pub fn classify<F: Buffer>(ctx: &F, settings: &MediaSettings) -> Decision {
     }
     let is_fragment = found & FRAGMENT != 0;
     let mut cut_to = 0;
-    if matches!(verdict(found), Verdict::Media) && !settings.take_all() {
+    // What stands for several packets cannot be measured as one.
+    let is_measurable = ctx.segments().0 == 0 || !settings.is(Media::Measured);
+    if matches!(verdict(found), Verdict::Media) && !settings.take_all() && is_measurable {
         let decided = media::decide(ctx, is_fragment, settings);
         cut_to = (decided >> 32) as u32;
         found = decided as u32 | found & FRAGMENT;

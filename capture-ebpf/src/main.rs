@@ -11,6 +11,7 @@ mod fragments;
 mod frame;
 mod host;
 mod log;
+mod measure;
 mod media;
 mod redirect;
 mod ring;

@@ -7,6 +7,7 @@
 mod accounts;
 mod crew;
 mod health;
+mod measuring;
 mod sensor;
 mod signals;
 mod status;
@@ -26,6 +27,7 @@ use crate::program::{self, KernelLog, OpenError};
 use crate::spool::{Spool, SpoolError};
 
 use crew::{Crew, CrewError};
+use measuring::Measuring;
 use sensor::Live;
 
 /// Time between two looks at how the daemon does.
@@ -55,6 +57,9 @@ pub enum DaemonError {
     /// The kernel program or a ring.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The thread that reads what the kernel program measures.
+    #[error("start the thread that reads the map of streams: {0}")]
+    Measuring(#[source] std::io::Error),
     /// The workers.
     #[error(transparent)]
     Crew(#[from] CrewError),
@@ -83,14 +88,14 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         false => None,
     };
     let cpus = crew::cpus(&config.capture.cpus)?;
-    let endpoints = config.follow.max_endpoints;
     let (mut program, lanes) = match config.capture.mode {
-        Mode::Mirror => program::open_with_room(&config.capture, endpoints)
+        Mode::Mirror => program::open_with_room(&config.capture, &config.follow)
             .map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
-        Mode::Host => program::host::open(&config.capture, cpus.len(), endpoints)
+        Mode::Host => program::host::open(&config.capture, cpus.len(), &config.follow)
             .map(|(program, lanes)| (program, Lanes::Rings(lanes)))?,
     };
     let kernel_log = program.take_kernel_log();
+    let measured = program.take_measured();
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,
@@ -98,6 +103,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let shared = Shared::new(&config.follow)
         .with_privacy(&config.privacy)
+        .with_rules(&config.rules, config.capture.level)
         .told_to(program.learned());
     let shared = Arc::new(shared);
     let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {
@@ -111,7 +117,31 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
             return Err(error.into());
         }
     };
-    let live = Arc::new(Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop));
+    let measuring = match measured
+        .map(|map| Measuring::start(map, &config.follow, &shared))
+        .transpose()
+    {
+        Ok(measuring) => measuring,
+        Err(source) => {
+            drop(program);
+            crew.finish();
+            if let Some(spool) = spool {
+                spool.stop()?;
+            }
+            return Err(DaemonError::Measuring(source));
+        }
+    };
+    let account = measuring.as_ref().map(Measuring::account);
+    let live = Arc::new(Live::new(
+        config,
+        program,
+        &crew,
+        account,
+        shared,
+        spool.as_ref(),
+        counts,
+        stop,
+    ));
 
     let until = |stopped: &watch::Receiver<bool>| {
         let mut stopped = stopped.clone();
@@ -134,6 +164,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     notify(&[NotifyState::Stopping]);
     live.detach();
     crew.finish();
+    drop(measuring);
     if let Some(spool) = spool {
         spool.stop()?;
     }

@@ -9,12 +9,14 @@ use tokio::sync::{oneshot, watch};
 use super::accounts::{Accounts, Boundary};
 use super::crew::{Crew, Post};
 use super::health::Watch;
+use super::measuring::Account;
 use super::status;
 use crate::config::Config;
-use crate::control::{Audit, Counts, Filter, Health, Page, Pending, Sensor, Status};
+use crate::control::{Audit, Counts, Filter, Health, Page, Pending, RuleBook, Sensor, Status};
 use crate::engine::{self, Shared};
-use crate::program::{Obtained, Presence, Program, Verdicts};
+use crate::program::{LearnedEndpoints, Obtained, Presence, Program, Verdicts};
 use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
+use crate::rules::{Change, List, Unchanged};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
 use crate::worker::Question;
@@ -29,8 +31,11 @@ pub struct Live {
     pub(super) started: Timestamp,
     since: Instant,
     program: Mutex<Program>,
+    pub(super) learned: Arc<LearnedEndpoints>,
     pub(super) obtained: Obtained,
     pub(super) posts: Vec<Post>,
+    /// Of what is measured in the kernel.
+    pub(super) measuring: Option<Account>,
     pub(super) shared: Arc<Shared>,
     pub(super) spool: Option<Arc<SpoolCounters>>,
     /// Files an earlier daemon left open.
@@ -49,6 +54,7 @@ impl Live {
         config: Config,
         program: Program,
         crew: &Crew,
+        measuring: Option<Account>,
         shared: Arc<Shared>,
         spool: Option<&Spool>,
         control: Arc<Counts>,
@@ -59,8 +65,10 @@ impl Live {
             started: now(),
             since: Instant::now(),
             obtained: program.obtained().clone(),
+            learned: program.learned(),
             program: Mutex::new(program),
             posts: crew.posts().to_vec(),
+            measuring,
             shared,
             spool: spool.map(Spool::counters),
             mended: spool.map_or(0, |spool| {
@@ -101,6 +109,7 @@ impl Live {
         if let Some(why) = why_not_native {
             tracing::warn!("{interface}: no native XDP: {why}");
         }
+        warn_of_rules(&self.shared.rules.list());
     }
 
     /// Looks at how things stand, about once a second: whether every frame is in one place, and the rest.
@@ -189,23 +198,28 @@ impl Live {
     /// The streams of all lanes. A lane that does not answer in time is left out, and said so.
     async fn all_streams(&self) -> Vec<Stream> {
         let mut waiting = Vec::new();
-        for post in &self.posts {
+        let lanes = self
+            .posts
+            .iter()
+            .map(|post| (format!("queue {}", post.queue), &post.inbox));
+        let kernel = self
+            .measuring
+            .iter()
+            .map(|account| ("the kernel".to_owned(), &account.inbox));
+        for (whose, inbox) in lanes.chain(kernel) {
             let (reply, answer) = oneshot::channel();
-            if post.inbox.try_send(Question { reply }).is_ok() {
-                waiting.push((post.queue, answer));
+            if inbox.try_send(Question { reply }).is_ok() {
+                waiting.push((whose, answer));
             } else {
-                tracing::warn!(
-                    "queue {}: too many questions wait; its streams are left out",
-                    post.queue
-                );
+                tracing::warn!("{whose}: too many questions wait; its streams are left out");
             }
         }
         let mut streams = Vec::new();
         let until = tokio::time::Instant::now() + PATIENCE;
-        for (queue, answer) in waiting {
+        for (whose, answer) in waiting {
             match tokio::time::timeout_at(until, answer).await {
                 Ok(Ok(part)) => streams.extend(part),
-                _ => tracing::warn!("queue {queue} did not answer; its streams are left out"),
+                _ => tracing::warn!("{whose} did not answer; its streams are left out"),
             }
         }
         engine::join(&self.shared, &mut streams);
@@ -260,8 +274,48 @@ impl Sensor for Live {
         Box::pin(async { filter.allocations(self.shared.turn.report(now())) })
     }
 
+    fn rules(&self) -> RuleBook {
+        RuleBook {
+            default_level: self.shared.rules.default_level().label().to_owned(),
+            rules: status::rules(self, &self.shared.calls.count(now())),
+        }
+    }
+
+    fn change_rules(&self, change: Change) -> Pending<'_, Result<RuleBook, Unchanged>> {
+        Box::pin(async {
+            let list = self.shared.rules.change(change)?;
+            tracing::info!("the rules were changed: {}", names(&list));
+            warn_of_rules(&list);
+            for part in 0.. {
+                if !self.shared.judge_again(part) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            Ok(self.rules())
+        })
+    }
+
     fn stop(&self) {
         self.stop.send_replace(true);
+    }
+}
+
+/// The rules in their order.
+fn names(list: &List) -> String {
+    let names: Vec<&str> = list.entries().iter().map(|entry| entry.rule.name.as_str()).collect();
+    match names.as_slice() {
+        [] => "there are none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+/// Says which rules no call will ever come under.
+fn warn_of_rules(list: &List) {
+    for entry in list.entries() {
+        if let Some(never) = &entry.never {
+            tracing::warn!("the rule {} {never}", entry.rule.name);
+        }
     }
 }
 

@@ -48,7 +48,7 @@ pub struct EngineCounters {
 
 impl EngineCounters {
     /// Nothing counted yet, beside what the streams of the lane count by themselves.
-    pub(super) fn of(rtp: Arc<StreamTotals>) -> Self {
+    pub fn of(rtp: Arc<StreamTotals>) -> Self {
         Self {
             frames: Counter::default(),
             bytes: Counter::default(),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::announcement::{Author, Basis, Claim, Grounds, LEAD, Place, Purpose, Terms};
+use super::announcement::{Author, Basis, Claim, Grounds, LEAD, Lease, Place, Purpose, Terms};
 use super::codec::{self, Format};
 use super::endpoints::Endpoints;
-use super::stream::{Due, Stream};
+use super::stream::{Due, Key, Stream};
 use crate::net::Endpoint;
 use crate::outcome::Losses;
 use crate::report::{LinkedBy, Party};
@@ -23,8 +23,8 @@ pub struct Link {
 /// The call a stream belongs to.
 #[derive(Clone, Debug)]
 pub struct Join {
-    /// Call-ID.
-    pub call_id: Arc<str>,
+    /// The call.
+    pub lease: Arc<Lease>,
     /// What joined them.
     pub link: Link,
     /// What the call's SDP says of payload types.
@@ -38,6 +38,11 @@ pub struct Join {
 }
 
 impl Join {
+    /// Call-ID.
+    pub fn call_id(&self) -> &Arc<str> {
+        self.lease.call_id()
+    }
+
     /// Whether nothing that may still be learned changes this.
     fn is_settled(&self) -> bool {
         self.firm && self.link.by == LinkedBy::Destination && self.sender.is_some() && self.srtp.is_some()
@@ -45,7 +50,7 @@ impl Join {
 
     fn is(&self, other: &Self) -> bool {
         let Self {
-            call_id,
+            lease,
             link,
             formats,
             firm,
@@ -53,8 +58,74 @@ impl Join {
             srtp,
         } = self;
         Arc::ptr_eq(formats, &other.formats)
-            && (call_id, link, firm, sender, srtp)
-                == (&other.call_id, &other.link, &other.firm, &other.sender, &other.srtp)
+            && Arc::ptr_eq(lease, &other.lease)
+            && (link, firm, sender, srtp) == (&other.link, &other.firm, &other.sender, &other.srtp)
+    }
+}
+
+/// What looks for its call: a stream, wherever it is measured.
+pub trait Seeker {
+    /// What tells it from others.
+    fn key(&self) -> &Key;
+    /// Arrival of its first packet.
+    fn start(&self) -> Timestamp;
+    /// Arrival of its latest packet.
+    fn end(&self) -> Timestamp;
+    /// The payload type whose clock matters most.
+    fn payload_type(&self) -> u8;
+    /// Source and destination as SDP may name them, as far as that is known at `ts`.
+    fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint);
+    /// The call it belongs to.
+    fn joined(&self) -> Option<&Join>;
+    /// Remembers the generation of the endpoint table; returns whether it is another than at the last look.
+    fn look(&mut self, generation: u64) -> bool;
+    /// Has the endpoint table asked at the next occasion again.
+    fn stay_alert(&mut self);
+    /// Puts it into a call.
+    fn join(&mut self, join: Join);
+    /// Looks at how much is kept of its call, where that matters to it.
+    fn note_level(&mut self) {}
+}
+
+impl Seeker for Stream {
+    fn note_level(&mut self) {
+        self.note_level();
+    }
+
+    fn key(&self) -> &Key {
+        self.key()
+    }
+
+    fn start(&self) -> Timestamp {
+        self.start()
+    }
+
+    fn end(&self) -> Timestamp {
+        self.end()
+    }
+
+    fn payload_type(&self) -> u8 {
+        self.payload_type()
+    }
+
+    fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint) {
+        self.ends(ts, endpoints)
+    }
+
+    fn joined(&self) -> Option<&Join> {
+        self.joined()
+    }
+
+    fn look(&mut self, generation: u64) -> bool {
+        self.look(generation)
+    }
+
+    fn stay_alert(&mut self) {
+        self.stay_alert();
+    }
+
+    fn join(&mut self, join: Join) {
+        self.join(join);
     }
 }
 
@@ -75,20 +146,23 @@ struct Candidate {
 }
 
 /// Lets a stream at rest find its call.
-pub fn settle(stream: &mut Stream, endpoints: &Endpoints, losses: &Losses) {
+pub fn settle(stream: &mut impl Seeker, endpoints: &Endpoints, losses: &Losses) -> Look {
     stream.ends(stream.end(), endpoints);
-    if !stream.joined().is_some_and(Join::is_settled) {
-        look(stream, stream.end(), endpoints, Due::Change, losses);
+    stream.note_level();
+    if stream.joined().is_some_and(Join::is_settled) {
+        return Look::Same;
     }
+    look(stream, stream.end(), endpoints, Due::Change, losses)
 }
 
 /// Asks about the stream's packet of time `ts`.
 #[cold]
-pub fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due, losses: &Losses) -> Look {
+pub fn look(stream: &mut impl Seeker, ts: Timestamp, endpoints: &Endpoints, due: Due, losses: &Losses) -> Look {
     let moved = stream.look(endpoints.generation());
     if !moved && due == Due::Change {
         return Look::Same;
     }
+    stream.note_level();
     let ends = stream.ends(ts, endpoints);
     let chosen = find(stream, ends, ts, endpoints);
     let active = chosen.as_ref().is_some_and(|(_, join)| join.firm);
@@ -103,7 +177,7 @@ pub fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due,
         return Look::Same;
     };
     if let Some(held) = stream.joined() {
-        if held.call_id == join.call_id {
+        if held.call_id() == join.call_id() {
             if held.link.rank > join.link.rank {
                 return Look::Same;
             }
@@ -133,13 +207,13 @@ pub fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due,
 /// What is known at `ts` of the stream between these ends: a call under way before one that is only near, then the
 /// better link.
 fn find(
-    stream: &Stream,
+    stream: &impl Seeker,
     (src, dst): (Endpoint, Endpoint),
     ts: Timestamp,
     endpoints: &Endpoints,
 ) -> Option<(Claim, Join)> {
     let outer = *stream.key();
-    let holder = stream.joined().map(|join| &*join.call_id);
+    let holder = stream.joined().map(|join| &**join.call_id());
     let claim = |place: Place| endpoints.claim(place, Purpose::Media, ts, holder);
     // SDP may name the client's own address where TURN relays for it: ICE leaves that to the candidates (RFC 8839).
     let by_dst = claim(dst.into()).or_else(|| claim(outer.dst.into()).filter(|_| dst != outer.dst));
@@ -156,16 +230,16 @@ fn find(
         .into_iter()
         .flatten()
         .max_by_key(|one| (one.claim.active, one.link.rank))?;
-    let call_id = &best.claim.call_id;
+    let call_id = best.claim.call_id();
     // What the other party of the same call says.
     let mut others = all
         .into_iter()
         .flatten()
-        .filter(|one| one.claim.call_id == *call_id && one.claim.author != best.claim.author);
+        .filter(|one| one.claim.call_id() == call_id && one.claim.author != best.claim.author);
     let formats = formats(best, &others.clone().collect::<Vec<_>>(), stream.payload_type());
     let srtp = best.claim.srtp.with(others.next().map(|one| one.claim.srtp));
     let join = Join {
-        call_id: Arc::clone(call_id),
+        lease: Arc::clone(&best.claim.lease),
         link: best.link,
         formats,
         firm: best.claim.active,
@@ -205,17 +279,17 @@ fn link(grounds: &Grounds, basis: Basis, end: LinkedBy) -> Option<Link> {
 
 /// Where this stream comes from is where the endpoint it goes to sends its own media, unless SDP says otherwise
 /// (RFC 4961). RTCP does the same one port further, where it has a port of its own.
-fn guess_source(stream: &Stream, src: Endpoint, claim: &Claim, endpoints: &Endpoints, losses: &Losses) {
+fn guess_source(stream: &impl Seeker, src: Endpoint, claim: &Claim, endpoints: &Endpoints, losses: &Losses) {
     let grounds = endpoints.grounds();
     let Some(worth) = grounds.worth(Basis::Symmetric) else {
         return;
     };
     let known = |known: Claim| {
         let better = grounds.worth(known.basis) > Some(worth);
-        known.active && (better || (known.basis == Basis::Symmetric && known.call_id == claim.call_id))
+        known.active && (better || (known.basis == Basis::Symmetric && known.call_id() == claim.call_id()))
     };
     if endpoints
-        .claim(src, Purpose::Media, stream.end(), Some(&claim.call_id))
+        .claim(src, Purpose::Media, stream.end(), Some(claim.call_id()))
         .is_some_and(known)
     {
         return;
@@ -230,10 +304,10 @@ fn guess_source(stream: &Stream, src: Endpoint, claim: &Claim, endpoints: &Endpo
         formats: Arc::clone(&claim.formats),
         srtp: claim.srtp,
     };
-    endpoints.announce(src, &claim.call_id, stream.start(), &terms, losses);
+    endpoints.announce(src, claim.call_id(), stream.start(), &terms, losses);
     if let Some(rtcp) = rtcp_beside(src) {
         terms.purpose = Purpose::Rtcp;
-        endpoints.announce(rtcp, &claim.call_id, stream.start(), &terms, losses);
+        endpoints.announce(rtcp, claim.call_id(), stream.start(), &terms, losses);
     }
 }
 

@@ -1,16 +1,16 @@
 //! What the packets of one stream come to: the part that is measured, without whose stream it is.
 
+use capture_common::Level;
+use capture_common::rtp::payload_types::PayloadTypes;
+use capture_common::rtp::silence::{SILENCE, Silence};
+
 use super::burst::Burst;
-use super::codec::{Format, Kind};
+use super::codec::{self, Format, Kind};
 use super::jitter::{self, Meter, Period, Rhythm};
-use super::payload_types::PayloadTypes;
 use super::playout::{self, BUFFERS, Playout, Points};
 use super::probation::Header;
 use super::sequence::{Account, Arrival, Sequence};
 use crate::time::Timestamp;
-
-/// A longer time without a packet, where no number is missing, is a silence. Microseconds.
-const SILENCE: u32 = 200_000;
 
 /// A pause this long empties a buffer of 50 ms, whatever was in it. Nanoseconds.
 const TALKSPURT_PAUSE: i64 = 100_000_000;
@@ -52,19 +52,9 @@ const ANCHORED: u8 = 2;
 const CERTAIN: u8 = 4;
 /// The first packets are being kept.
 const PROBATION: u8 = 8;
-
-/// Times nothing came though no number is missing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silence {
-    /// With a marker after them or comfort noise before: the sender says nothing on purpose (RFC 3551 section 4.1).
-    pub announced: u32,
-    /// Without.
-    pub gaps: u32,
-    /// Longest of the latter, in microseconds.
-    pub longest: u32,
-    /// Sum of the latter, in milliseconds.
-    pub total: u32,
-}
+/// Where the number of a level stands, 0 for none: with what every packet touches.
+const LEVEL_AT: u32 = 4;
+const LEVEL: u8 = 0b11 << LEVEL_AT;
 
 /// The account of one stream's packets.
 #[derive(Clone, Debug)]
@@ -212,14 +202,7 @@ impl Measurement {
     }
 
     fn pause(&mut self, header: &Header, delta: u32) {
-        let silence = &mut self.silence;
-        if header.marker() || self.hot.flags & AFTER_NOISE != 0 {
-            silence.announced = silence.announced.saturating_add(1);
-        } else {
-            silence.gaps = silence.gaps.saturating_add(1);
-            silence.longest = silence.longest.max(delta);
-            silence.total = silence.total.saturating_add(delta / 1000);
-        }
+        self.silence.take(header.marker() || self.has(AFTER_NOISE), delta);
     }
 
     /// Measures a packet of which something is out of the ordinary.
@@ -293,7 +276,7 @@ impl Measurement {
 
     /// What packets of a payload type are: by assignment or by what SDP says, and at the clock that was measured.
     pub fn kind(&self, payload_type: u8, formats: &[Format]) -> Kind {
-        match (Kind::of(payload_type, formats), self.measured) {
+        match (codec::kind(payload_type, formats), self.measured) {
             (Kind::Media(_) | Kind::Unknown, Some((of, rate))) if of == payload_type => Kind::Media(rate),
             (kind, _) => kind,
         }
@@ -317,7 +300,7 @@ impl Measurement {
             again.take(header, || formats);
         }
         again.hot.countdown = self.hot.countdown;
-        again.hot.flags |= self.hot.flags & (CERTAIN | PROBATION);
+        again.hot.flags |= self.hot.flags & (CERTAIN | PROBATION | LEVEL);
         Some(again)
     }
 
@@ -357,6 +340,21 @@ impl Measurement {
     /// There is no doubt any more that it is RTP.
     pub const fn set_certain(&mut self) {
         self.set(CERTAIN, true);
+    }
+
+    /// How much is kept of the call it is of, as far as a rule says.
+    #[inline(always)]
+    pub const fn level(&self) -> Option<Level> {
+        Level::from_number((self.hot.flags & LEVEL) >> LEVEL_AT)
+    }
+
+    /// Notes it.
+    pub const fn set_level(&mut self, level: Option<Level>) {
+        let number = match level {
+            Some(level) => level as u8,
+            None => 0,
+        };
+        self.hot.flags = (self.hot.flags & !LEVEL) | (number << LEVEL_AT);
     }
 
     /// Packets until the next look at the endpoint table.
@@ -426,16 +424,9 @@ impl Measurement {
             .then(|| (self.hot.lag as f64 / 1e6, f64::from(self.hot.skew) / 1e3))
     }
 
-    /// Least, mean and most time between packets, in milliseconds; `None` where there is one packet.
-    pub fn delta(&self) -> Option<(f64, f64, f64)> {
-        let steps = self.packets().checked_sub(1).filter(|&steps| steps > 0)?;
-        let span = self.hot.end.since(self.start).as_nanos() as f64 / 1e6;
-        let min = self.hot.delta_min.min(self.hot.delta_max);
-        Some((
-            f64::from(min) / 1e3,
-            span / steps as f64,
-            f64::from(self.hot.delta_max) / 1e3,
-        ))
+    /// Least and most time between two packets, in microseconds.
+    pub const fn delta(&self) -> (u32, u32) {
+        (self.hot.delta_min, self.hot.delta_max)
     }
 
     /// What the buffers made of the stream; `None` where no clock was known.

@@ -4,6 +4,9 @@
 //! closed, however the process ends.
 
 use aya::Ebpf;
+use capture_common::Media;
+use std::sync::Arc;
+
 use aya::maps::{ArrayOfMaps, MapData};
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
@@ -13,19 +16,21 @@ use aya::util::nr_cpus;
 use super::error::OpenError;
 use super::interface::Interface;
 use super::object::Room;
-use super::{AttachMode, EMBEDDED, Link, Obtained, Program, arm, object, write_ports};
-use crate::config::{Attach, Capture};
+use super::{
+    AttachMode, EMBEDDED, KernelLog, LearnedEndpoints, Link, MeasuredMap, Obtained, Program, arm, object, write_ports,
+};
+use crate::config::{Attach, Capture, Follow};
 use crate::intake::RingLane;
 
 /// Type number of a ring buffer (enum bpf_map_type, include/uapi/linux/bpf.h).
 const RING_BUFFER: u32 = 27;
 
 /// Attaches the programs to both directions of the interface, and makes `rings` ring buffers, among which the CPUs are
-/// dealt out; a lane for each. There is room for `endpoints` endpoints of calls.
+/// dealt out; a lane for each. There is room for what is followed.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the direction, the call and its errno. Nothing stays attached then.
-pub fn open(capture: &Capture, rings: usize, endpoints: usize) -> Result<(Program, Vec<RingLane>), OpenError> {
+pub fn open(capture: &Capture, rings: usize, follow: &Follow) -> Result<(Program, Vec<RingLane>), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
@@ -36,21 +41,21 @@ pub fn open(capture: &Capture, rings: usize, endpoints: usize) -> Result<(Progra
     let programs: Vec<_> = points.iter().map(Point::program).collect();
     let room = Room {
         cpus: cpus as u32,
-        ..Room::new(capture, endpoints)
+        ..Room::new(capture, follow)
     };
     let mut ebpf = object::load(room, &programs)?;
     write_ports(&mut ebpf, capture)?;
-    let kernel_log = capture
-        .kernel_log
-        .then(|| super::KernelLog::new(&mut ebpf))
-        .transpose()?;
+    let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
     let lanes = ring_lanes(&mut ebpf, capture, lanes, cpus)?;
     let mut links = Vec::new();
     for point in &points {
         links.push(point.attach(&mut ebpf, &interface)?);
     }
     let settings = arm(&mut ebpf, capture)?;
-    let learned = super::LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
+    let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
+    let measured = (capture.media == Media::Measured)
+        .then(|| MeasuredMap::new(&mut ebpf, room.streams))
+        .transpose()?;
     let attach = match points.first() {
         Some(Point::Driver) => AttachMode::Native,
         _ => AttachMode::Tcx,
@@ -62,7 +67,16 @@ pub fn open(capture: &Capture, rings: usize, endpoints: usize) -> Result<(Progra
         queues: Vec::new(),
         rings: Some(capture.ring_size),
     };
-    let program = Program::new(ebpf, links, interface, obtained, kernel_log, learned, None);
+    let program = Program {
+        ebpf,
+        links,
+        interface,
+        obtained,
+        kernel_log,
+        learned: Arc::new(learned),
+        measured,
+        _promiscuous: None,
+    };
     Ok((program, lanes))
 }
 

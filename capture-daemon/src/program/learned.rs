@@ -161,7 +161,7 @@ fn entry(formats: &[Format], level: Option<Level>) -> EndpointEntry {
     };
     let words = formats
         .iter()
-        .filter_map(|format| EndpointFormat::new(format.payload_type, format.clock_rate));
+        .filter_map(|format| EndpointFormat::new(format.payload_type, format.kind()));
     for (place, word) in entry.formats.iter_mut().zip(words) {
         *place = word;
         entry.count += 1;

@@ -9,6 +9,7 @@ pub mod host;
 mod interface;
 mod kernel_log;
 mod learned;
+mod measured;
 mod object;
 mod verdicts;
 
@@ -30,6 +31,7 @@ pub use error::{DetachError, OpenError, ReadError};
 pub use interface::{Interface, InterfaceCounters, Presence};
 pub use kernel_log::KernelLog;
 pub use learned::LearnedEndpoints;
+pub use measured::{Chunk, MeasuredMap};
 pub use object::EMBEDDED;
 use object::Room;
 pub use verdicts::Verdicts;
@@ -95,17 +97,21 @@ enum Link {
 }
 
 impl Room {
-    /// Room for `endpoints` endpoints of calls, one socket and one ring buffer.
-    fn new(capture: &Capture, endpoints: usize) -> Self {
+    /// Room for what is followed, one socket and one ring buffer.
+    fn new(capture: &Capture, follow: &Follow) -> Self {
+        // The configuration has at most 2^28 of anything.
+        let room = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             queues: 1,
             cpus: 1,
-            // The configuration has at most 2^28.
-            endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX),
-            early: if capture.media == Media::Learned {
-                EARLY_ENDPOINTS
-            } else {
-                1
+            endpoints: room(follow.max_endpoints),
+            streams: match capture.media {
+                Media::Measured => room(follow.max_streams),
+                Media::Off | Media::Range | Media::Learned => 1,
+            },
+            early: match capture.media {
+                Media::Learned => EARLY_ENDPOINTS,
+                Media::Off | Media::Range | Media::Measured => 1,
             },
         }
     }
@@ -120,23 +126,25 @@ pub struct Program {
     obtained: Obtained,
     kernel_log: Option<KernelLog>,
     learned: Arc<LearnedEndpoints>,
+    measured: Option<MeasuredMap>,
     _promiscuous: Option<Membership>,
 }
 
 /// Attaches the program to the interface and binds a socket to each of its rx queues, lane by lane in order of the
-/// queues. There is room for as many endpoints of calls as the default configuration has.
+/// queues. There is room for as much as the default configuration follows.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the queue, the call and its errno. Nothing stays attached then.
 pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
-    open_with_room(capture, Follow::default().max_endpoints)
+    open_with_room(capture, &Follow::default())
 }
 
-/// The same, with room for `endpoints` endpoints of calls.
+/// The same, with room for as many endpoints of calls, and for as many streams where they are measured in the kernel, as are
+/// followed.
 ///
 /// # Errors
 /// As for [`open`].
-pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, Vec<Lane>), OpenError> {
+pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Vec<Lane>), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
@@ -144,7 +152,7 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
     refuse_to_steal(&interface, capture)?;
     let room = Room {
         queues: interface.queues(),
-        ..Room::new(capture, endpoints)
+        ..Room::new(capture, follow)
     };
     let mut ebpf = object::load(room, &[object::PROGRAM])?;
     write_ports(&mut ebpf, capture)?;
@@ -161,6 +169,9 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
         })?;
     let settings = arm(&mut ebpf, capture)?;
     let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
+    let measured = (capture.media == Media::Measured)
+        .then(|| MeasuredMap::new(&mut ebpf, room.streams))
+        .transpose()?;
     let obtained = Obtained {
         attach,
         why_not_native,
@@ -168,32 +179,20 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
         queues: lanes.iter().map(obtained_queue).collect(),
         rings: None,
     };
-    let links = vec![Link::Xdp(object::PROGRAM, link)];
-    let program = Program::new(ebpf, links, interface, obtained, kernel_log, learned, promiscuous);
+    let program = Program {
+        ebpf,
+        links: vec![Link::Xdp(object::PROGRAM, link)],
+        interface,
+        obtained,
+        kernel_log,
+        learned: Arc::new(learned),
+        measured,
+        _promiscuous: promiscuous,
+    };
     Ok((program, lanes))
 }
 
 impl Program {
-    fn new(
-        ebpf: Ebpf,
-        links: Vec<Link>,
-        interface: Interface,
-        obtained: Obtained,
-        kernel_log: Option<KernelLog>,
-        learned: LearnedEndpoints,
-        promiscuous: Option<Membership>,
-    ) -> Self {
-        Self {
-            ebpf,
-            links,
-            interface,
-            obtained,
-            kernel_log,
-            learned: Arc::new(learned),
-            _promiscuous: promiscuous,
-        }
-    }
-
     /// What was obtained from the kernel, and why not better.
     pub fn obtained(&self) -> &Obtained {
         &self.obtained
@@ -202,6 +201,11 @@ impl Program {
     /// The endpoints of calls, as the program knows them.
     pub fn learned(&self) -> Arc<LearnedEndpoints> {
         Arc::clone(&self.learned)
+    }
+
+    /// The streams that the program measures, where the configuration asks for it; once.
+    pub fn take_measured(&mut self) -> Option<MeasuredMap> {
+        self.measured.take()
     }
 
     /// The counters of the program, summed over the CPUs. They can be read after the detach too.
@@ -268,6 +272,14 @@ impl Program {
             .iter()
             .map(|count| bytemuck::cast::<[u64; 2], VerdictCount>(*count))
             .collect())
+    }
+
+    /// The program in the kernel, for what runs it by itself (BPF_PROG_TEST_RUN).
+    ///
+    /// # Errors
+    /// When the object has no such program.
+    pub fn in_kernel(&mut self) -> Result<&mut Xdp, ProgramError> {
+        xdp(&mut self.ebpf)
     }
 
     /// Takes the program off the interface: no frame comes into the lanes any more, what is in their rings stays there.

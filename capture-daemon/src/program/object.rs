@@ -39,6 +39,9 @@ pub const ENDPOINTS: &str = "ENDPOINTS";
 /// LRU hash of what came to endpoints that no call has named.
 const EARLY: &str = "EARLY";
 
+/// Hash of [`capture_common::rtp::StreamState`] by [`capture_common::rtp::StreamKey`].
+pub const STREAMS: &str = "STREAMS";
+
 /// Room in the program's maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -50,6 +53,8 @@ pub struct Room {
     pub endpoints: u32,
     /// Endpoints that no call has named, for which packets are counted.
     pub early: u32,
+    /// Streams that are measured in the kernel.
+    pub streams: u32,
 }
 
 /// Loads the maps and some of the programs into the kernel.
@@ -62,6 +67,7 @@ pub fn load(room: Room, programs: &[&'static str]) -> Result<Ebpf, OpenError> {
         .map_max_entries(RINGS, room.cpus)
         .map_max_entries(ENDPOINTS, room.endpoints)
         .map_max_entries(EARLY, room.early)
+        .map_max_entries(STREAMS, room.streams)
         .load(OBJECT)
         .map_err(|source| OpenError::Object(Box::new(source)))?;
     for name in programs {

@@ -35,7 +35,7 @@ pub use self::rtp::RtpFigures;
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
-pub use self::stream::{Clock, Delta, PayloadType, Silence, Stream, Via};
+pub use self::stream::{Clock, Delta, MeasuredIn, PayloadType, Silence, Stream, Via};
 pub use self::turn::{Allocation, AllocationState, Channel, Permission, Relayed, StunTransactions, Turn, TurnFigures};
 use crate::time::Timestamp;
 
