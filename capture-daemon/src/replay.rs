@@ -36,7 +36,10 @@ pub fn replay(files: &[PathBuf], config: &Config) -> Replayed {
         linger: Duration::MAX,
         ..config.follow.clone()
     };
-    let shared = Arc::new(Shared::new(&follow).with_privacy(&config.privacy));
+    let shared = Shared::new(&follow)
+        .with_privacy(&config.privacy)
+        .with_rules(&config.rules, config.capture.level);
+    let shared = Arc::new(shared);
     let mut engine = Engine::new(&follow, &config.capture, Arc::clone(&shared));
     let mut frames = source::merge(&readable);
     for frame in frames.by_ref() {

@@ -153,9 +153,9 @@ impl<L: Intake> Worker<L> {
             ..
         } = self;
         lane.take(max, clock, |frame| {
-            engine.frame(frame);
+            let wanted = engine.frame(frame);
             if let Some(spool) = spool {
-                spool.keep(frame);
+                spool.keep(frame, wanted);
             }
         })
     }

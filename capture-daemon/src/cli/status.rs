@@ -8,6 +8,7 @@ use super::table::{Column, Table};
 use super::text::{bytes, count, duration, list, moment, or_absent, printable};
 use super::{Daemon, Style};
 use crate::control::{self, Ask, ControlCounts, InterfaceCounters, Lane, Obtained, SpoolStatus, Tally};
+use crate::report::LearnedFigures;
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -28,7 +29,7 @@ fn text(status: &control::Status, style: Style) -> String {
         daemon(status),
         lanes(&status.lanes, style),
         stages(status, style) + &audit(status, style),
-        tables(status, style),
+        tables(status, style) + &learned(&status.learned),
         traffic(status, style),
         spool(&status.spool) + &clients(&status.control),
     ]
@@ -67,6 +68,37 @@ fn daemon(status: &control::Status) -> String {
         count(rx_errors),
         count(rx_dropped),
         count(rx_missed_errors)
+    )
+}
+
+/// What the kernel program knows of calls, where it was told anything.
+fn learned(figures: &LearnedFigures) -> String {
+    let LearnedFigures {
+        endpoints,
+        capacity,
+        updates,
+        removals,
+        refused,
+        failed,
+        ref latency,
+    } = *figures;
+    if updates + refused + failed == 0 {
+        return String::new();
+    }
+    let times = latency.as_ref().map_or(String::new(), |latency| {
+        format!(
+            "; from SDP to map {:.2} ms, 99 of 100 within {:.2} ms",
+            latency.p50_ms, latency.p99_ms
+        )
+    });
+    format!(
+        "kernel's endpoints: {} of {}, {} written, {} removed, {} refused, {} failed{times}\n",
+        count(endpoints),
+        count(capacity),
+        count(updates),
+        count(removals),
+        count(refused),
+        count(failed)
     )
 }
 
@@ -111,7 +143,7 @@ fn lanes(lanes: &[Lane], style: Style) -> String {
             count(lane.frames),
             bytes(lane.bytes),
             count(lane.socket.rx_dropped),
-            count(lane.socket.rx_ring_full),
+            count(lane.socket.rx_ring_full + lane.ring.map_or(0, |ring| ring.full)),
             count(lane.socket.rx_fill_ring_empty_descs),
             count(lane.streams),
             lane.pages.got.clone(),
@@ -126,6 +158,17 @@ fn lanes(lanes: &[Lane], style: Style) -> String {
             .collect();
         if !reasons.is_empty() {
             text.push_str(&format!("queue {}: {}\n", lane.queue, reasons.join(", ")));
+        }
+        if let Some(ring) = lane.ring {
+            text.push_str(&format!(
+                "queue {}: {} of {} in use, {} frames went out, {} super-frames, {} packets\n",
+                lane.queue,
+                bytes(ring.used),
+                bytes(ring.size),
+                count(ring.outgoing),
+                count(ring.super_frames),
+                count(ring.packets)
+            ));
         }
     }
     text

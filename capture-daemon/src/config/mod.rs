@@ -1,23 +1,27 @@
 //! The configuration: one TOML file, every key with a default, unknown keys refused.
 //!
 //! The structs are here. What a key is called, says and looks like is in `keys`, how a value is read in `value` and `lists`, what
-//! must hold between values in `check`, and the file itself in `file`.
+//! must hold between values in `check`, rules in `rules`, and the file itself in `file`.
 
 mod check;
 mod file;
 mod keys;
 mod lists;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub use file::{ConfigError, Problem, default_file, load, parse};
+pub use file::{ConfigError, Problem, check, default_file, load, parse};
+pub use rules::rule_as_toml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use capture_common::{Level, Media, Tunnel};
+
+use crate::rules::Rule;
 
 /// Everything `siphon run` can be told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +40,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// What the daemon says on standard error.
     pub log: Log,
+    /// Which calls are kept at another level than `capture.level`, in order.
+    pub rules: Vec<Rule>,
 }
 
 /// What becomes of the frames the kernel program wants.
@@ -44,6 +50,8 @@ pub enum Mode {
     /// Wanted frames go to siphon and are taken from the host, all others are dropped: for a mirror port.
     #[default]
     Mirror,
+    /// Wanted frames of both directions are copied to siphon, and the host has all of them: for the SIP server itself.
+    Host,
 }
 
 impl Mode {
@@ -51,6 +59,7 @@ impl Mode {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Mirror => "mirror",
+            Self::Host => "host",
         }
     }
 }
@@ -58,13 +67,15 @@ impl Mode {
 /// How the kernel program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attach {
-    /// Native, else generic.
+    /// In mirror mode native, else generic; in host mode tcx.
     #[default]
     Auto,
     /// In the driver, or not at all.
     Native,
     /// In the stack, after the skb is made.
     Generic,
+    /// In the stack, both ways, beside the host's own programs.
+    Tcx,
 }
 
 /// How the AF_XDP sockets are bound.
@@ -128,6 +139,8 @@ pub struct Capture {
     pub frame_size: u32,
     /// Ask for huge pages for the umem.
     pub huge_pages: bool,
+    /// Bytes of each ring buffer of host mode, a power of two.
+    pub ring_size: u32,
     /// Have the interface receive frames that are not addressed to it.
     pub promiscuous: bool,
     /// Log from inside the kernel program (slow).
@@ -159,6 +172,7 @@ impl Default for Capture {
             umem_frames: 32_768,
             frame_size: 2_048,
             huge_pages: true,
+            ring_size: 16 << 20,
             promiscuous: true,
             kernel_log: false,
         }

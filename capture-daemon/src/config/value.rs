@@ -32,7 +32,7 @@ pub(super) trait Named: Copy + PartialEq + 'static {
 }
 
 impl Named for Mode {
-    const NAMES: &'static [(&'static str, Self)] = &[("mirror", Self::Mirror)];
+    const NAMES: &'static [(&'static str, Self)] = &[("mirror", Self::Mirror), ("host", Self::Host)];
 }
 
 impl Named for Attach {
@@ -40,6 +40,7 @@ impl Named for Attach {
         ("auto", Self::Auto),
         ("native", Self::Native),
         ("generic", Self::Generic),
+        ("tcx", Self::Tcx),
     ];
 }
 
@@ -115,7 +116,7 @@ pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
 }
 
 /// A TOML string with what needs escaping escaped.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{RtcpCounts, RtpFigures, SipCounts};
+use super::RuleStatus;
+use crate::report::{LearnedFigures, RtcpCounts, RtpFigures, SipCounts};
 use crate::time::Timestamp;
 
 /// Counts by name.
@@ -113,8 +114,14 @@ pub struct Status {
     pub rtcp: RtcpCounts,
     /// Calls by state and by result.
     pub calls: CallCounts,
+    /// Rules, and what came of each.
+    #[serde(default)]
+    pub rules: Vec<RuleStatus>,
     /// Registrations remembered, by state.
     pub registrations: Tally,
+    /// The endpoints of calls in the kernel program's map.
+    #[serde(default)]
+    pub learned: LearnedFigures,
     /// Bounded tables by name.
     pub tables: BTreeMap<String, TableSize>,
     /// Streams measured in the kernel; absent where none are.
@@ -164,6 +171,9 @@ pub struct Lane {
     pub wakeups: u64,
     /// The socket's own statistics.
     pub socket: SocketCounts,
+    /// Its ring buffer, in host mode.
+    #[serde(default)]
+    pub ring: Option<RingCounts>,
     /// Frames by outcome in the engine.
     pub outcomes: Tally,
     /// What the engine could not follow, by reason.
@@ -193,11 +203,34 @@ pub struct SocketCounts {
     pub tx_ring_empty_descs: u64,
 }
 
+/// A lane's BPF ring buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingCounts {
+    /// Its bytes.
+    pub size: u64,
+    /// Bytes that waited for the worker when it last looked, about once a second.
+    pub used: u64,
+    /// Frames that found it full; they are among the program's verdicts as `ring_full`.
+    pub full: u64,
+    /// Frames taken from it that went out from the host; the others came in.
+    pub outgoing: u64,
+    /// Frames taken from it that stood for several packets (GSO, GRO).
+    pub super_frames: u64,
+    /// Packets that went to the engine: each frame is one, a super-frame as many as it stood for.
+    pub packets: u64,
+}
+
 /// What became of the frames a lane was to keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneSpool {
     /// Frames to keep.
     pub offered: u64,
+    /// Frames of which the level of their call wants nothing.
+    #[serde(default)]
+    pub not_kept: u64,
+    /// Frames of which it wants only the headers.
+    #[serde(default)]
+    pub cut: u64,
     /// Frames in files.
     pub written: u64,
     /// Bytes written to files.
@@ -217,7 +250,7 @@ pub struct Identity {
     pub sockets: Stage,
     /// Engine: frames = sum of outcomes.
     pub engine: Stage,
-    /// Spool: offered = written + queued + dropped.
+    /// Spool: offered = written + not kept + queued + dropped.
     pub spool: Stage,
 }
 
@@ -313,6 +346,9 @@ pub struct CallCounts {
     /// Calls since the start without RTP, likewise.
     #[serde(default)]
     pub no_media: u64,
+    /// Calls remembered, by level.
+    #[serde(default)]
+    pub levels: Tally,
 }
 
 /// How full a bounded table is.

@@ -245,7 +245,7 @@ impl Known {
 
     fn news(&self) -> Option<News> {
         let join = self.join.as_ref()?;
-        Some((Arc::clone(&join.call_id), join.sender, self.start, self.end))
+        Some((Arc::clone(join.call_id()), join.sender, self.start, self.end))
     }
 }
 

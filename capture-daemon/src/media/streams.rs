@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use capture_common::Level;
+
 use super::announcement::LEAD;
 use super::endpoints::Endpoints;
 use super::join::{self, Look};
@@ -37,6 +39,17 @@ pub struct Slice {
     pub streams: Vec<report::Stream>,
     /// Where the next part begins; `None` at the end.
     pub next: Option<usize>,
+}
+
+/// What came of an RTP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether it is of a stream that is told of.
+    pub outcome: Outcome,
+    /// How much is kept of its call; `None` where it has none, or no rule says.
+    pub level: Option<Level>,
+    /// It is a telephone event (RFC 4733) and not encrypted.
+    pub is_event: bool,
 }
 
 /// Where a stream is: a slot of one of the two rooms.
@@ -112,7 +125,7 @@ impl Streams {
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let ssrc = packet.ssrc;
         self.take(ts, &Key { src, dst, ssrc }, None, packet, endpoints, losses)
     }
@@ -128,7 +141,7 @@ impl Streams {
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let Path { src, dst, .. } = path;
         let ssrc = packet.ssrc;
         self.take(ts, &Key { src, dst, ssrc }, Some(via), packet, endpoints, losses)
@@ -143,7 +156,7 @@ impl Streams {
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let Some(&seat) = self.index.get(key) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
@@ -162,11 +175,18 @@ impl Streams {
         if due != Due::No && join::look(stream, ts, endpoints, due, losses) == Look::OtherCall {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         }
-        stream.take(ts, packet);
-        if seat.waits() {
-            return self.admit(seat.at(), losses);
+        let is_event = stream.take(ts, packet);
+        let level = stream.level();
+        let outcome = if seat.waits() {
+            self.admit(seat.at(), losses)
+        } else {
+            Outcome::Rtp
+        };
+        Heard {
+            outcome,
+            level,
+            is_event,
         }
-        Outcome::Rtp
     }
 
     /// Begins a stream, which takes the key from an earlier one.
@@ -180,24 +200,31 @@ impl Streams {
         packet: rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let mut stream = Stream::begin(ts, key, &packet);
         if let Some(via) = via {
             stream.wrap(via);
         }
         join::look(&mut stream, ts, endpoints, Due::Pause, losses);
+        let heard = |outcome, stream: &Stream| Heard {
+            outcome,
+            level: stream.level(),
+            is_event: stream.has_events(),
+        };
         if is_told(&stream, self.without_sip) {
+            let heard = heard(Outcome::Rtp, &stream);
             let seat = self.seat(stream, losses);
             self.index.insert(key, seat);
-            return Outcome::Rtp;
+            return heard;
         }
+        let heard = heard(Outcome::OtherUdp, &stream);
         let (at, left) = self.waiting.insert(stream);
         if let Some(left) = left {
             self.forget(&left, Seat::waiting(at));
             losses.count(Loss::WaitingEvicted);
         }
         self.index.insert(key, Seat::waiting(at));
-        Outcome::OtherUdp
+        heard
     }
 
     /// Puts a stream that is told of into a slot.
@@ -265,7 +292,7 @@ impl Streams {
             if stream.tell(&mut self.sums)
                 && let Some(join) = stream.joined()
             {
-                news.push((Arc::clone(&join.call_id), join.sender, stream.start(), stream.end()));
+                news.push((Arc::clone(join.call_id()), join.sender, stream.start(), stream.end()));
             }
             if leaving > 0
                 && ts.since(stream.end()) >= self.linger

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use capture_common::Level;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::Histograms;
-use super::{glossary as m, rtp, signaling, turn};
+use super::{glossary as m, rtp, rules, signaling, turn};
 use crate::control::{
-    Health, InterfaceCounters, Lane, LaneSpool, Light, Measured, SocketCounts, SpoolStatus, Status, Tally,
+    Health, InterfaceCounters, Lane, LaneSpool, Light, Measured, RingCounts, SocketCounts, SpoolStatus, Status, Tally,
 };
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
-use crate::report::{CallState, EndedBy, RegistrationState, RtcpCounts, Signaling, TurnFigures};
+use crate::report::{CallState, EndedBy, LearnedFigures, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -54,6 +55,7 @@ impl Exporter {
                 self::lane(lane);
             }
             stages(status);
+            learned(&status.learned, &mut histograms);
             rtp::record(&status.rtp, &mut histograms);
             rtcp(&status.rtcp, &mut histograms);
             calls(status);
@@ -64,6 +66,7 @@ impl Exporter {
         });
         let mut page = self.recorder.handle().render();
         histograms.render(&mut page);
+        rules::render(&status.rules, &mut page);
         page
     }
 
@@ -137,6 +140,22 @@ fn lane(lane: &Lane) {
     m::SOCKET_RING_FULL.set(&[queue], rx_ring_full);
     m::SOCKET_FILL_EMPTY.set(&[queue], rx_fill_ring_empty_descs);
     m::SOCKET_TX_EMPTY.set(&[queue], tx_ring_empty_descs);
+    if let Some(RingCounts {
+        size,
+        used,
+        full,
+        outgoing,
+        super_frames,
+        packets,
+    }) = lane.ring
+    {
+        m::RING_SIZE.set(&[queue], size);
+        m::RING_USED.set(&[queue], used);
+        m::RING_FULL.set(&[queue], full);
+        m::LANE_OUTGOING.set(&[queue], outgoing);
+        m::LANE_SUPER_FRAMES.set(&[queue], super_frames);
+        m::LANE_PACKETS.set(&[queue], packets);
+    }
     for (outcome, frames) in &lane.outcomes {
         m::OUTCOMES.set(&[queue, outcome], *frames);
     }
@@ -145,11 +164,15 @@ fn lane(lane: &Lane) {
     }
     let LaneSpool {
         offered,
+        not_kept,
+        cut,
         written,
         bytes,
         queued,
         dropped,
     } = &lane.spool;
+    m::SPOOL_NOT_KEPT.set(&[queue], *not_kept);
+    m::SPOOL_CUT.set(&[queue], *cut);
     m::SPOOL_OFFERED.set(&[queue], *offered);
     m::SPOOL_WRITTEN.set(&[queue], *written);
     m::SPOOL_BYTES.set(&[queue], *bytes);
@@ -177,6 +200,18 @@ fn stages(status: &Status) {
             m::STAGE_DROPPED.set(&[name, reason], *frames);
         }
         m::STAGE_HOLDS.set(&[name], u64::from(stage.holds));
+    }
+}
+
+fn learned(figures: &LearnedFigures, histograms: &mut Histograms) {
+    m::LEARNED_ENDPOINTS.set(&[], figures.endpoints);
+    m::LEARNED_CAPACITY.set(&[], figures.capacity);
+    m::LEARNED_UPDATES.set(&["written"], figures.updates);
+    m::LEARNED_UPDATES.set(&["removed"], figures.removals);
+    m::LEARNED_UPDATES.set(&["refused"], figures.refused);
+    m::LEARNED_UPDATES.set(&["failed"], figures.failed);
+    if let Some(latency) = &figures.latency {
+        histograms.set_distribution(&m::LEARNED_SECONDS, &[], &latency.seconds);
     }
 }
 
@@ -218,6 +253,8 @@ fn calls(status: &Status) {
     by_state(&m::CALLS_ENDED, &ended_by, &status.calls.ended_by);
     m::CALLS_ONE_WAY.set(&[], status.calls.one_way);
     m::CALLS_NO_MEDIA.set(&[], status.calls.no_media);
+    let levels: Vec<_> = Level::ALL.iter().map(|level| level.label()).collect();
+    by_state(&m::CALLS_BY_LEVEL, &levels, &status.calls.levels);
     by_state(
         &m::REGISTRATIONS,
         &RegistrationState::ALL.map(RegistrationState::label),

@@ -2,6 +2,7 @@
 
 mod cases;
 mod fragments;
+mod levels;
 mod media;
 mod rtcp;
 mod tcp;

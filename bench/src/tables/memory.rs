@@ -1,0 +1,132 @@
+//! The table `memory`: what siphon takes with a full 10G link of calls.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use capture_common::load::Fields;
+
+use super::{Bench, Measurement, figure};
+use crate::calls::{self, Message};
+use crate::cpu::resident;
+use crate::frame;
+use crate::live::Live;
+use crate::receiver::{Kind, Programs};
+use crate::run::wait_for_rest;
+use crate::table::{Figure, Row, Style, Table};
+
+pub(super) const MEASUREMENT: Measurement = Measurement {
+    name: "memory",
+    about: "memory of siphon with the calls and streams of a full 10G link",
+    measure: measure_table,
+};
+
+/// Calls to be followed at once, of two streams each.
+#[derive(Clone, Copy, Debug)]
+pub struct Concurrent {
+    /// How many.
+    pub calls: u32,
+    /// Packets of each stream.
+    pub packets: u32,
+    /// SIP messages a second.
+    pub sip_rate: u32,
+    /// Packets a second.
+    pub rtp_rate: u32,
+}
+
+/// Those of a full 10G link.
+const LINK: Concurrent = Concurrent {
+    calls: 52_500,
+    packets: 20,
+    sip_rate: 60_000,
+    rtp_rate: 400_000,
+};
+
+const FIGURES: [Figure; 3] = [
+    figure("resident_bytes", "MEMORY", Style::Spread),
+    figure("empty_bytes", "WITHOUT CALLS", Style::Spread),
+    figure("bytes_per_call", "A CALL", Style::Spread),
+];
+
+fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
+    let rounds = bench.effort.rounds;
+    let mut row = Row::new(&["siphon"], Kind::Siphon.command());
+    row.missing = Kind::Siphon.missing();
+    for round in 0..rounds {
+        if row.missing.is_none() {
+            eprintln!("round {} of {rounds}", round + 1);
+            wait_for_rest(bench.effort.patience.min(Duration::from_secs(30)))?;
+            row.rounds.push(memory(bench.programs, LINK)?.to_vec());
+        }
+    }
+    Ok(Table {
+        name: MEASUREMENT.name,
+        title: MEASUREMENT.about.to_owned(),
+        conditions: vec![
+            format!(
+                "{} concurrent calls set up by five messages each, and {} packets of each of their {} streams, live on a veth \
+                 pair; every call and every stream is then in the answers, and no frame was lost.",
+                LINK.calls,
+                LINK.packets,
+                2 * LINK.calls
+            ),
+            "Memory is what is resident of the process, huge pages and all, its rings among it.".to_owned(),
+            format!("{rounds} rounds, medians (least - most)."),
+        ],
+        keys: vec!["what"],
+        figures: FIGURES.to_vec(),
+        rows: vec![row],
+    })
+}
+
+/// Bytes of memory that siphon has with these calls, that it had without any, and that each call takes.
+///
+/// # Errors
+/// When a frame is lost, or siphon does not follow every call and every stream.
+pub fn memory(programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<f64>; 3]> {
+    let Concurrent {
+        calls,
+        packets,
+        sip_rate,
+        rtp_rate,
+    } = concurrent;
+    let mut live = Live::start(Kind::Siphon, programs)?;
+    let pid = live.pid().to_string();
+    let empty = resident(&pid)?;
+    live.send(
+        sip_rate,
+        (0..calls).flat_map(|call| Message::SET_UP.map(|message| calls::frame(call, message))),
+    )?;
+    let streams = u64::from(2 * calls);
+    let template = frame::template();
+    let rtp = (0..streams * u64::from(packets)).map(|number| {
+        let mut frame = template;
+        frame::write(&mut frame, Fields::of(number, streams));
+        frame.to_vec()
+    });
+    live.send(rtp_rate, rtp)?;
+    let account = live.account()?;
+    ensure!(
+        account.made() == account.captured(),
+        "{} of {} frames were lost, so that there are fewer calls than there should be",
+        account.made() - account.captured(),
+        account.made()
+    );
+    let status = live.status()?;
+    let resident = resident(&pid)?;
+    live.stop()?;
+    let answered = status["calls"]["states"]["answered"].as_u64();
+    ensure!(
+        answered == Some(calls.into()),
+        "of {calls} calls these are followed: {}",
+        status["calls"]
+    );
+    let lanes = status["lanes"].as_array().context("no lanes")?;
+    let followed: u64 = lanes.iter().filter_map(|lane| lane["streams"].as_u64()).sum();
+    ensure!(
+        followed == streams,
+        "{followed} of {streams} streams: {}",
+        status["lanes"]
+    );
+    let each = resident.saturating_sub(empty) as f64 / f64::from(calls);
+    Ok([Some(resident as f64), Some(empty as f64), Some(each)])
+}
