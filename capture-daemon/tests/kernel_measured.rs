@@ -432,7 +432,7 @@ fn as_many_streams_as_a_full_link_has_fit() {
         assert_eq!(count, STREAMS as usize);
         assert_eq!(
             bench.program.verdicts().unwrap().get(Verdict::Measured).frames,
-            STREAMS.into()
+            u64::from(STREAMS)
         );
     });
 }

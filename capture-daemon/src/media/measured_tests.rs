@@ -159,6 +159,7 @@ fn engine(packets: &[Sent], join: Option<&Join>) -> report::Stream {
             timestamp: packet.timestamp,
             ssrc: 7,
             payload: &payload[..usize::from(packet.len)],
+            len: usize::from(packet.len),
         };
         Header::of(Timestamp::from_nanos(packet.at), &rtp)
     };
