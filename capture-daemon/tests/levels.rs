@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use capture_common::media::{self, MediaTables};
+use capture_common::media::{self, Ends, MediaTables};
+use capture_common::rtp::Header;
 use capture_common::{
     Decision, EndpointEntry, EndpointFormat, EndpointKey, Fate, FragmentKey, Level, Media, MediaSettings, PortFlags,
     Tables, Tunnels, Verdict, find, settle,
@@ -37,7 +38,7 @@ impl Learn for Learned {
             ..EndpointEntry::default()
         };
         for (place, format) in entry.formats.iter_mut().zip(formats) {
-            *place = EndpointFormat::new(format.payload_type, format.clock_rate).expect("a clock of RTP");
+            *place = EndpointFormat::new(format.payload_type, format.kind()).expect("a clock of RTP");
             entry.count += 1;
         }
         self.0.lock().unwrap().insert(key(endpoint), entry);
@@ -106,6 +107,10 @@ impl MediaTables for Program {
         let crossed = early.entry(*key).or_default();
         *crossed += 1;
         *crossed <= packets
+    }
+
+    fn measure(&self, _: &Ends, _: &Header, _: u32) -> Option<Verdict> {
+        None
     }
 }
 
