@@ -252,7 +252,8 @@ fn each_frame_gets_its_verdict_and_the_wanted_ones_arrive() {
             }
             before = after;
         }
-        // Each but the one that needs a queue without a socket, and those of decisions on media: see kernel_media.rs.
+        // Each but the one that needs a queue without a socket, those of decisions on media (kernel_media.rs), and those of
+        // host mode (kernel_host.rs).
         for verdict in Verdict::ALL {
             let is_elsewhere = matches!(
                 verdict,
@@ -264,6 +265,10 @@ fn each_frame_gets_its_verdict_and_the_wanted_ones_arrive() {
                     | Verdict::MediaOff
                     | Verdict::MediaUnlearned
                     | Verdict::MediaByLevel
+                    | Verdict::Measured
+                    | Verdict::MeasuredFull
+                    | Verdict::RingFull
+                    | Verdict::CopyRefused
             );
             assert_eq!(before.get(*verdict).frames > 0, !is_elsewhere, "{verdict:?}");
         }

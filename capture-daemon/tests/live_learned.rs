@@ -274,7 +274,7 @@ fn not_one_packet_of_a_call_is_missed() {
     );
     let latency = &learned["latency"];
     assert!(latency["p99_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{learned}");
-    assert!(answer.contains("from SDP to map"), "{answer}");
+    assert!(answer.contains("from SDP to the kernel's map"), "{answer}");
     let count = format!("siphon_learned_endpoint_seconds_count {}", latency["seconds"]["count"]);
     assert!(metrics.contains(&count), "{count}: {metrics}");
 }

@@ -87,12 +87,12 @@ fn learned(figures: &LearnedFigures) -> String {
     }
     let times = latency.as_ref().map_or(String::new(), |latency| {
         format!(
-            "; from SDP to map {:.2} ms, 99 of 100 within {:.2} ms",
+            "from SDP to the kernel's map: {:.2} ms, 99 of 100 within {:.2} ms\n",
             latency.p50_ms, latency.p99_ms
         )
     });
     format!(
-        "kernel's endpoints: {} of {}, {} written, {} removed, {} refused, {} failed{times}\n",
+        "kernel's endpoints: {} of {}, {} written, {} removed, {} refused, {} failed\n{times}",
         count(endpoints),
         count(capacity),
         count(updates),
