@@ -123,13 +123,13 @@ impl Reader {
                 let _ = question.reply.send(all);
             }
             let read = self.part();
-            self.note(read);
+            self.note(&read);
         }
     }
 
     /// Says that the map cannot be read, once until it can be again.
-    fn note(&mut self, read: Result<(), ReadError>) {
-        if let (Err(error), false) = (&read, self.failed) {
+    fn note(&mut self, read: &Result<(), ReadError>) {
+        if let (Err(error), false) = (read, self.failed) {
             tracing::error!("{error}");
         }
         self.failed = read.is_err();
@@ -175,7 +175,7 @@ impl Reader {
         loop {
             let read = self.map.read(&mut cursor, &mut self.chunk);
             if read.is_err() {
-                self.note(read);
+                self.note(&read);
                 return all;
             }
             let Shared { endpoints, .. } = &*self.shared;

@@ -132,16 +132,8 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         }
     };
     let account = measuring.as_ref().map(Measuring::account);
-    let live = Arc::new(Live::new(
-        config,
-        program,
-        &crew,
-        account,
-        shared,
-        spool.as_ref(),
-        counts,
-        stop,
-    ));
+    let live = Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop).measuring(account);
+    let live = Arc::new(live);
 
     let until = |stopped: &watch::Receiver<bool>| {
         let mut stopped = stopped.clone();

@@ -54,7 +54,6 @@ impl Live {
         config: Config,
         program: Program,
         crew: &Crew,
-        measuring: Option<Account>,
         shared: Arc<Shared>,
         spool: Option<&Spool>,
         control: Arc<Counts>,
@@ -68,7 +67,7 @@ impl Live {
             learned: program.learned(),
             program: Mutex::new(program),
             posts: crew.posts().to_vec(),
-            measuring,
+            measuring: None,
             shared,
             spool: spool.map(Spool::counters),
             mended: spool.map_or(0, |spool| {
@@ -81,6 +80,12 @@ impl Live {
             stop,
             attached: AtomicBool::new(true),
         }
+    }
+
+    /// The same, with what is measured in the kernel.
+    #[must_use]
+    pub fn measuring(self, measuring: Option<Account>) -> Self {
+        Self { measuring, ..self }
     }
 
     /// Whether the kernel program is where it was put.

@@ -140,24 +140,20 @@ fn lane(
     Lane {
         queue: post.queue,
         cpu: post.cpu,
-        bind: obtained
-            .map(|queue| Obtained {
+        bind: obtained.map_or_else(
+            || as_got("ring buffer"),
+            |queue| Obtained {
                 got: queue.bound.mode.to_string(),
                 why: queue.bound.why_not_better.clone(),
-            })
-            .unwrap_or_else(|| Obtained {
-                got: "ring buffer".to_owned(),
-                why: None,
-            }),
-        pages: obtained
-            .map(|queue| Obtained {
+            },
+        ),
+        pages: obtained.map_or_else(
+            || as_got("normal"),
+            |queue| Obtained {
                 got: if queue.huge_pages { "huge" } else { "normal" }.to_owned(),
                 why: queue.why_not_huge_pages.clone(),
-            })
-            .unwrap_or_else(|| Obtained {
-                got: "normal".to_owned(),
-                why: None,
-            }),
+            },
+        ),
         frames: post.socket.frames.get(),
         bytes: post.socket.bytes.get(),
         multi_buffer: post.socket.multi_buffer.get(),
@@ -191,6 +187,14 @@ fn lane(
 fn losses(counters: &EngineCounters) -> Tally {
     let count = |loss: &Loss| (loss.label().to_owned(), counters.losses.get(*loss));
     Loss::ALL.iter().map(count).collect()
+}
+
+/// What there is no better of.
+fn as_got(got: &str) -> Obtained {
+    Obtained {
+        got: got.to_owned(),
+        why: None,
+    }
 }
 
 fn lane_spool(lane: &spool::LaneStatus) -> LaneSpool {

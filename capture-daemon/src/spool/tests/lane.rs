@@ -109,7 +109,7 @@ fn what_is_not_wanted_is_counted_and_what_is_cut_keeps_its_length_on_the_wire() 
             (lane.offered(), lane.written_frames, lane.not_kept, lane.cut_frames),
             (4, 3, 1, 1)
         );
-        let file = CaptureFile::open(&directory.join(&listed(&directory)[0])).unwrap();
+        let file = CaptureFile::open(directory.join(&listed(&directory)[0])).unwrap();
         let read: Vec<(u32, Vec<u8>)> = crate::source::merge(&[file])
             .map(|frame| (frame.wire_len, frame.bytes.to_vec()))
             .collect();
