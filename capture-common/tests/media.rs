@@ -153,7 +153,7 @@ mod reference {
     pub fn header(packet: &[u8]) -> Option<usize> {
         let contributors = usize::from(packet[0] % 16) * 4;
         let (_, rest) = packet.split_at_checked(12 + contributors)?;
-        if packet[0] / 16 % 2 == 0 {
+        if (packet[0] / 16).is_multiple_of(2) {
             return Some(12 + contributors);
         }
         let (head, rest) = rest.split_at_checked(4)?;
