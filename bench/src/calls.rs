@@ -75,14 +75,22 @@ fn text(number: u32, message: Message) -> String {
         Message::Bye => (format!("BYE {uri} SIP/2.0"), "BYE", 2, true),
         Message::ByeAnswer => ("SIP/2.0 200 OK".to_owned(), "BYE", 2, true),
     };
-    let tag = if tagged { format!(";tag=b{number:08x}") } else { String::new() };
+    let tag = if tagged {
+        format!(";tag=b{number:08x}")
+    } else {
+        String::new()
+    };
     let host = match message {
         Message::Invite => Some(caller),
         Message::Answer => Some(callee),
         _ => None,
     };
     let body = host.map_or_else(String::new, |host| description(host, port));
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    let kind = if body.is_empty() {
+        ""
+    } else {
+        "Content-Type: application/sdp\r\n"
+    };
     format!(
         "{start}\r\nVia: SIP/2.0/UDP {a}.{b}.{c}.{d}:5060;branch=z9hG4bK{number:08x}{method};rport\r\nMax-Forwards: 70\r\n\
          From: \"Alice\" <sip:+4930{number:08}@bench.example.com>;tag=a{number:08x}\r\n\

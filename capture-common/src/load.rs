@@ -100,7 +100,11 @@ impl Fields {
         let stream = (number % streams) as u32;
         let turn = (number / streams) as u32;
         let Ends { caller, callee, port } = Ends::of(stream / 2);
-        let (source, destination) = if stream & 1 == 0 { (caller, callee) } else { (callee, caller) };
+        let (source, destination) = if stream & 1 == 0 {
+            (caller, callee)
+        } else {
+            (callee, caller)
+        };
         Self {
             source,
             destination,
@@ -141,9 +145,8 @@ mod tests {
     fn addresses_of_any_call_have_the_same_sum() {
         let sum = |number| {
             let Ends { caller, callee, .. } = Ends::of(number);
-            let words = [caller, callee].map(|[a, b, c, d]| {
-                u32::from(u16::from_be_bytes([a, b])) + u32::from(u16::from_be_bytes([c, d]))
-            });
+            let words = [caller, callee]
+                .map(|[a, b, c, d]| u32::from(u16::from_be_bytes([a, b])) + u32::from(u16::from_be_bytes([c, d])));
             words.iter().sum::<u32>()
         };
         assert!((0..60).all(|pair| sum(pair * CALLS_OF_A_PAIR) == sum(0)));

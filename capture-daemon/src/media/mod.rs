@@ -12,6 +12,7 @@ mod endpoints;
 pub mod events;
 mod fax;
 mod faxes;
+mod index;
 mod jitter;
 mod join;
 mod kept_headers;

@@ -1,11 +1,11 @@
 //! The streams of one lane: those that are told of, and a waiting room for what looks like RTP and whose SDP may still come.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::announcement::LEAD;
 use super::endpoints::Endpoints;
+use super::index::{Index, Seeds};
 use super::join::{self, Look};
 use super::rtp;
 use super::slots::Slots;
@@ -23,9 +23,6 @@ const SWEEP: usize = 1024;
 
 /// Streams let go at one tick: what is said of one at its end takes some microseconds.
 const LEAVE: usize = 128;
-
-/// Entries of the index whose memory is reserved at the start.
-const RESERVED: usize = 1 << 20;
 
 /// What was heard of a call: its Call-ID, who sent it, first and latest packet.
 type News = (Arc<str>, Option<Party>, Timestamp, Timestamp);
@@ -68,7 +65,8 @@ impl Seat {
 pub struct Streams {
     /// Seat of the stream that packets with this key belong to. A stream whose call is over may stay in its slot
     /// while another has taken its key.
-    index: HashMap<Key, Seat, foldhash::fast::RandomState>,
+    index: Index,
+    seeds: Seeds,
     /// Streams that belong to calls, and those told of without.
     told: Slots,
     /// What no SDP has announced yet.
@@ -86,8 +84,8 @@ impl Streams {
     pub fn new(follow: &Follow) -> Self {
         let max = follow.max_streams.saturating_add(follow.waiting_room);
         Self {
-            // Address space, not memory, until it is used: growing later would stop the lane to move what is there.
-            index: HashMap::with_capacity_and_hasher(max.min(RESERVED), foldhash::fast::RandomState::default()),
+            index: Index::new(max),
+            seeds: Seeds::draw(),
             told: Slots::new(follow.max_streams),
             waiting: Slots::new(follow.waiting_room),
             linger: follow.linger,
@@ -144,7 +142,7 @@ impl Streams {
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
-        let Some(&seat) = self.index.get(key) else {
+        let Some(seat) = self.seat_of(key) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
         let room = if seat.waits() {
@@ -169,6 +167,16 @@ impl Streams {
         Outcome::Rtp
     }
 
+    #[inline(always)]
+    fn seat_of(&self, key: &Key) -> Option<Seat> {
+        self.index.get(self.seeds.print(key)).map(Seat)
+    }
+
+    fn assign(&mut self, key: &Key, seat: Seat) {
+        let Seat(number) = seat;
+        self.index.insert(self.seeds.print(key), number);
+    }
+
     /// Begins a stream, which takes the key from an earlier one.
     #[cold]
     #[inline(never)]
@@ -188,7 +196,7 @@ impl Streams {
         join::look(&mut stream, ts, endpoints, Due::Pause, losses);
         if is_told(&stream, self.without_sip) {
             let seat = self.seat(stream, losses);
-            self.index.insert(key, seat);
+            self.assign(&key, seat);
             return Outcome::Rtp;
         }
         let (at, left) = self.waiting.insert(stream);
@@ -196,7 +204,7 @@ impl Streams {
             self.forget(&left, Seat::waiting(at));
             losses.count(Loss::WaitingEvicted);
         }
-        self.index.insert(key, Seat::waiting(at));
+        self.assign(&key, Seat::waiting(at));
         Outcome::OtherUdp
     }
 
@@ -222,10 +230,10 @@ impl Streams {
         }
         if let Some(stream) = self.waiting.remove(at) {
             let key = *stream.key();
-            let holds_key = self.index.get(&key) == Some(&Seat::waiting(at));
+            let holds_key = self.seat_of(&key) == Some(Seat::waiting(at));
             let seat = self.seat(stream, losses);
             if holds_key {
-                self.index.insert(key, seat);
+                self.assign(&key, seat);
             }
         }
         Outcome::Rtp
@@ -233,8 +241,8 @@ impl Streams {
 
     /// Takes away the key of a stream that has left this seat.
     fn forget(&mut self, left: &Stream, seat: Seat) {
-        if self.index.get(left.key()) == Some(&seat) {
-            self.index.remove(left.key());
+        if self.seat_of(left.key()) == Some(seat) {
+            self.index.remove(self.seeds.print(left.key()));
         }
     }
 
