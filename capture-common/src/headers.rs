@@ -137,6 +137,17 @@ impl Datagram {
     }
 }
 
+/// Source and destination address of the IP header at `at`; IPv4's in their mapped form.
+#[inline(always)]
+pub(crate) fn addresses<B: Bytes + ?Sized>(frame: &B, at: u32) -> Option<([u8; 16], [u8; 16])> {
+    let [first, _] = frame.load(at)?;
+    if first >> 4 == 4 {
+        let [s0, s1, s2, s3, d0, d1, d2, d3] = frame.load(at.wrapping_add(12))?;
+        return Some((mapped([s0, s1, s2, s3]), mapped([d0, d1, d2, d3])));
+    }
+    Some((frame.load(at.wrapping_add(8))?, frame.load(at.wrapping_add(24))?))
+}
+
 /// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
 #[inline(always)]
 const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {

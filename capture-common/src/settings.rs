@@ -64,6 +64,12 @@ impl MediaSettings {
         self.media == media as u8
     }
 
+    /// Whether every datagram crosses as it is, so that there is nothing to decide.
+    #[inline(always)]
+    pub const fn take_all(&self) -> bool {
+        self.is(Media::Range) && self.levels == 0 && matches!(self.level(), Level::Full)
+    }
+
     /// How much is kept of calls of which nothing is said.
     #[inline(always)]
     pub const fn level(&self) -> Level {

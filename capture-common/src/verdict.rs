@@ -67,6 +67,14 @@ verdicts! {
     Sip = Captured "sip",
     /// UDP from or to a media port.
     Media = Captured "media",
+    /// RTCP, STUN or SIP from or to a media port, where something is decided of media.
+    MediaControl = Captured "media_control",
+    /// From or to an endpoint that a call has named.
+    MediaLearned = Captured "media_learned",
+    /// RTP to an endpoint that no call has named so far.
+    MediaEarly = Captured "media_early",
+    /// RTP cut to its headers.
+    MediaHeaders = Captured "media_headers",
     /// UDP or TCP from or to a port of TURN.
     Turn = Captured "turn",
     /// First fragment of a wanted datagram.
@@ -84,6 +92,12 @@ verdicts! {
     OtherProtocol = Filtered "other_protocol",
     /// UDP or TCP between ports nobody wants.
     OtherPorts = Filtered "other_ports",
+    /// UDP from or to a media port, while no media is wanted.
+    MediaOff = Filtered "media_off",
+    /// From and to endpoints that no call has named, beyond the packets that are kept in case one will.
+    MediaUnlearned = Filtered "media_unlearned",
+    /// From or to a media port, while the call's level is `signaling`.
+    MediaByLevel = Filtered "media_by_level",
     /// Later fragment of a datagram that is not wanted.
     FragmentUnwanted = Filtered "fragment_unwanted",
     /// Shorter than its Ethernet or VLAN header.

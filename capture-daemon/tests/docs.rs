@@ -36,7 +36,12 @@ fn assert_generated(name: &str, generated: &str) {
         let text = format!("{before}<!-- generated -->\n{generated}<!-- end -->\n{after}");
         std::fs::write(root().join("docs").join(name), text).unwrap();
     } else {
-        assert_eq!(part, generated, "docs/{name}; SIPHON_BLESS=1 writes it anew");
+        let differs = |(is, should): &(&str, &str)| is != should;
+        let different = part.lines().zip(generated.lines()).find(differs);
+        assert!(
+            part == generated,
+            "docs/{name}; SIPHON_BLESS=1 writes it anew: {different:?}"
+        );
     }
 }
 

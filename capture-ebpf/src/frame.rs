@@ -6,23 +6,42 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
 use capture_common::headers::Datagram;
-use capture_common::{Bytes, Descent, Fate, Finding, Place, Tables, Verdict};
+use capture_common::{Bytes, Decision, Descent, Fate, Finding, MediaSettings, Place, Tables, Verdict};
 
 use crate::descent::descend;
+use crate::media;
 use crate::tables::Maps;
 
 /// Decides on the frame. Headers nearly always lie in the linear part; only where the walk over it did not succeed, which
 /// is rare, is it done again over all of the frame.
 #[inline(always)]
-pub fn classify(ctx: &XdpContext) -> Verdict {
+pub fn classify(ctx: &XdpContext, settings: &MediaSettings) -> Decision {
     let mut found = find_linear(ctx);
     if matches!(verdict(found).fate(), Fate::Dropped) {
         found = find_whole(ctx);
     }
-    if found & FRAGMENT != 0 {
+    let is_fragment = found & FRAGMENT != 0;
+    let mut cut_to = 0;
+    if matches!(verdict(found), Verdict::Media) && !settings.take_all() {
+        let decided = media::decide(ctx, is_fragment, settings);
+        cut_to = (decided >> 32) as u32;
+        found = decided as u32 | found & FRAGMENT;
+    }
+    if is_fragment {
         found = settle(ctx, found);
     }
-    verdict(found)
+    Decision {
+        verdict: verdict(found),
+        cut_to,
+    }
+}
+
+/// Where the datagram stands whose ports were found.
+#[inline(always)]
+pub fn place() -> Option<Place> {
+    let found = FINDING.get_ptr(0)?;
+    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    Some(unsafe { (*found).place })
 }
 
 /// Bytes of the frame, all its buffers together.
@@ -67,8 +86,8 @@ fn find_linear(ctx: &XdpContext) -> u32 {
 
 #[inline(never)]
 fn find_whole(ctx: &XdpContext) -> u32 {
-    match COPY.get_ptr_mut(0) {
-        Some(room) => note(capture_common::find(&Whole { ctx, room }, &Maps)),
+    match whole(ctx) {
+        Some(frame) => note(capture_common::find(&frame, &Maps)),
         // The verifier cannot know that the map has an entry.
         None => Verdict::LinkMalformed as u32,
     }
@@ -100,7 +119,7 @@ fn note(finding: Finding) -> u32 {
 /// Decides on a fragment as on its datagram.
 #[inline(never)]
 fn settle(ctx: &XdpContext, found: u32) -> u32 {
-    let (Some(noted), Some(room)) = (FINDING.get_ptr_mut(0), COPY.get_ptr_mut(0)) else {
+    let (Some(noted), Some(frame)) = (FINDING.get_ptr(0), whole(ctx)) else {
         return found;
     };
     // SAFETY: the entry is this CPU's own, and nobody writes to it meanwhile.
@@ -112,11 +131,27 @@ fn settle(ctx: &XdpContext, found: u32) -> u32 {
         outer_first_of: noted.outer_first_of,
         later_of: noted.later_of,
     };
-    capture_common::settle(&Whole { ctx, room }, &finding, finding.verdict, &Maps) as u32
+    capture_common::settle(&frame, &finding, finding.verdict, &Maps) as u32
+}
+
+/// The frame's bytes where they lie, if it has but one buffer.
+#[inline(always)]
+pub fn linear(ctx: &XdpContext) -> Option<Linear<'_>> {
+    let linear = ctx.data_end().wrapping_sub(ctx.data());
+    (linear as u32 == length(ctx)).then_some(Linear(ctx))
+}
+
+/// The frame's bytes, whichever buffers they lie in.
+#[inline(always)]
+pub fn whole(ctx: &XdpContext) -> Option<Whole<'_>> {
+    Some(Whole {
+        ctx,
+        room: COPY.get_ptr_mut(0)?,
+    })
 }
 
 /// The linear part of a frame.
-struct Linear<'a>(&'a XdpContext);
+pub struct Linear<'a>(&'a XdpContext);
 
 impl Bytes for Linear<'_> {
     #[inline(always)]
@@ -137,7 +172,7 @@ impl Bytes for Linear<'_> {
 }
 
 /// A frame with all its buffers.
-struct Whole<'a> {
+pub struct Whole<'a> {
     ctx: &'a XdpContext,
     room: *mut [u8; ROOM],
 }

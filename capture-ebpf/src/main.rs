@@ -8,13 +8,14 @@ mod descent;
 mod fragments;
 mod frame;
 mod log;
+mod media;
 mod redirect;
 mod tables;
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use capture_common::{Fate, Mode};
+use capture_common::{Decision, Fate, Mode, Verdict};
 
 /// The whole way of a frame through the program. Every frame of an armed program adds to one counter, of its verdict.
 #[xdp(frags)]
@@ -24,9 +25,12 @@ pub fn siphon(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     }
     let wire_len = frame::length(&ctx);
-    let mut verdict = frame::classify(&ctx);
+    let Decision { mut verdict, cut_to } = frame::classify(&ctx, &settings.media);
     let mut action = xdp_action::XDP_DROP;
     if matches!(verdict.fate(), Fate::Captured) {
+        if cut_to != 0 && !media::cut(&ctx, cut_to, wire_len) {
+            verdict = Verdict::Media;
+        }
         (verdict, action) = redirect::to_socket(&ctx, verdict, wire_len);
     }
     counters::count(verdict, wire_len);

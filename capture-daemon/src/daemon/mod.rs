@@ -82,7 +82,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         false => None,
     };
     let cpus = crew::cpus(&config.capture.cpus)?;
-    let (mut program, lanes) = program::open(&config.capture)?;
+    let (mut program, lanes) = program::open_with_room(&config.capture, config.follow.max_endpoints)?;
     let kernel_log = program.take_kernel_log();
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())

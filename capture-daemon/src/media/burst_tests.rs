@@ -129,7 +129,7 @@ proptest! {
     /// Lost in the network or discarded by a buffer, whatever number begins the stream and wherever the sender starts over.
     #[test]
     fn a_buffer_misses_what_is_lost_and_what_it_discards(fates in fates(), restart in 2usize..900) {
-        use super::super::sequence::Sequence;
+        use super::super::sequence::Account;
         let mut fates = fates;
         // What is lost before the first and after the last packet, nobody knows; two packets begin a new run.
         fates.insert(0, 0);
@@ -143,14 +143,14 @@ proptest! {
         if let Some(fate) = fates.get_mut(restart) {
             *fate = 0;
         }
-        let (mut sequence, mut account) = Sequence::first(65_000);
+        let (mut sequence, mut account) = Account::first(65_000);
         for (at, &fate) in fates.iter().enumerate() {
             let seq = 65_000u16.wrapping_add(at as u16).wrapping_add(if at < restart { 0 } else { 20_000 });
             if fate == 8 {
                 continue;
             }
             if at > 0 {
-                sequence.arrive(&mut account, seq, || false);
+                account.arrive(&mut sequence, seq, || false);
             }
             if fate > 0 {
                 account.discard(sequence.number(seq), fate);

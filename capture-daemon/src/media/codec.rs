@@ -1,5 +1,7 @@
 //! Payload types with a meaning of their own: RFC 3551 section 6, tables 4 and 5.
 
+use super::jitter::Period;
+
 /// What SDP says of a payload type (RFC 8866 section 6.6): by `a=rtpmap`, or by naming a static one in the media line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Format {
@@ -85,7 +87,7 @@ impl Kind {
         // RFC 4733 section 7.1; encoding names are compared without case (RFC 4855 section 3).
         if format.encoding.eq_ignore_ascii_case("telephone-event") || format.encoding.eq_ignore_ascii_case("tone") {
             Self::Event
-        } else if format.clock_rate == 0 {
+        } else if format.clock_rate < Period::SLOWEST {
             Self::Unknown
         } else if format.encoding.eq_ignore_ascii_case("CN") {
             Self::Noise(format.clock_rate)
@@ -115,6 +117,7 @@ mod tests {
             format(101, "Telephone-Event", 8000),
             format(98, "CN", 16_000),
             format(99, "broken", 0),
+            format(100, "broken", 999),
         ];
         assert_eq!(Kind::of(9, &formats), Kind::Media(8000));
         assert_eq!(Kind::of(111, &formats), Kind::Media(48_000));
@@ -122,6 +125,7 @@ mod tests {
         assert_eq!(Kind::of(98, &formats), Kind::Noise(16_000));
         assert_eq!(Kind::of(13, &formats), Kind::Noise(8000));
         assert_eq!(Kind::of(99, &formats), Kind::Unknown);
+        assert_eq!(Kind::of(100, &formats), Kind::Unknown);
         assert_eq!(Kind::of(111, &[]), Kind::Unknown);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::burst::Burst;
 use super::codec::{Format, Kind};
-use super::jitter::{Meter, Rhythm};
+use super::jitter::{self, Meter, Period, Rhythm};
 use super::payload_types::PayloadTypes;
 use super::playout::{self, BUFFERS, Playout, Points};
 use super::probation::Header;
@@ -80,7 +80,7 @@ pub struct Measurement {
     irregular: u64,
     /// Packets that take no part in playout.
     aside: u64,
-    /// Clock of the media measured last, in Hz; 0 before.
+    /// Clock of the media measured last, in Hz; 0 before. Where the rhythm has a period, it is this clock's.
     media_clock: u32,
     /// A payload type whose clock is known by measuring, and that clock in Hz.
     measured: Option<(u8, u32)>,
@@ -89,13 +89,13 @@ pub struct Measurement {
 impl Measurement {
     /// Begins with the first packet, and says what it is.
     pub fn begin(header: &Header, formats: &[Format], measured: Option<(u8, u32)>) -> (Self, Kind) {
-        let (sequence, account) = Sequence::first(header.seq);
+        let (sequence, account) = Account::first(header.seq);
         let (playout, points) = Playout::begin();
         let mut measurement = Self {
             hot: Hot {
                 sequence,
                 end: header.ts,
-                rhythm: Rhythm::new(header.ts, header.timestamp),
+                rhythm: Rhythm::new(header.ts.as_nanos(), header.timestamp),
                 meter: Meter::default(),
                 lag: 0,
                 playout,
@@ -121,18 +121,18 @@ impl Measurement {
         (measurement, kind)
     }
 
-    /// Takes the next packet, and says what it is. `formats` are what SDP says of payload types by now, asked for where that
-    /// matters.
+    /// Takes the next packet, and says whether it is an event. `formats` are what SDP says of payload types by now, asked for
+    /// where that matters.
     #[inline(always)]
-    pub fn take<'a>(&mut self, header: &Header, formats: impl FnOnce() -> &'a [Format]) -> Kind {
+    pub fn take<'a>(&mut self, header: &Header, formats: impl FnOnce() -> &'a [Format]) -> bool {
         let Header { ts, timestamp, seq, .. } = *header;
         let hot = &mut self.hot;
-        let step = hot.rhythm.step(ts, timestamp);
-        let clock_rate = hot.rhythm.clock_rate;
-        let known = header.payload_type() == hot.payload_type && clock_rate != 0;
-        let arrival = hot.sequence.arrive(&mut self.account, seq, move || {
+        let step = hot.rhythm.step(ts.as_nanos(), timestamp);
+        let period = hot.rhythm.period;
+        let known = header.payload_type() == hot.payload_type && period.is_known();
+        let arrival = self.account.arrive(&mut hot.sequence, seq, move || {
             let fits = |transit: i64| transit.unsigned_abs() < 1_000_000_000;
-            known && step.is_forward() && step.transit(clock_rate).is_some_and(fits)
+            known && step.is_forward() && step.transit(period).is_some_and(fits)
         });
         let delta = if ts >= hot.end {
             let delta = ((ts.as_nanos() - hot.end.as_nanos()) / 1000).min(u64::from(u32::MAX)) as u32;
@@ -147,17 +147,17 @@ impl Measurement {
         let plain =
             known && arrival == Arrival::Next && !header.marker() && hot.flags & (AFTER_NOISE | ANCHORED) == ANCHORED;
         if !plain || delta >= SILENCE {
-            return self.exception(*header, formats(), arrival, known, delta);
+            return self.exception(*header, formats(), arrival, known, delta) == Kind::Event;
         }
-        let transit = step.transit(clock_rate);
+        let transit = step.transit(period);
         hot.lag += transit.unwrap_or_default();
         hot.meter.take(transit, true);
-        hot.rhythm.move_to(ts, timestamp);
+        hot.rhythm.move_to(ts.as_nanos(), timestamp);
         if seq.is_multiple_of(ADAPT) {
             self.adapt();
         }
         self.play(seq);
-        Kind::Media(clock_rate)
+        false
     }
 
     /// Gives a packet to the buffers, its lag being known.
@@ -203,7 +203,7 @@ impl Measurement {
         }
         let ahead = matches!(arrival, Arrival::Next | Arrival::Ahead | Arrival::Restart);
         let kind = if known && arrival != Arrival::Restart {
-            Kind::Media(self.hot.rhythm.clock_rate)
+            Kind::Media(self.media_clock)
         } else {
             self.recognise(&header, ahead, formats)
         };
@@ -235,10 +235,10 @@ impl Measurement {
             }
         };
         let Header { ts, timestamp, seq, .. } = *header;
-        let step = self.hot.rhythm.step(ts, timestamp);
+        let step = self.hot.rhythm.step(ts.as_nanos(), timestamp);
         let after_noise = self.has(AFTER_NOISE);
         self.set(AFTER_NOISE, noise);
-        self.hot.rhythm.move_to(ts, timestamp);
+        self.hot.rhythm.move_to(ts.as_nanos(), timestamp);
         // Where the sender started over, or the clock is another, there is no step from the packet before.
         let other_clock = self.media_clock != 0 && self.media_clock != clock_rate;
         self.media_clock = clock_rate;
@@ -251,7 +251,7 @@ impl Measurement {
             }
             return;
         }
-        let transit = step.transit(clock_rate);
+        let transit = step.transit(Period::of(clock_rate));
         let regular = !header.marker() && !noise && !after_noise;
         self.irregular += u64::from(!regular);
         self.hot.meter.take(transit, regular);
@@ -280,9 +280,9 @@ impl Measurement {
         };
         self.types.turn_to(payload_type, self.packets() - 1);
         self.hot.payload_type = payload_type;
-        self.hot.rhythm.clock_rate = match kind {
-            Kind::Media(rate) => rate,
-            Kind::Noise(_) | Kind::Event | Kind::Unknown => 0,
+        self.hot.rhythm.period = match kind {
+            Kind::Media(rate) => Period::of(rate),
+            Kind::Noise(_) | Kind::Event | Kind::Unknown => Period::UNKNOWN,
         };
         match kind {
             Kind::Media(_) | Kind::Unknown => self.types.media(payload_type, ahead),
@@ -301,7 +301,7 @@ impl Measurement {
 
     /// Asks again what the payload type is, at the next packet: SDP has said more.
     pub const fn forget_clock(&mut self) {
-        self.hot.rhythm.clock_rate = 0;
+        self.hot.rhythm.period = Period::UNKNOWN;
     }
 
     /// What was taken for media is none; the next media packet says what is.
@@ -412,8 +412,12 @@ impl Measurement {
     /// Mean and highest jitter, in milliseconds; `None` where no clock was known.
     pub fn jitter(&self) -> Option<(f64, f64)> {
         let regular = self.packets().saturating_sub(self.irregular);
-        self.has(ANCHORED)
-            .then(|| (self.hot.meter.mean(regular), self.hot.meter.max()))
+        self.has(ANCHORED).then(|| {
+            (
+                jitter::mean_ms(&self.hot.meter, regular),
+                jitter::max_ms(&self.hot.meter),
+            )
+        })
     }
 
     /// The lag of the latest packet and the one farthest from 0, in milliseconds; `None` where no clock was known.

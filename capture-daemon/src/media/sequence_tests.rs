@@ -14,12 +14,12 @@ struct Numbers(Sequence, Account);
 
 impl Numbers {
     fn first(seq: u16) -> Self {
-        let (sequence, account) = Sequence::first(seq);
+        let (sequence, account) = Account::first(seq);
         Self(sequence, account)
     }
 
     fn arrive(&mut self, seq: u16, same_clock: impl FnOnce() -> bool) -> Arrival {
-        self.0.arrive(&mut self.1, seq, same_clock)
+        self.1.arrive(&mut self.0, seq, same_clock)
     }
 
     fn figures(&self) -> Figures {

@@ -142,7 +142,7 @@ impl Stream {
         }
         let join = &self.join;
         let formats = || join.as_ref().map_or(&[][..], |join| &join.formats);
-        if self.measurement.take(&header, formats) == Kind::Event && !self.is_encrypted() {
+        if self.measurement.take(&header, formats) && !self.is_encrypted() {
             self.event(ts, *packet);
         }
         if self.measurement.is_young() {

@@ -16,9 +16,9 @@ use aya::Ebpf;
 use aya::maps::{Array, PerCpuArray, XskMap};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, Xdp, XdpMode};
-use capture_common::{MediaSettings, Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
+use capture_common::{Media, MediaSettings, Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
 
-use crate::config::{self, Attach, Bind, Capture};
+use crate::config::{self, Attach, Bind, Capture, Follow};
 use crate::xsk::socket::Bound;
 use crate::xsk::{Lane, Membership};
 
@@ -26,7 +26,11 @@ pub use error::{DetachError, OpenError, ReadError};
 pub use interface::{Interface, InterfaceCounters, Presence};
 pub use kernel_log::KernelLog;
 pub use object::EMBEDDED;
+use object::Room;
 pub use verdicts::Verdicts;
+
+/// Endpoints that no call has named, for which packets are counted; the least recently used are forgotten.
+const EARLY_ENDPOINTS: u32 = 65_536;
 
 /// How the program was attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,17 +89,34 @@ pub struct Program {
 }
 
 /// Attaches the program to the interface and binds a socket to each of its rx queues, lane by lane in order of the
-/// queues.
+/// queues. There is room for as many endpoints of calls as the default configuration has.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the queue, the call and its errno. Nothing stays attached then.
 pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
+    open_with_room(capture, Follow::default().max_endpoints)
+}
+
+/// The same, with room for `endpoints` endpoints of calls.
+///
+/// # Errors
+/// As for [`open`].
+pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, Vec<Lane>), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
     let interface = Interface::find(&capture.interface)?;
     refuse_to_steal(&interface, capture)?;
-    let mut ebpf = object::load(interface.queues())?;
+    let mut ebpf = object::load(Room {
+        queues: interface.queues(),
+        // The configuration has at most 2^28.
+        endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX),
+        early: if capture.media == Media::Learned {
+            EARLY_ENDPOINTS
+        } else {
+            1
+        },
+    })?;
     write_ports(&mut ebpf, capture)?;
     let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
     let (link, attach, why_not_native) = attach(&mut ebpf, &interface, capture.attach)?;

@@ -26,13 +26,31 @@ static OBJECT: &[u8] = &[];
 /// Whether the kernel program is in this binary.
 pub const EMBEDDED: bool = cfg!(siphon_ebpf);
 
-/// Loads the maps and the program into the kernel, with room for `queues` sockets.
+/// Hash of [`capture_common::EndpointEntry`] by [`capture_common::EndpointKey`].
+pub const ENDPOINTS: &str = "ENDPOINTS";
+/// LRU hash of what came to endpoints that no call has named.
+const EARLY: &str = "EARLY";
+
+/// Room in the program's maps.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Sockets.
+    pub queues: u32,
+    /// Endpoints of calls.
+    pub endpoints: u32,
+    /// Endpoints that no call has named, for which packets are counted.
+    pub early: u32,
+}
+
+/// Loads the maps and the program into the kernel.
 ///
 /// # Errors
 /// The errno and the end of the verifier's log where the kernel refuses it.
-pub fn load(queues: u32) -> Result<Ebpf, OpenError> {
+pub fn load(room: Room) -> Result<Ebpf, OpenError> {
     let mut ebpf = EbpfLoader::new()
-        .map_max_entries(SOCKETS, queues)
+        .map_max_entries(SOCKETS, room.queues)
+        .map_max_entries(ENDPOINTS, room.endpoints)
+        .map_max_entries(EARLY, room.early)
         .load(OBJECT)
         .map_err(|source| OpenError::Object(Box::new(source)))?;
     let program: &mut Xdp = ebpf
