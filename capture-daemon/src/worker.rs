@@ -152,11 +152,12 @@ impl<L: Intake> Worker<L> {
             spool,
             ..
         } = self;
-        lane.take(max, clock, |frame| {
-            engine.frame(frame);
-            if let Some(spool) = spool {
-                spool.keep(frame);
-            }
+        lane.take_together(max, clock, |frames| {
+            engine.frames(frames, |frame| {
+                if let Some(spool) = spool {
+                    spool.keep(frame);
+                }
+            });
         })
     }
 

@@ -7,6 +7,7 @@
 mod accounts;
 mod crew;
 mod health;
+mod placement;
 mod sensor;
 mod signals;
 mod status;
@@ -81,9 +82,11 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         true => Some(metrics::Server::bind(&config.metrics).await?),
         false => None,
     };
-    let cpus = crew::cpus(&config.capture.cpus)?;
+    let allowed = crew::allowed_cpus()?;
+    let cpus = crew::cpus(&config.capture.cpus, &config.capture.interface)?;
     let (mut program, lanes) = program::open_with_room(&config.capture, config.follow.max_endpoints)?;
     let kernel_log = program.take_kernel_log();
+    placement::keep_off(&allowed, &cpus, lanes.len());
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,

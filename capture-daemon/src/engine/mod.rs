@@ -1,5 +1,6 @@
 //! The engine: frames in, facts out. It has no clock, no socket and no thread; one belongs to each lane.
 
+mod batch;
 mod carried;
 mod counters;
 mod descriptions;

@@ -37,6 +37,7 @@ pub use codec::{Format, assigned};
 pub use dtmf::InfoDigits;
 pub use endpoints::Endpoints;
 pub use faxes::Faxes;
+pub use index::Print;
 pub use join::rtcp_beside;
 pub use quality::Scale;
 pub use streams::{Slice, Streams};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::announcement::LEAD;
 use super::endpoints::Endpoints;
-use super::index::{Index, Seeds};
+use super::index::{Index, Print, Seeds};
 use super::join::{self, Look};
 use super::rtp;
 use super::slots::Slots;
@@ -111,8 +111,46 @@ impl Streams {
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
+        let print = self.print(src, dst, packet.ssrc);
+        self.known_packet(ts, src, dst, print, packet, endpoints, losses)
+    }
+
+    /// What packets of an SSRC between these ends are known by.
+    #[inline(always)]
+    pub fn print(&self, src: Endpoint, dst: Endpoint, ssrc: u32) -> Print {
+        self.seeds.print(&Key { src, dst, ssrc })
+    }
+
+    /// Touches what packets with these prints are about to touch, all at once: the entry of the index, and the two cache lines
+    /// of the stream.
+    #[inline(always)]
+    pub fn touch(&self, prints: impl Iterator<Item = Print> + Clone) {
+        let entries = prints.clone().fold(0, |sum, print| sum ^ self.index.touch(print));
+        let seats = prints.filter_map(|print| self.index.get(print).map(Seat));
+        let streams = seats.fold(entries, |sum, seat| sum ^ self.room(seat).touch(seat.at()));
+        // A plain read is a prefetch to the memory behind it, as long as it is not left out for being of no use.
+        std::hint::black_box(streams);
+    }
+
+    const fn room(&self, seat: Seat) -> &Slots {
+        if seat.waits() { &self.waiting } else { &self.told }
+    }
+
+    /// Takes what reads as an RTP packet with this print.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one function with its callers")]
+    pub fn known_packet(
+        &mut self,
+        ts: Timestamp,
+        src: Endpoint,
+        dst: Endpoint,
+        print: Print,
+        packet: &rtp::Packet<'_>,
+        endpoints: &Endpoints,
+        losses: &Losses,
+    ) -> Outcome {
         let ssrc = packet.ssrc;
-        self.take(ts, &Key { src, dst, ssrc }, None, packet, endpoints, losses)
+        self.take(ts, &Key { src, dst, ssrc }, print, None, packet, endpoints, losses)
     }
 
     /// Takes an RTP packet that TURN wrapped between `src` and `dst`. It is a stream of its own beside the one between
@@ -128,21 +166,23 @@ impl Streams {
         losses: &Losses,
     ) -> Outcome {
         let Path { src, dst, .. } = path;
-        let ssrc = packet.ssrc;
-        self.take(ts, &Key { src, dst, ssrc }, Some(via), packet, endpoints, losses)
+        let (ssrc, print) = (packet.ssrc, self.print(src, dst, packet.ssrc));
+        self.take(ts, &Key { src, dst, ssrc }, print, Some(via), packet, endpoints, losses)
     }
 
     #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one function with its callers")]
     fn take(
         &mut self,
         ts: Timestamp,
         key: &Key,
+        print: Print,
         via: Option<Via>,
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Outcome {
-        let Some(seat) = self.seat_of(key) else {
+        let Some(seat) = self.index.get(print).map(Seat) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
         let room = if seat.waits() {
@@ -150,7 +190,7 @@ impl Streams {
         } else {
             &mut self.told
         };
-        let Some(stream) = room.get_mut(seat.at()) else {
+        let Some(stream) = room.seated(seat.at()) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
         if let Some(via) = via {
@@ -167,7 +207,6 @@ impl Streams {
         Outcome::Rtp
     }
 
-    #[inline(always)]
     fn seat_of(&self, key: &Key) -> Option<Seat> {
         self.index.get(self.seeds.print(key)).map(Seat)
     }
