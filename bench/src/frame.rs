@@ -114,7 +114,10 @@ mod tests {
     fn siphon_reads_a_frame_as_the_packet_it_is_meant_to_be() {
         // The fourth frame of three streams: the second packet of the first.
         let frame = expected(3, 3);
-        let Decoded::Packet(Packet { src, dst, transport }) = decode(LinkType::Ethernet, &frame).unwrap() else {
+        let Decoded::Packet(Packet {
+            src, dst, transport, ..
+        }) = decode(LinkType::Ethernet, &frame).unwrap()
+        else {
             panic!("the frame is a whole packet");
         };
         assert_eq!(src, Endpoint::v4([198, 18, 100, 1], 10_000));

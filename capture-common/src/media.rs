@@ -14,6 +14,7 @@ use crate::classify::Place;
 use crate::endpoint::{EndpointEntry, EndpointKey};
 use crate::headers::{Bytes, addresses};
 use crate::level::{Level, Media};
+use crate::rtp::{self, Header, StreamKey};
 use crate::settings::MediaSettings;
 use crate::verdict::Verdict;
 
@@ -28,7 +29,7 @@ pub const EARLY_LIFE_NS: u64 = 10_000_000_000;
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
 /// Headers begin before this byte, as in [`crate::descent`], and datagrams that are looked into are not longer.
-const FARTHEST: u32 = 0x3fff;
+pub(crate) const FARTHEST: u32 = 0x3fff;
 
 /// What the decision looks up: maps in the kernel, plain tables in a test.
 pub trait MediaTables {
@@ -37,6 +38,9 @@ pub trait MediaTables {
     /// Whether a packet of RTP to an endpoint that no call has named is among the first `packets` since that was quiet
     /// for [`EARLY_LIFE_NS`].
     fn is_early(&self, key: &EndpointKey, packets: u32) -> bool;
+    /// Accounts for a packet of `octets` where it is: [`Verdict::Measured`] or [`Verdict::MeasuredFull`]; `None` where its
+    /// call's level lets it cross.
+    fn measure(&self, ends: &Ends, header: &Header, octets: u32) -> Option<Verdict>;
 }
 
 /// What was decided on a datagram.
@@ -163,6 +167,14 @@ pub fn decide<B: Bytes + ?Sized, T: MediaTables>(
     if settings.is(Media::Off) {
         return Decision::whole(Verdict::MediaOff);
     }
+    if settings.is(Media::Measured)
+        && matches!(datagram.kind, Kind::Rtp)
+        && let Some(header) = Header::read(frame, &datagram)
+        && let Some(ends) = Ends::read(frame, place)
+        && let Some(verdict) = tables.measure(&ends, &header, datagram.len)
+    {
+        return Decision::whole(verdict);
+    }
     let learned = settings.is(Media::Learned);
     let mut level = settings.level();
     let mut verdict = Verdict::Media;
@@ -217,6 +229,39 @@ impl Ends {
             source: EndpointKey::new(source, u16::from_be_bytes([s0, s1])),
             destination: EndpointKey::new(destination, u16::from_be_bytes([d0, d1])),
         })
+    }
+
+    /// The key of the stream that packets of this source belong to.
+    #[inline(always)]
+    pub const fn stream(&self, ssrc: u32) -> StreamKey {
+        StreamKey {
+            source: self.source.address,
+            destination: self.destination.address,
+            source_port: self.source.port,
+            destination_port: self.destination.port,
+            ssrc,
+        }
+    }
+
+    /// Whether the call's level, if it has one of its own, has RTP cross.
+    #[inline(always)]
+    pub fn crosses<T: MediaTables>(&self, tables: &T) -> bool {
+        let level = match self.entry(tables) {
+            Some(entry) => entry.level(),
+            None => None,
+        };
+        matches!(level, Some(Level::Headers | Level::Full))
+    }
+
+    /// What SDP says of a payload type: the end that it goes to says what it receives, or else the one it comes from what
+    /// it wants itself.
+    #[inline(always)]
+    pub fn said<T: MediaTables>(&self, tables: &T, payload_type: u8) -> rtp::Kind {
+        let of = |key| tables.endpoint(key).and_then(|entry| entry.kind(payload_type));
+        match of(&self.destination) {
+            Some(kind) => kind,
+            None => of(&self.source).unwrap_or(rtp::Kind::Unknown),
+        }
     }
 
     /// What is known of the end that it goes to, or else of the one that it comes from.

@@ -98,6 +98,8 @@ verdicts! {
     MediaUnlearned = Filtered "media_unlearned",
     /// From or to a media port, while the call's level is `signaling`.
     MediaByLevel = Filtered "media_by_level",
+    /// RTP that was accounted for where it was.
+    Measured = Filtered "measured",
     /// Later fragment of a datagram that is not wanted.
     FragmentUnwanted = Filtered "fragment_unwanted",
     /// Shorter than its Ethernet or VLAN header.
@@ -112,6 +114,8 @@ verdicts! {
     ExtensionDepth = Dropped "extension_depth",
     /// A datagram that ends before its ports.
     TransportMalformed = Dropped "transport_malformed",
+    /// RTP to be accounted for where it is, of a stream that there is no room for.
+    MeasuredFull = Dropped "measured_full",
     /// Wanted, but its queue has no socket.
     NoSocket = Dropped "no_socket",
 }

@@ -8,6 +8,7 @@ mod descent;
 mod fragments;
 mod frame;
 mod log;
+mod measure;
 mod media;
 mod redirect;
 mod tables;

@@ -6,10 +6,12 @@ use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_tail};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, LruHashMap};
 use aya_ebpf::programs::XdpContext;
-use capture_common::media::{self, EARLY_LIFE_NS};
+use capture_common::media::{self, EARLY_LIFE_NS, Ends};
+use capture_common::rtp::Header;
 use capture_common::{EndpointEntry, EndpointKey, MediaSettings, MediaTables, Verdict};
 
 use crate::frame;
+use crate::measure;
 use crate::tables::Maps;
 
 /// The endpoints of calls; the daemon writes them, and gives the map its size. Memory goes to those that are there.
@@ -63,6 +65,11 @@ impl MediaTables for Maps {
         }
         known.packets = known.packets.wrapping_add(1);
         true
+    }
+
+    #[inline(always)]
+    fn measure(&self, ends: &Ends, header: &Header, octets: u32) -> Option<Verdict> {
+        measure::measure(ends, header, octets)
     }
 }
 

@@ -1,5 +1,14 @@
 //! What is measured of an RTP stream by each packet's header: integer arithmetic that the engine and the kernel program compile
 //! alike, so that their figures are equal.
 
+pub mod header;
 pub mod jitter;
+pub mod kind;
+pub mod payload_types;
 pub mod sequence;
+pub mod silence;
+pub mod stream;
+
+pub use header::Header;
+pub use kind::Kind;
+pub use stream::{StreamKey, StreamState};

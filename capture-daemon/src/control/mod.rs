@@ -20,6 +20,6 @@ pub use sensor::{Pending, Sensor};
 pub use server::{Counts, Server};
 pub use socket::SocketError;
 pub use status::{
-    Audit, CallCounts, ControlCounts, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained, Reason,
-    SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+    Audit, CallCounts, ControlCounts, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Measured, Obtained,
+    Reason, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };

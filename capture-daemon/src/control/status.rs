@@ -117,6 +117,9 @@ pub struct Status {
     pub registrations: Tally,
     /// Bounded tables by name.
     pub tables: BTreeMap<String, TableSize>,
+    /// Streams measured in the kernel; absent where none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// The files.
     pub spool: SpoolStatus,
     /// The control socket.
@@ -321,6 +324,21 @@ pub struct TableSize {
     pub capacity: u64,
     /// Entries that left before their time since the start.
     pub evicted: u64,
+}
+
+/// Streams measured in the kernel program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Streams in its map, when that was read last.
+    pub streams: u64,
+    /// Streams there is room for.
+    pub capacity: u64,
+    /// Streams that left before their time, since the start.
+    pub evicted: u64,
+    /// Streams that no call was found for.
+    pub unjoined: u64,
+    /// Times the map could not be read.
+    pub unread: u64,
 }
 
 /// The spool as a whole.

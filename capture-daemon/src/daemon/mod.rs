@@ -7,6 +7,7 @@
 mod accounts;
 mod crew;
 mod health;
+mod measuring;
 mod placement;
 mod sensor;
 mod signals;
@@ -26,6 +27,7 @@ use crate::program::{self, KernelLog, OpenError};
 use crate::spool::{Spool, SpoolError};
 
 use crew::{Crew, CrewError};
+use measuring::Measuring;
 use sensor::Live;
 
 /// Time between two looks at how the daemon does.
@@ -55,6 +57,9 @@ pub enum DaemonError {
     /// The kernel program or a ring.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The thread that reads what the kernel program measures.
+    #[error("start the thread that reads the map of streams: {0}")]
+    Measuring(#[source] std::io::Error),
     /// The workers.
     #[error(transparent)]
     Crew(#[from] CrewError),
@@ -84,15 +89,19 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let allowed = crew::allowed_cpus()?;
     let cpus = crew::cpus(&config.capture.cpus, &config.capture.interface)?;
-    let (mut program, lanes) = program::open_with_room(&config.capture, config.follow.max_endpoints)?;
+    let (mut program, lanes) = program::open_with_room(&config.capture, &config.follow)?;
     let kernel_log = program.take_kernel_log();
+    let measured = program.take_measured();
     placement::keep_off(&allowed, &cpus, lanes.len());
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,
         false => (None, lanes.iter().map(|_| None).collect()),
     };
-    let shared = Arc::new(Shared::new(&config.follow).with_privacy(&config.privacy));
+    let shared = Shared::new(&config.follow)
+        .with_privacy(&config.privacy)
+        .told_to(program.learned());
+    let shared = Arc::new(shared);
     let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {
         Ok(crew) => crew,
         Err(error) => {
@@ -104,7 +113,31 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
             return Err(error.into());
         }
     };
-    let live = Arc::new(Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop));
+    let measuring = match measured
+        .map(|map| Measuring::start(map, &config.follow, &shared))
+        .transpose()
+    {
+        Ok(measuring) => measuring,
+        Err(source) => {
+            drop(program);
+            crew.finish();
+            if let Some(spool) = spool {
+                spool.stop()?;
+            }
+            return Err(DaemonError::Measuring(source));
+        }
+    };
+    let account = measuring.as_ref().map(Measuring::account);
+    let live = Arc::new(Live::new(
+        config,
+        program,
+        &crew,
+        account,
+        shared,
+        spool.as_ref(),
+        counts,
+        stop,
+    ));
 
     let until = |stopped: &watch::Receiver<bool>| {
         let mut stopped = stopped.clone();
@@ -127,6 +160,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     notify(&[NotifyState::Stopping]);
     live.detach();
     crew.finish();
+    drop(measuring);
     if let Some(spool) = spool {
         spool.stop()?;
     }

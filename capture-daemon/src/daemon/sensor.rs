@@ -9,6 +9,7 @@ use tokio::sync::{oneshot, watch};
 use super::accounts::{Accounts, Boundary};
 use super::crew::{Crew, Post};
 use super::health::Watch;
+use super::measuring::Account;
 use super::status;
 use crate::config::Config;
 use crate::control::{Audit, Counts, Filter, Health, Page, Pending, Sensor, Status};
@@ -31,6 +32,8 @@ pub struct Live {
     program: Mutex<Program>,
     pub(super) obtained: Obtained,
     pub(super) posts: Vec<Post>,
+    /// Of what is measured in the kernel.
+    pub(super) measuring: Option<Account>,
     pub(super) shared: Arc<Shared>,
     pub(super) spool: Option<Arc<SpoolCounters>>,
     /// Files an earlier daemon left open.
@@ -49,6 +52,7 @@ impl Live {
         config: Config,
         program: Program,
         crew: &Crew,
+        measuring: Option<Account>,
         shared: Arc<Shared>,
         spool: Option<&Spool>,
         control: Arc<Counts>,
@@ -61,6 +65,7 @@ impl Live {
             obtained: program.obtained().clone(),
             program: Mutex::new(program),
             posts: crew.posts().to_vec(),
+            measuring,
             shared,
             spool: spool.map(Spool::counters),
             mended: spool.map_or(0, |spool| {
@@ -170,23 +175,28 @@ impl Live {
     /// The streams of all lanes. A lane that does not answer in time is left out, and said so.
     async fn all_streams(&self) -> Vec<Stream> {
         let mut waiting = Vec::new();
-        for post in &self.posts {
+        let lanes = self
+            .posts
+            .iter()
+            .map(|post| (format!("queue {}", post.queue), &post.inbox));
+        let kernel = self
+            .measuring
+            .iter()
+            .map(|account| ("the kernel".to_owned(), &account.inbox));
+        for (whose, inbox) in lanes.chain(kernel) {
             let (reply, answer) = oneshot::channel();
-            if post.inbox.try_send(Question { reply }).is_ok() {
-                waiting.push((post.queue, answer));
+            if inbox.try_send(Question { reply }).is_ok() {
+                waiting.push((whose, answer));
             } else {
-                tracing::warn!(
-                    "queue {}: too many questions wait; its streams are left out",
-                    post.queue
-                );
+                tracing::warn!("{whose}: too many questions wait; its streams are left out");
             }
         }
         let mut streams = Vec::new();
         let until = tokio::time::Instant::now() + PATIENCE;
-        for (queue, answer) in waiting {
+        for (whose, answer) in waiting {
             match tokio::time::timeout_at(until, answer).await {
                 Ok(Ok(part)) => streams.extend(part),
-                _ => tracing::warn!("queue {queue} did not answer; its streams are left out"),
+                _ => tracing::warn!("{whose} did not answer; its streams are left out"),
             }
         }
         engine::join(&self.shared, &mut streams);

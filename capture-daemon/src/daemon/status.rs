@@ -11,10 +11,11 @@ use capture_common::{Fate, Verdict};
 use super::accounts::{Boundary, Reading};
 use super::crew::Post;
 use super::health::Vitals;
+use super::measuring::Account;
 use super::sensor::Live;
 use crate::control::{
-    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Obtained, SocketCounts, SpoolStatus, Stage, Status,
-    TableSize, Tally,
+    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Measured, Obtained, SocketCounts, SpoolStatus, Stage,
+    Status, TableSize, Tally,
 };
 use crate::engine::{self, EngineCounters};
 use crate::outcome::{Loss, Outcome};
@@ -58,7 +59,9 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         .collect();
     let lost_in_rings = lost_in_rings(&live.posts);
     let (verdicts, interface) = live.kernel();
-    let engine_counters: Vec<_> = live.posts.iter().map(|post| Arc::clone(&post.engine)).collect();
+    let kernel = live.measuring.iter().map(|account| Arc::clone(&account.counters));
+    let of_lanes = live.posts.iter().map(|post| Arc::clone(&post.engine));
+    let engine_counters: Vec<_> = of_lanes.chain(kernel).collect();
     let identity = Identity {
         program: program(&verdicts),
         sockets: sockets(&verdicts, &lanes, lost_in_rings),
@@ -94,6 +97,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         rtp: engine::rtp_figures(&engine_counters),
         rtcp: engine::rtcp_counts(&engine_counters),
         calls: calls(live, now),
+        measured: live.measuring.as_ref().map(measured),
         registrations: live
             .shared
             .registrations
@@ -105,6 +109,17 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         spool: files(live, spool.as_ref()),
         control: live.control.get(),
         lanes,
+    }
+}
+
+fn measured(account: &Account) -> Measured {
+    let loss = |loss: Loss| account.counters.losses.get(loss);
+    Measured {
+        streams: account.counters.streams.get(),
+        capacity: account.capacity.into(),
+        evicted: loss(Loss::StreamEvicted),
+        unjoined: loss(Loss::StreamUnjoined),
+        unread: account.unread.get(),
     }
 }
 

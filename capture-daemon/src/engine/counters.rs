@@ -80,7 +80,7 @@ impl Tally {
 
 impl EngineCounters {
     /// Nothing counted yet, beside what the streams of the lane count by themselves.
-    pub(super) fn of(rtp: Arc<StreamTotals>) -> Self {
+    pub fn of(rtp: Arc<StreamTotals>) -> Self {
         Self {
             frames: Counter::default(),
             bytes: Counter::default(),

@@ -19,9 +19,9 @@ pub struct Media<'a> {
 }
 
 impl Media<'_> {
-    /// Takes a datagram. RFC 7983 section 7 tells what it is by the first byte; channel numbers go up to 0x7fff in RFC
+    /// Takes a datagram, of which the capture cut off `missing` bytes. RFC 7983 section 7 tells what it is by the first byte; channel numbers go up to 0x7fff in RFC
     /// 5766.
-    pub fn datagram(&mut self, ts: Timestamp, path: Path, payload: &[u8]) -> Outcome {
+    pub fn datagram(&mut self, ts: Timestamp, path: Path, payload: &[u8], missing: usize) -> Outcome {
         let Path { src, dst, .. } = path;
         let endpoints = &self.shared.endpoints;
         if endpoints.may_be_fax(src, dst)
@@ -39,15 +39,22 @@ impl Media<'_> {
         };
         match of_turn {
             Some(outcome) => outcome,
-            None => self.rtp(ts, path, None, payload),
+            None => self.rtp(ts, path, None, payload, missing),
         }
     }
 
     /// Takes RTP or RTCP, as it is or as it was wrapped `via` TURN.
-    pub(super) fn rtp(&mut self, ts: Timestamp, path: Path, via: Option<Via>, payload: &[u8]) -> Outcome {
+    pub(super) fn rtp(
+        &mut self,
+        ts: Timestamp,
+        path: Path,
+        via: Option<Via>,
+        payload: &[u8],
+        missing: usize,
+    ) -> Outcome {
         let Path { src, dst, .. } = path;
         let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
-        match (rtp::read(payload), via) {
+        match (rtp::read_cut(payload, missing), via) {
             (rtp::Kind::Rtp(packet), None) => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
             (rtp::Kind::Rtp(packet), Some(via)) => {
                 self.streams.wrapped_packet(ts, path, via, &packet, endpoints, losses)

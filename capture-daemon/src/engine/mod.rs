@@ -109,7 +109,7 @@ impl Engine {
     #[inline(always)]
     fn packet(&mut self, ts: Timestamp, packet: &Packet<'_>) -> Outcome {
         match packet.transport {
-            Transport::Udp(payload) => self.datagram(ts, packet.src, packet.dst, payload),
+            Transport::Udp(payload) => self.datagram(ts, packet.src, packet.dst, payload, packet.missing),
             Transport::Tcp(segment) => self.segment(ts, packet.src, packet.dst, &segment),
         }
     }
@@ -135,22 +135,22 @@ impl Engine {
     }
 
     #[inline(always)]
-    fn datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
+    fn datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8], missing: usize) -> Outcome {
         // What any_datagram would find in the end, after it asked whether it is anything else.
         let endpoints = &self.shared.endpoints;
         if !self.is_sip(src, dst)
             && !endpoints.may_be_fax(src, dst)
-            && let rtp::Kind::Rtp(packet) = rtp::read(payload)
+            && let rtp::Kind::Rtp(packet) = rtp::read_cut(payload, missing)
         {
             return self
                 .streams
                 .packet(ts, src, dst, &packet, endpoints, &self.counters.losses);
         }
-        self.any_datagram(ts, src, dst, payload)
+        self.any_datagram(ts, src, dst, payload, missing)
     }
 
     #[inline(never)]
-    fn any_datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8]) -> Outcome {
+    fn any_datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8], missing: usize) -> Outcome {
         if sip::begins(payload) {
             return self.signaling.datagram(ts, src, dst, payload);
         }
@@ -158,7 +158,8 @@ impl Engine {
         if self.is_sip(src, dst) && !stun::begins(payload) {
             return keepalive(payload);
         }
-        self.media().datagram(ts, Path { src, dst, tcp: false }, payload)
+        self.media()
+            .datagram(ts, Path { src, dst, tcp: false }, payload, missing)
     }
 
     fn media(&mut self) -> Media<'_> {

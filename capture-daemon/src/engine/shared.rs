@@ -3,7 +3,7 @@
 use crate::calls::{Calls, Ledger, Registrations, Transactions};
 use crate::config::{Digits, Follow, Privacy};
 use crate::media::rtcp::Sources;
-use crate::media::{Endpoints, Faxes};
+use crate::media::{Endpoints, Faxes, Learn};
 use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::report::{self, Dtmf};
@@ -77,6 +77,15 @@ impl Shared {
     pub fn with_privacy(self, privacy: &Privacy) -> Self {
         Self {
             digits: privacy.dtmf,
+            ..self
+        }
+    }
+
+    /// The same, and `learn` is told of media endpoints.
+    #[must_use]
+    pub fn told_to(self, learn: Arc<dyn Learn>) -> Self {
+        Self {
+            endpoints: self.endpoints.told_to(learn),
             ..self
         }
     }

@@ -218,7 +218,7 @@ impl Media<'_> {
                 self.counters.stun_malformed(why);
                 Outcome::StunMalformed
             }
-            stun::Kind::Other => self.rtp(ts, path, Some(via), data),
+            stun::Kind::Other => self.rtp(ts, path, Some(via), data, 0),
         }
     }
 }

@@ -210,7 +210,7 @@ impl Lease {
 #[derive(Debug)]
 pub(super) struct Announcement {
     pub lease: Arc<Lease>,
-    purpose: Purpose,
+    pub purpose: Purpose,
     pub basis: Basis,
     /// Time of the first SDP that names the place, and whose it was.
     first: (Timestamp, Author),
@@ -261,6 +261,11 @@ impl Announcement {
 
     pub fn since(&self) -> Timestamp {
         self.first.0
+    }
+
+    /// What is said of payload types.
+    pub fn formats(&self) -> &[Format] {
+        &self.formats
     }
 
     fn contains(&self, ts: Timestamp) -> bool {

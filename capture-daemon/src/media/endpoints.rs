@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::announcement::{self, Announcement, Basis, Claim, Grounds, Lease, NEVER, Place, Purpose, Terms};
 use super::codec::Format;
+use super::learn::{self, Learn};
 use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
 use crate::net::Endpoint;
@@ -59,6 +60,8 @@ pub struct Endpoints {
     ssrcs: AtomicBool,
     /// Where relayed packets belong.
     turn: Option<Arc<Turn>>,
+    /// Who is told of endpoints.
+    learn: Option<Arc<dyn Learn>>,
 }
 
 impl Endpoints {
@@ -77,6 +80,7 @@ impl Endpoints {
             formats: SharedLists::default(),
             ssrcs: AtomicBool::new(false),
             turn: None,
+            learn: None,
         }
     }
 
@@ -100,6 +104,15 @@ impl Endpoints {
     /// What calls say of payload types.
     pub const fn formats(&self) -> &SharedLists<Format> {
         &self.formats
+    }
+
+    /// The same, and `learn` is told of every endpoint, under the lock that it is written under here.
+    #[must_use]
+    pub fn told_to(self, learn: Arc<dyn Learn>) -> Self {
+        Self {
+            learn: Some(learn),
+            ..self
+        }
     }
 
     /// What each basis of a claim is worth.
@@ -164,6 +177,9 @@ impl Endpoints {
                 }
             }
         }
+        if terms.purpose != Purpose::Rtcp {
+            self.tell(place, announcements, learn::seen_by_sdp(ts, terms));
+        }
         drop(shard);
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
@@ -216,8 +232,13 @@ impl Endpoints {
         let at = self.sweep.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut shard = self.write(at);
         let len = shard.len();
-        shard.retain(|_, announcements| {
+        shard.retain(|place, announcements| {
+            let known = announcements.len();
+            let had_media = learn::has_media(announcements);
             announcements.retain(|a| a.lease.released() >= before);
+            if had_media && announcements.len() < known {
+                self.tell(*place, announcements, None);
+            }
             !announcements.is_empty()
         });
         self.len.fetch_sub(len - shard.len(), Ordering::Relaxed);
@@ -252,13 +273,40 @@ impl Endpoints {
     /// Gives up the entry that is over for the longest, or else the oldest, of a sample: in this shard, or in the next
     /// that has any and is not in use.
     fn make_room(&self, at: usize, shard: &mut Shard, losses: &Losses) {
-        let evicted = evict(shard)
+        let evicted = self.evict(shard)
             || (1..SHARDS)
                 .filter_map(|by| self.shards.get((at + by) % SHARDS)?.try_write().ok())
-                .any(|mut other| evict(&mut other));
+                .any(|mut other| self.evict(&mut other));
         if evicted {
             self.len.fetch_sub(1, Ordering::Relaxed);
             losses.count(Loss::EndpointEvicted);
+        }
+    }
+
+    fn evict(&self, shard: &mut Shard) -> bool {
+        let oldest = shard.iter().take(SAMPLE).min_by_key(|(_, announcements)| {
+            let released = announcements.iter().map(|a| a.lease.released()).max();
+            let since = announcements.iter().map(Announcement::since).max();
+            (released, since)
+        });
+        let Some((&place, _)) = oldest else {
+            return false;
+        };
+        let gone = shard.remove(&place);
+        if gone
+            .as_ref()
+            .is_some_and(|announcements| learn::has_media(announcements))
+        {
+            self.tell(place, &[], None);
+        }
+        gone.is_some()
+    }
+
+    /// Tells what the announcements of a place come to now. Called under the lock of its shard, so that what is told last is
+    /// what holds.
+    fn tell(&self, place: Place, announcements: &[Announcement], seen: Option<Timestamp>) {
+        if let (Some(learn), Place::At(endpoint)) = (&self.learn, place) {
+            learn::tell(&**learn, endpoint, announcements, seen);
         }
     }
 
@@ -290,18 +338,6 @@ fn give_up_oldest(announcements: &mut Vec<Announcement>, grounds: &Grounds, loss
             losses.count(Loss::EndpointEvicted);
         }
     }
-}
-
-fn evict(shard: &mut Shard) -> bool {
-    let oldest = shard.iter().take(SAMPLE).min_by_key(|(_, announcements)| {
-        let released = announcements.iter().map(|a| a.lease.released()).max();
-        let since = announcements.iter().map(Announcement::since).max();
-        (released, since)
-    });
-    let Some((&place, _)) = oldest else {
-        return false;
-    };
-    shard.remove(&place).is_some()
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub struct Events {
 impl Events {
     /// Takes a packet of telephone events.
     pub fn take(known: &mut Option<Box<Self>>, ts: Timestamp, packet: &rtp::Packet<'_>) {
-        let Some(event) = read(packet.payload) else {
+        let Some(event) = read(packet.payload).filter(|_| packet.len == packet.payload.len()) else {
             return;
         };
         // Others are tones of lines, modems and fax machines.

@@ -21,6 +21,7 @@ fn take(events: &mut Option<Box<Events>>, ms: u64, timestamp: u32, code: u8, end
         timestamp,
         ssrc: 1,
         payload: &payload,
+        len: payload.len(),
     };
     Events::take(events, at(ms), &packet);
 }

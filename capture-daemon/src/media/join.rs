@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::announcement::{Author, Basis, Claim, Grounds, LEAD, Place, Purpose, Terms};
 use super::codec::{self, Format};
 use super::endpoints::Endpoints;
-use super::stream::{Due, Stream};
+use super::stream::{Due, Key, Stream};
 use crate::net::Endpoint;
 use crate::outcome::Losses;
 use crate::report::{LinkedBy, Party};
@@ -58,6 +58,66 @@ impl Join {
     }
 }
 
+/// What looks for its call: a stream, wherever it is measured.
+pub trait Seeker {
+    /// What tells it from others.
+    fn key(&self) -> &Key;
+    /// Arrival of its first packet.
+    fn start(&self) -> Timestamp;
+    /// Arrival of its latest packet.
+    fn end(&self) -> Timestamp;
+    /// The payload type whose clock matters most.
+    fn payload_type(&self) -> u8;
+    /// Source and destination as SDP may name them, as far as that is known at `ts`.
+    fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint);
+    /// The call it belongs to.
+    fn joined(&self) -> Option<&Join>;
+    /// Remembers the generation of the endpoint table; returns whether it is another than at the last look.
+    fn look(&mut self, generation: u64) -> bool;
+    /// Has the endpoint table asked at the next occasion again.
+    fn stay_alert(&mut self);
+    /// Puts it into a call.
+    fn join(&mut self, join: Join);
+}
+
+impl Seeker for Stream {
+    fn key(&self) -> &Key {
+        self.key()
+    }
+
+    fn start(&self) -> Timestamp {
+        self.start()
+    }
+
+    fn end(&self) -> Timestamp {
+        self.end()
+    }
+
+    fn payload_type(&self) -> u8 {
+        self.payload_type()
+    }
+
+    fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint) {
+        self.ends(ts, endpoints)
+    }
+
+    fn joined(&self) -> Option<&Join> {
+        self.joined()
+    }
+
+    fn look(&mut self, generation: u64) -> bool {
+        self.look(generation)
+    }
+
+    fn stay_alert(&mut self) {
+        self.stay_alert();
+    }
+
+    fn join(&mut self, join: Join) {
+        self.join(join);
+    }
+}
+
 /// What the endpoint table says of a stream's next packet.
 #[derive(PartialEq, Eq)]
 pub enum Look {
@@ -75,16 +135,17 @@ struct Candidate {
 }
 
 /// Lets a stream at rest find its call.
-pub fn settle(stream: &mut Stream, endpoints: &Endpoints, losses: &Losses) {
+pub fn settle(stream: &mut impl Seeker, endpoints: &Endpoints, losses: &Losses) -> Look {
     stream.ends(stream.end(), endpoints);
-    if !stream.joined().is_some_and(Join::is_settled) {
-        look(stream, stream.end(), endpoints, Due::Change, losses);
+    if stream.joined().is_some_and(Join::is_settled) {
+        return Look::Same;
     }
+    look(stream, stream.end(), endpoints, Due::Change, losses)
 }
 
 /// Asks about the stream's packet of time `ts`.
 #[cold]
-pub fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due, losses: &Losses) -> Look {
+pub fn look(stream: &mut impl Seeker, ts: Timestamp, endpoints: &Endpoints, due: Due, losses: &Losses) -> Look {
     let moved = stream.look(endpoints.generation());
     if !moved && due == Due::Change {
         return Look::Same;
@@ -133,7 +194,7 @@ pub fn look(stream: &mut Stream, ts: Timestamp, endpoints: &Endpoints, due: Due,
 /// What is known at `ts` of the stream between these ends: a call under way before one that is only near, then the
 /// better link.
 fn find(
-    stream: &Stream,
+    stream: &impl Seeker,
     (src, dst): (Endpoint, Endpoint),
     ts: Timestamp,
     endpoints: &Endpoints,
@@ -205,7 +266,7 @@ fn link(grounds: &Grounds, basis: Basis, end: LinkedBy) -> Option<Link> {
 
 /// Where this stream comes from is where the endpoint it goes to sends its own media, unless SDP says otherwise
 /// (RFC 4961). RTCP does the same one port further, where it has a port of its own.
-fn guess_source(stream: &Stream, src: Endpoint, claim: &Claim, endpoints: &Endpoints, losses: &Losses) {
+fn guess_source(stream: &impl Seeker, src: Endpoint, claim: &Claim, endpoints: &Endpoints, losses: &Losses) {
     let grounds = endpoints.grounds();
     let Some(worth) = grounds.worth(Basis::Symmetric) else {
         return;

@@ -1,16 +1,15 @@
 //! What the packets of one stream come to: the part that is measured, without whose stream it is.
 
+use capture_common::rtp::payload_types::PayloadTypes;
+use capture_common::rtp::silence::{SILENCE, Silence};
+
 use super::burst::Burst;
-use super::codec::{Format, Kind};
+use super::codec::{self, Format, Kind};
 use super::jitter::{self, Meter, Period, Rhythm};
-use super::payload_types::PayloadTypes;
 use super::playout::{self, BUFFERS, Playout, Points};
 use super::probation::Header;
 use super::sequence::{Account, Arrival, Sequence};
 use crate::time::Timestamp;
-
-/// A longer time without a packet, where no number is missing, is a silence. Microseconds.
-const SILENCE: u32 = 200_000;
 
 /// A pause this long empties a buffer of 50 ms, whatever was in it. Nanoseconds.
 const TALKSPURT_PAUSE: i64 = 100_000_000;
@@ -54,19 +53,6 @@ const CERTAIN: u8 = 4;
 const PROBATION: u8 = 8;
 /// Also numbers that arrived are news to the order of losses when they leave the window.
 const WATCHED: u8 = 0x80;
-
-/// Times nothing came though no number is missing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silence {
-    /// With a marker after them or comfort noise before: the sender says nothing on purpose (RFC 3551 section 4.1).
-    pub announced: u32,
-    /// Without.
-    pub gaps: u32,
-    /// Longest of the latter, in microseconds.
-    pub longest: u32,
-    /// Sum of the latter, in milliseconds.
-    pub total: u32,
-}
 
 /// The account of one stream's packets.
 #[derive(Clone, Debug)]
@@ -223,14 +209,7 @@ impl Measurement {
     }
 
     fn pause(&mut self, header: &Header, delta: u32) {
-        let silence = &mut self.silence;
-        if header.marker() || self.hot.flags & AFTER_NOISE != 0 {
-            silence.announced = silence.announced.saturating_add(1);
-        } else {
-            silence.gaps = silence.gaps.saturating_add(1);
-            silence.longest = silence.longest.max(delta);
-            silence.total = silence.total.saturating_add(delta / 1000);
-        }
+        self.silence.take(header.marker() || self.has(AFTER_NOISE), delta);
     }
 
     /// Measures a packet of which something is out of the ordinary.
@@ -304,7 +283,7 @@ impl Measurement {
 
     /// What packets of a payload type are: by assignment or by what SDP says, and at the clock that was measured.
     pub fn kind(&self, payload_type: u8, formats: &[Format]) -> Kind {
-        match (Kind::of(payload_type, formats), self.measured) {
+        match (codec::kind(payload_type, formats), self.measured) {
             (Kind::Media(_) | Kind::Unknown, Some((of, rate))) if of == payload_type => Kind::Media(rate),
             (kind, _) => kind,
         }
@@ -444,16 +423,9 @@ impl Measurement {
             .then(|| (self.hot.lag as f64 / 1e6, f64::from(self.hot.skew) / 1e3))
     }
 
-    /// Least, mean and most time between packets, in milliseconds; `None` where there is one packet.
-    pub fn delta(&self) -> Option<(f64, f64, f64)> {
-        let steps = self.packets().checked_sub(1).filter(|&steps| steps > 0)?;
-        let span = self.hot.end.since(self.start).as_nanos() as f64 / 1e6;
-        let min = self.hot.delta_min.min(self.hot.delta_max);
-        Some((
-            f64::from(min) / 1e3,
-            span / steps as f64,
-            f64::from(self.hot.delta_max) / 1e3,
-        ))
+    /// Least and most time between two packets, in microseconds.
+    pub const fn delta(&self) -> (u32, u32) {
+        (self.hot.delta_min, self.hot.delta_max)
     }
 
     /// What the buffers made of the stream; `None` where no clock was known.

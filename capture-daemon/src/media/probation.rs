@@ -69,7 +69,7 @@ impl Header {
             timestamp: packet.timestamp,
             seq: packet.seq,
             second: u8::from(packet.marker) << 7 | packet.payload_type,
-            len: packet.payload.len().min(255) as u8,
+            len: packet.len.min(255) as u8,
         }
     }
 

@@ -29,14 +29,22 @@ pub struct Packet<'a> {
     pub timestamp: u32,
     /// Synchronisation source.
     pub ssrc: u32,
-    /// Payload, without extension and padding.
+    /// Payload, without extension and padding; its first part where the capture cut the packet short.
     pub payload: &'a [u8],
+    /// Bytes of payload on the wire. Padding counts as payload where the capture cut off what says how much there is.
+    pub len: usize,
 }
 
 /// Tells RTP, RTCP and the rest apart. Where the two overlap, packet types of RTCP win, as RFC 5761 asks of everyone
 /// who assigns payload types.
 #[inline(always)]
 pub fn read(datagram: &[u8]) -> Kind<'_> {
+    read_cut(datagram, 0)
+}
+
+/// The same of a datagram whose last `missing` bytes were not captured. What is missing of a header makes it none.
+#[inline(always)]
+pub fn read_cut(datagram: &[u8], missing: usize) -> Kind<'_> {
     let Some(&[first, second, len_hi, len_lo]) = datagram.first_chunk::<4>() else {
         return Kind::Other;
     };
@@ -47,7 +55,7 @@ pub fn read(datagram: &[u8]) -> Kind<'_> {
         // RFC 3550 section 6.4.1: length in 32-bit words, less one. An SSRC follows the first word in every type.
         let words = usize::from(u16::from_be_bytes([len_hi, len_lo]));
         let len = words.saturating_add(1).saturating_mul(4);
-        return if words >= 1 && len <= datagram.len() {
+        return if words >= 1 && len <= datagram.len().saturating_add(missing) {
             Kind::Rtcp
         } else {
             Kind::Other
@@ -62,7 +70,7 @@ pub fn read(datagram: &[u8]) -> Kind<'_> {
     let payload = if first & 0x3f == 0 {
         Some(rest)
     } else {
-        payload(first, rest)
+        payload(first, rest, missing)
     };
     let Some(payload) = payload else {
         return Kind::Other;
@@ -74,12 +82,13 @@ pub fn read(datagram: &[u8]) -> Kind<'_> {
         timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
         ssrc: u32::from_be_bytes([s0, s1, s2, s3]),
         payload,
+        len: payload.len().saturating_add(missing),
     })
 }
 
 /// The payload behind the fixed header, which begins with the octet `first`.
 #[inline(never)]
-fn payload(first: u8, rest: &[u8]) -> Option<&[u8]> {
+fn payload(first: u8, rest: &[u8], missing: usize) -> Option<&[u8]> {
     let contributors = usize::from(first & 0x0f).saturating_mul(4);
     let mut payload = rest.get(contributors..)?;
     if first & 0x10 != 0 {
@@ -87,7 +96,7 @@ fn payload(first: u8, rest: &[u8]) -> Option<&[u8]> {
         let len = usize::from(u16::from_be_bytes([hi, lo])).saturating_mul(4);
         payload = rest.get(len..)?;
     }
-    if first & 0x20 != 0 {
+    if first & 0x20 != 0 && missing == 0 {
         // The last byte counts the padding, itself included.
         let padding = usize::from(*payload.last()?);
         if padding == 0 {
@@ -119,6 +128,7 @@ mod tests {
             timestamp: 160,
             ssrc: 0xdead_beef,
             payload: &[1, 2, 3],
+            len: 3,
         };
         assert_eq!(read(&bytes), Kind::Rtp(expected));
     }

@@ -215,7 +215,7 @@ impl Stream {
         };
         let main = self.measurement.types().main();
         let traits = probation.traits_of_first(count, main);
-        let kind = Kind::of(main, self.formats());
+        let kind = codec::kind(main, self.formats());
         let measured = match (kind, traits.clock_rate) {
             // Video's timestamps are those of pictures, not of packets.
             (Kind::Media(codec::VIDEO), _) => return true,
@@ -284,7 +284,7 @@ impl Stream {
             return;
         }
         let media = self.measurement.types().first_media();
-        if let Some(Kind::Noise(_) | Kind::Event) = media.map(|media| Kind::of(media, self.formats())) {
+        if let Some(Kind::Noise(_) | Kind::Event) = media.map(|media| codec::kind(media, self.formats())) {
             self.measurement.retract_media();
         }
         self.measurement.forget_clock();

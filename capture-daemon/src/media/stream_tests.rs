@@ -72,6 +72,7 @@ pub(super) fn run(packets: &[Sent], joined_at: Option<usize>) -> Stream {
             timestamp: sent.timestamp,
             ssrc: 0xcafe,
             payload: &ZEROES[..sent.len],
+            len: sent.len,
         };
         match &mut stream {
             None => stream = Some(Stream::begin(ts, key(5000), &packet)),
@@ -226,6 +227,7 @@ fn without_sdp_it_takes_numbers_that_belong_together_to_an_even_port() {
             timestamp: 0,
             ssrc: 0xcafe,
             payload: &ZEROES,
+            len: ZEROES.len(),
         },
     );
     for seq in 1..20 {
@@ -238,6 +240,7 @@ fn without_sdp_it_takes_numbers_that_belong_together_to_an_even_port() {
                 timestamp: 0,
                 ssrc: 0xcafe,
                 payload: &ZEROES,
+                len: ZEROES.len(),
             },
         );
     }
@@ -276,6 +279,7 @@ fn four_bytes_of_srtp_are_no_telephone_event() {
             timestamp: 0,
             ssrc: 0xcafe,
             payload: &[0; 4],
+            len: 4,
         };
         let mut stream = Stream::begin(Timestamp::from_nanos(START), key(5000), &packet);
         stream.join(Join { srtp, ..join() });
@@ -283,6 +287,7 @@ fn four_bytes_of_srtp_are_no_telephone_event() {
             seq: 2,
             payload_type: 0,
             payload: &[0; 160],
+            len: 160,
             ..packet
         };
         stream.take(

@@ -25,7 +25,7 @@ const SWEEP: usize = 1024;
 const LEAVE: usize = 128;
 
 /// What was heard of a call: its Call-ID, who sent it, first and latest packet.
-type News = (Arc<str>, Option<Party>, Timestamp, Timestamp);
+pub type News = (Arc<str>, Option<Party>, Timestamp, Timestamp);
 
 /// A part of the answer to "which streams are there".
 #[derive(Debug)]

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use capture_common::rtp::{StreamState, silence};
+
 use super::burst;
 use super::codec::{self, Format, Kind};
+use super::jitter;
 use super::join::Join;
 use super::measurement::Measurement;
 use super::playout::{self, BUFFERS};
@@ -11,8 +14,9 @@ use super::probation::Traits;
 use super::quality::{self, Impairment, Loss, Scale};
 use super::stream::Key;
 use crate::report::{
-    Buffer, Burst, Clock, Delta, Encryption, Opinion, PayloadType, Playout, Quality, Silence, Stream, Way,
+    Buffer, Burst, Clock, Delta, Encryption, MeasuredIn, Opinion, PayloadType, Playout, Quality, Silence, Stream, Way,
 };
+use crate::time::Timestamp;
 
 /// What is to be told about a stream by its packets.
 pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits: Traits) -> Stream {
@@ -20,11 +24,7 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
     let (account, types) = (measurement.account(), measurement.types());
     let payload_type = types.main();
     let codec = encoding(payload_type, formats);
-    let clock_rate = match Kind::of(payload_type, formats) {
-        Kind::Media(rate) | Kind::Noise(rate) => Some(rate),
-        Kind::Event => announced(payload_type, formats).map(|format| format.clock_rate),
-        Kind::Unknown => None,
-    };
+    let clock_rate = clock_rate(payload_type, formats);
     let clock = clock(measurement, payload_type, clock_rate);
     let packet_ms = traits
         .units
@@ -34,8 +34,7 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
     let jitter = measurement.jitter();
     let (packets, expected) = (measurement.packets(), measurement.expected());
     let bursts = measurement.bursts().map(super::burst::Burst::figures);
-    let counts = types.counts(packets);
-    let comfort_noise = |&&(of, _): &&(u8, u64)| matches!(Kind::of(of, formats), Kind::Noise(_));
+    let counts: Vec<_> = types.counts(packets).collect();
     let playout = measurement
         .playout()
         .filter(|_| clock.as_ref().is_some_and(|clock| clock.rate != codec::VIDEO));
@@ -66,24 +65,12 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
         direction: join.and_then(|join| join.sender).map(Way::from),
         encrypted: join.filter(|join| join.srtp == Some(true)).map(|_| Encryption::Srtp),
         restarts: account.restarts(),
-        delta: measurement.delta().map(|(min_ms, mean_ms, max_ms)| Delta {
-            min_ms,
-            mean_ms,
-            max_ms,
-        }),
+        delta: delta(measurement.delta(), measurement.start(), measurement.end(), packets),
         clock,
-        comfort_noise: counts.iter().filter(comfort_noise).map(|(_, packets)| packets).sum(),
-        payload_types: counts
-            .into_iter()
-            .map(|(payload_type, packets)| PayloadType {
-                payload_type,
-                codec: encoding(payload_type, formats).map(str::to_owned),
-                packets,
-                announced: is_announced(payload_type, formats),
-            })
-            .collect(),
+        comfort_noise: comfort_noise(&counts, formats),
+        payload_types: payload_types(&counts, formats),
         codec_changes: u64::from(types.changes()),
-        silence: silence(measurement),
+        silence: silence(measurement.silence()),
         burst: burst(&bursts[0], expected, packet_ms),
         playout: playout.map(|buffers| {
             let [fixed_50, fixed_200, adaptive] = std::array::from_fn(|at| {
@@ -99,6 +86,81 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
         quality,
         ..Stream::default()
     }
+}
+
+/// What is to be told about a stream that the kernel program measured, `wall` being its clock's time on the wall.
+pub fn measured(key: &Key, state: &StreamState, join: Option<&Join>, wall: impl Fn(u64) -> Timestamp) -> Stream {
+    let formats = join.map_or(&[][..], |join| &join.formats);
+    let (account, types) = (state.account(), state.types());
+    let payload_type = types.main();
+    let jitter = state.jitter();
+    let (packets, expected) = (state.packets(), state.expected());
+    let (start, end) = (wall(state.start()), wall(state.end()));
+    let counts: Vec<_> = types.counts(packets).collect();
+    Stream {
+        ssrc: format!("0x{:08x}", key.ssrc),
+        src: key.src.to_string(),
+        dst: key.dst.to_string(),
+        payload_type,
+        codec: encoding(payload_type, formats).map(str::to_owned),
+        clock_rate: clock_rate(payload_type, formats),
+        packets,
+        expected,
+        lost: account.lost(),
+        reordered: account.late(),
+        duplicates: account.copies(),
+        jitter_mean_ms: jitter.map(|(meter, regular)| jitter::mean_ms(meter, regular)),
+        jitter_max_ms: jitter.map(|(meter, _)| jitter::max_ms(meter)),
+        start,
+        end,
+        call_id: join.map(|join| join.call_id.to_string()),
+        linked_by: join.map(|join| join.link.by),
+        direction: join.and_then(|join| join.sender).map(Way::from),
+        encrypted: join.filter(|join| join.srtp == Some(true)).map(|_| Encryption::Srtp),
+        restarts: account.restarts(),
+        delta: delta(state.delta(), start, end, packets),
+        comfort_noise: comfort_noise(&counts, formats),
+        payload_types: payload_types(&counts, formats),
+        codec_changes: u64::from(types.changes()),
+        silence: silence(state.silence()),
+        measured_in: Some(MeasuredIn::Kernel),
+        octets: Some(state.bytes()),
+        ..Stream::default()
+    }
+}
+
+fn clock_rate(payload_type: u8, formats: &[Format]) -> Option<u32> {
+    match codec::kind(payload_type, formats) {
+        Kind::Media(rate) | Kind::Noise(rate) => Some(rate),
+        Kind::Event => announced(payload_type, formats).map(|format| format.clock_rate),
+        Kind::Unknown => None,
+    }
+}
+
+fn comfort_noise(counts: &[(u8, u64)], formats: &[Format]) -> u64 {
+    let is_noise = |&&(of, _): &&(u8, u64)| matches!(codec::kind(of, formats), Kind::Noise(_));
+    counts.iter().filter(is_noise).map(|(_, packets)| packets).sum()
+}
+
+fn payload_types(counts: &[(u8, u64)], formats: &[Format]) -> Vec<PayloadType> {
+    let of = |&(payload_type, packets): &(u8, u64)| PayloadType {
+        payload_type,
+        codec: encoding(payload_type, formats).map(str::to_owned),
+        packets,
+        announced: is_announced(payload_type, formats),
+    };
+    counts.iter().map(of).collect()
+}
+
+/// Least, mean and most time between packets, of which least and most are given in microseconds; `None` where there is one
+/// packet.
+fn delta((min, max): (u32, u32), start: Timestamp, end: Timestamp, packets: u64) -> Option<Delta> {
+    let steps = packets.checked_sub(1).filter(|&steps| steps > 0)?;
+    Some(Delta {
+        min_ms: f64::from(min.min(max)) / 1e3,
+        mean_ms: end.since(start).as_nanos() as f64 / 1e6 / steps as f64,
+        max_ms: f64::from(max) / 1e3,
+    })
 }
 
 fn announced(payload_type: u8, formats: &[Format]) -> Option<&Format> {
@@ -131,8 +193,7 @@ fn clock(measurement: &Measurement, payload_type: u8, signalled: Option<u32>) ->
     })
 }
 
-fn silence(measurement: &Measurement) -> Option<Silence> {
-    let silence = measurement.silence();
+fn silence(silence: &silence::Silence) -> Option<Silence> {
     (silence.announced > 0 || silence.gaps > 0).then(|| Silence {
         dtx: u64::from(silence.announced),
         gaps: u64::from(silence.gaps),

@@ -19,8 +19,8 @@ pub(super) struct Payload<'a> {
     pub protocol: u8,
     /// The bytes that were captured.
     pub bytes: &'a [u8],
-    /// Whether the header announces more bytes than were captured.
-    pub cut: bool,
+    /// Bytes that the header announces beyond those.
+    pub missing: usize,
 }
 
 /// More fragments, or an offset: everything of the field but "don't fragment" and the reserved bit.
@@ -66,7 +66,7 @@ pub(super) fn v4(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
         dst: Endpoint::v4((addresses as u32).to_be_bytes(), 0),
         protocol,
         bytes: whole.get(header_len..).ok_or(Outcome::IpMalformed)?,
-        cut: total > bytes.len(),
+        missing: total.saturating_sub(bytes.len()),
     }))
 }
 
@@ -87,7 +87,7 @@ pub(super) fn v6(bytes: &[u8]) -> Result<Layer<'_>, Outcome> {
         dst: fixed.dst,
         protocol,
         bytes: rest,
-        cut: fixed.cut,
+        missing: fixed.missing,
     }))
 }
 
@@ -97,7 +97,8 @@ struct Fixed<'a> {
     dst: Endpoint,
     next: u8,
     rest: &'a [u8],
-    cut: bool,
+    /// Bytes that the header announces beyond those.
+    missing: usize,
 }
 
 impl<'a> Fixed<'a> {
@@ -118,7 +119,7 @@ impl<'a> Fixed<'a> {
             src: Endpoint::v6(*src, 0),
             dst: Endpoint::v6(*dst, 0),
             next,
-            cut: len > rest.len(),
+            missing: len.saturating_sub(rest.len()),
             rest: rest.get(..len).unwrap_or(rest),
         })
     }
@@ -208,8 +209,8 @@ pub(super) fn v6_fragment(bytes: &[u8]) -> Result<Fragment<'_>, Outcome> {
     let field = u16::from_be_bytes([hi, lo]);
     let more = field & 1 != 0;
     // Where the capture cut the packet, its own length is not needed: whatever is more than there is.
-    let len = rest.len().saturating_add(usize::from(fixed.cut));
-    if more && !fixed.cut && len & 7 != 0 {
+    let len = rest.len().saturating_add(fixed.missing.min(1));
+    if more && fixed.missing == 0 && len & 7 != 0 {
         return Err(Outcome::IpMalformed);
     }
     fragment(
@@ -264,7 +265,7 @@ pub(super) fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> R
         dst: datagram.dst,
         protocol,
         bytes,
-        cut: false,
+        missing: 0,
     })
 }
 

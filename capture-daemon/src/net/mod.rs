@@ -45,6 +45,8 @@ pub struct Packet<'a> {
     pub dst: Endpoint,
     /// What it carries.
     pub transport: Transport<'a>,
+    /// Bytes of that beyond those that were captured: the capture cut the frame short.
+    pub missing: usize,
 }
 
 /// What an IP packet carries, as far as siphon reads it.

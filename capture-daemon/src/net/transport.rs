@@ -16,26 +16,16 @@ const UDP: u8 = 17;
 /// Reads UDP out of an IP packet; `None` where it carries something else, or it cannot be read.
 #[inline(always)]
 pub(super) fn datagram<'a>(ip: &Payload<'a>) -> Option<Packet<'a>> {
-    let (src, dst, transport) = (ip.protocol == UDP).then(|| udp(ip))?.ok()?;
-    Some(Packet {
-        src: ip.src.with_port(src),
-        dst: ip.dst.with_port(dst),
-        transport,
-    })
+    (ip.protocol == UDP).then(|| udp(ip))?.ok()
 }
 
 /// Reads UDP or TCP out of an IP packet; `None` where it carries something else.
 pub(super) fn open<'a>(ip: &Payload<'a>) -> Result<Option<Packet<'a>>, Outcome> {
-    let (src, dst, transport) = match ip.protocol {
-        UDP => udp(ip)?,
-        TCP => tcp(ip)?,
-        _ => return Ok(None),
-    };
-    Ok(Some(Packet {
-        src: ip.src.with_port(src),
-        dst: ip.dst.with_port(dst),
-        transport,
-    }))
+    match ip.protocol {
+        UDP => udp(ip).map(Some),
+        TCP => tcp(ip).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Verifies the checksum of a whole UDP datagram (RFC 768; over IPv6, RFC 8200 section 8.1), if it has one.
@@ -84,26 +74,34 @@ fn sum(bytes: &[u8]) -> u64 {
 }
 
 #[inline(always)]
-fn udp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {
+fn udp<'a>(ip: &Payload<'a>) -> Result<Packet<'a>, Outcome> {
     let (header, rest) = ip.bytes.split_first_chunk::<8>().ok_or(Outcome::UdpMalformed)?;
     // Ports, length and checksum, in one load.
     let fields = u64::from_be_bytes(*header);
-    let payload = match (fields >> 16) as u16 {
+    let (payload, missing) = match (fields >> 16) as u16 {
         // A jumbogram (RFC 2675 section 4): as long as IP says.
-        0 => rest,
+        0 => (rest, ip.missing),
         len => {
             let len = usize::from(len).checked_sub(8).ok_or(Outcome::UdpMalformed)?;
             match rest.get(..len) {
-                Some(payload) => payload,
-                None if ip.cut => rest,
-                None => return Err(Outcome::UdpMalformed),
+                Some(payload) => (payload, 0),
+                // As long as IP bears it out: the rest was cut off.
+                None => match len.saturating_sub(rest.len()) {
+                    missing if missing <= ip.missing => (rest, missing),
+                    _ => return Err(Outcome::UdpMalformed),
+                },
             }
         }
     };
-    Ok(((fields >> 48) as u16, (fields >> 32) as u16, Transport::Udp(payload)))
+    Ok(Packet {
+        src: ip.src.with_port((fields >> 48) as u16),
+        dst: ip.dst.with_port((fields >> 32) as u16),
+        transport: Transport::Udp(payload),
+        missing,
+    })
 }
 
-fn tcp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {
+fn tcp<'a>(ip: &Payload<'a>) -> Result<Packet<'a>, Outcome> {
     let header = ip.bytes.first_chunk::<20>().ok_or(Outcome::TcpMalformed)?;
     let [
         s0,
@@ -134,7 +132,7 @@ fn tcp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {
     let payload = match ip.bytes.get(header_len..) {
         Some(payload) => payload,
         // Options beyond what was captured: there is a segment, and nothing of its data.
-        None if ip.cut => &[],
+        None if ip.missing > 0 => &[],
         None => return Err(Outcome::TcpMalformed),
     };
     let segment = Segment {
@@ -142,9 +140,10 @@ fn tcp<'a>(ip: &Payload<'a>) -> Result<(u16, u16, Transport<'a>), Outcome> {
         flags: Flags::from_bits(flags),
         payload,
     };
-    Ok((
-        u16::from_be_bytes([s0, s1]),
-        u16::from_be_bytes([d0, d1]),
-        Transport::Tcp(segment),
-    ))
+    Ok(Packet {
+        src: ip.src.with_port(u16::from_be_bytes([s0, s1])),
+        dst: ip.dst.with_port(u16::from_be_bytes([d0, d1])),
+        transport: Transport::Tcp(segment),
+        missing: ip.missing,
+    })
 }

@@ -121,6 +121,9 @@ pub enum ReadError {
     /// A map could not be read.
     #[error("read a map: {}", with_causes(.0))]
     Map(#[from] MapError),
+    /// The map of streams.
+    #[error("read the map of streams: {0}")]
+    Streams(#[source] io::Error),
     /// A file of the interface.
     #[error("{}: {source}", path.display())]
     File {

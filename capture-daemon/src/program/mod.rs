@@ -7,10 +7,13 @@
 mod error;
 mod interface;
 mod kernel_log;
+mod learned;
+mod measured;
 mod object;
 mod verdicts;
 
 use std::fmt;
+use std::sync::Arc;
 
 use aya::Ebpf;
 use aya::maps::{Array, PerCpuArray, XskMap};
@@ -25,6 +28,8 @@ use crate::xsk::{Lane, Membership};
 pub use error::{DetachError, OpenError, ReadError};
 pub use interface::{Interface, InterfaceCounters, Presence};
 pub use kernel_log::KernelLog;
+pub use learned::LearnedEndpoints;
+pub use measured::{Chunk, MeasuredMap};
 pub use object::EMBEDDED;
 use object::Room;
 pub use verdicts::Verdicts;
@@ -85,38 +90,46 @@ pub struct Program {
     interface: Interface,
     obtained: Obtained,
     kernel_log: Option<KernelLog>,
+    learned: Arc<LearnedEndpoints>,
+    measured: Option<MeasuredMap>,
     _promiscuous: Option<Membership>,
 }
 
 /// Attaches the program to the interface and binds a socket to each of its rx queues, lane by lane in order of the
-/// queues. There is room for as many endpoints of calls as the default configuration has.
+/// queues. There is room for as much as the default configuration follows.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the queue, the call and its errno. Nothing stays attached then.
 pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
-    open_with_room(capture, Follow::default().max_endpoints)
+    open_with_room(capture, &Follow::default())
 }
 
-/// The same, with room for `endpoints` endpoints of calls.
+/// The same, with room for as many endpoints of calls, and for as many streams where they are measured in the kernel, as are
+/// followed.
 ///
 /// # Errors
 /// As for [`open`].
-pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, Vec<Lane>), OpenError> {
+pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Vec<Lane>), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
     let interface = Interface::find(&capture.interface)?;
     refuse_to_steal(&interface, capture)?;
-    let mut ebpf = object::load(Room {
+    let room = Room {
         queues: interface.queues(),
         // The configuration has at most 2^28.
-        endpoints: u32::try_from(endpoints).unwrap_or(u32::MAX),
+        endpoints: u32::try_from(follow.max_endpoints).unwrap_or(u32::MAX),
+        streams: match capture.media {
+            Media::Measured => u32::try_from(follow.max_streams).unwrap_or(u32::MAX),
+            Media::Off | Media::Range | Media::Learned => 1,
+        },
         early: if capture.media == Media::Learned {
             EARLY_ENDPOINTS
         } else {
             1
         },
-    })?;
+    };
+    let mut ebpf = object::load(room)?;
     write_ports(&mut ebpf, capture)?;
     let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
     let (link, attach, why_not_native) = attach(&mut ebpf, &interface, capture.attach)?;
@@ -129,7 +142,11 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
             interface: capture.interface.clone(),
             source,
         })?;
-    arm(&mut ebpf, capture)?;
+    let settings = arm(&mut ebpf, capture)?;
+    let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
+    let measured = (capture.media == Media::Measured)
+        .then(|| MeasuredMap::new(&mut ebpf, room.streams))
+        .transpose()?;
     let obtained = Obtained {
         attach,
         why_not_native,
@@ -142,6 +159,8 @@ pub fn open_with_room(capture: &Capture, endpoints: usize) -> Result<(Program, V
         interface,
         obtained,
         kernel_log,
+        learned: Arc::new(learned),
+        measured,
         _promiscuous: promiscuous,
     };
     Ok((program, lanes))
@@ -151,6 +170,16 @@ impl Program {
     /// What was obtained from the kernel, and why not better.
     pub fn obtained(&self) -> &Obtained {
         &self.obtained
+    }
+
+    /// The endpoints of calls, as the program knows them.
+    pub fn learned(&self) -> Arc<LearnedEndpoints> {
+        Arc::clone(&self.learned)
+    }
+
+    /// The streams that the program measures, where the configuration asks for it; once.
+    pub fn take_measured(&mut self) -> Option<MeasuredMap> {
+        self.measured.take()
     }
 
     /// The counters of the program, summed over the CPUs. They can be read after the detach too.
@@ -316,7 +345,7 @@ fn bind(ebpf: &mut Ebpf, interface: &Interface, capture: &Capture, attach: Attac
 }
 
 /// From here on frames are captured and the rest is dropped.
-fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
+fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<Settings, OpenError> {
     let config::Mode::Mirror = capture.mode;
     let settings = Settings {
         mode: Mode::Mirror as u32,
@@ -326,7 +355,8 @@ fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
     };
     let mut map: Array<_, [u32; 5]> = object::map(ebpf, object::SETTINGS)?;
     map.set(0, bytemuck::cast::<Settings, [u32; 5]>(settings), 0)
-        .map_err(|source| OpenError::map(object::SETTINGS, source))
+        .map_err(|source| OpenError::map(object::SETTINGS, source))?;
+    Ok(settings)
 }
 
 fn obtained_queue(lane: &Lane) -> ObtainedQueue {

@@ -31,6 +31,9 @@ pub const ENDPOINTS: &str = "ENDPOINTS";
 /// LRU hash of what came to endpoints that no call has named.
 const EARLY: &str = "EARLY";
 
+/// Hash of [`capture_common::rtp::StreamState`] by [`capture_common::rtp::StreamKey`].
+pub const STREAMS: &str = "STREAMS";
+
 /// Room in the program's maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -40,6 +43,8 @@ pub struct Room {
     pub endpoints: u32,
     /// Endpoints that no call has named, for which packets are counted.
     pub early: u32,
+    /// Streams that are measured in the kernel.
+    pub streams: u32,
 }
 
 /// Loads the maps and the program into the kernel.
@@ -51,6 +56,7 @@ pub fn load(room: Room) -> Result<Ebpf, OpenError> {
         .map_max_entries(SOCKETS, room.queues)
         .map_max_entries(ENDPOINTS, room.endpoints)
         .map_max_entries(EARLY, room.early)
+        .map_max_entries(STREAMS, room.streams)
         .load(OBJECT)
         .map_err(|source| OpenError::Object(Box::new(source)))?;
     let program: &mut Xdp = ebpf

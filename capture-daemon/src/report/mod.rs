@@ -5,6 +5,7 @@ mod call;
 mod dtmf;
 mod fax;
 mod flow;
+mod learned;
 mod media;
 mod quality;
 mod registration;
@@ -22,6 +23,7 @@ pub use self::call::{Call, CallState, Dialog, EndedBy, Message, Party, Reason, T
 pub use self::dtmf::{Digit, DigitSource, Dtmf};
 pub use self::fax::{Fax, FaxCorrection};
 pub use self::flow::CallFlow;
+pub use self::learned::{LearnedFigures, LearningLatency, LearningTimes};
 pub use self::media::{CallMedia, Codec, Description, Encryption, Hold, Keys, LinkedBy, MediaLine, Negotiated, Way};
 pub use self::quality::{Buffer, Burst, Opinion, Playout, Quality};
 pub use self::registration::{Registration, RegistrationState};
@@ -33,7 +35,7 @@ pub use self::rtp::RtpFigures;
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };
-pub use self::stream::{Clock, Delta, PayloadType, Silence, Stream, Via};
+pub use self::stream::{Clock, Delta, MeasuredIn, PayloadType, Silence, Stream, Via};
 pub use self::turn::{Allocation, AllocationState, Channel, Permission, Relayed, StunTransactions, Turn, TurnFigures};
 use crate::time::Timestamp;
 

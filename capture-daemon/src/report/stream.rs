@@ -89,9 +89,24 @@ pub struct Stream {
     /// What jitter buffers made of it; absent for video, and where nobody knows the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playout: Option<Playout>,
+    /// Where it was measured, if not in the engine: there are no figures of bursts, playout and opinions then, and none of the
+    /// clock's skew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_in: Option<MeasuredIn>,
+    /// Octets of RTP, headers included, copies too; of what was measured in the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub octets: Option<u64>,
     /// Opinion by the E-model; absent without a basis for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
+}
+
+/// Where a stream was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasuredIn {
+    /// In the kernel program, and its packets never crossed.
+    Kernel,
 }
 
 /// Time between one packet and the next, in order of arrival. Of all packets: Wireshark leaves out those with a marker.

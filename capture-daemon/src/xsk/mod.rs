@@ -34,6 +34,9 @@ mod receive;
 /// One rx queue: socket, rings and frames together.
 pub mod lane;
 
+/// Hash maps of bpf(2), many entries at once.
+pub mod bpf_map;
+
 /// What a driver counts beyond the standard statistics.
 pub mod ethtool;
 

@@ -1,45 +1,57 @@
 //! Which payload types a stream's packets have, and how often they change.
 
 /// Payload types remembered for one stream: two codecs, their comfort noise and their events.
-const MOST: usize = 6;
+pub const MOST: usize = 6;
+
+/// Stands for no type.
+const NONE: u8 = u8::MAX;
 
 /// The payload types of a stream. Touched when the type changes, not by every packet.
-#[derive(Clone, Debug)]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct PayloadTypes {
-    /// In the order of their first packets, the first `len`, with their packets.
-    list: [u8; MOST],
+    /// Packets of the stream before the latest change of type.
+    mark: u64,
+    /// Packets of each.
     packets: [u32; MOST],
+    /// In the order of their first packets, the first `len`.
+    list: [u8; MOST],
     len: u8,
     /// Type of the packets since `mark`.
     current: u8,
+    changes: u16,
     /// First type, whatever it is.
     first: u8,
-    /// First type that is neither comfort noise nor telephone-event.
-    media: Option<u8>,
-    /// The media type of the highest number.
-    latest: Option<u8>,
-    changes: u16,
-    /// Packets of the stream before the latest change of type.
-    mark: u64,
+    /// First type that is neither comfort noise nor telephone-event, or `NONE`.
+    media: u8,
+    /// The media type of the highest number, or `NONE`.
+    latest: u8,
+    padding: [u8; 3],
 }
+
+const _: () = assert!(size_of::<PayloadTypes>() == 48);
 
 impl PayloadTypes {
     /// Of a stream whose first packet has this type.
+    #[inline(always)]
     pub const fn begin(payload_type: u8) -> Self {
         Self {
-            list: [payload_type; MOST],
+            mark: 0,
             packets: [0; MOST],
+            list: [payload_type; MOST],
             len: 1,
             current: payload_type,
-            first: payload_type,
-            media: None,
-            latest: None,
             changes: 0,
-            mark: 0,
+            first: payload_type,
+            media: NONE,
+            latest: NONE,
+            padding: [0; 3],
         }
     }
 
     /// The packet after `before` others has this type.
+    #[inline(always)]
     pub fn turn_to(&mut self, payload_type: u8, before: u64) {
         if payload_type != self.current {
             self.settle(before);
@@ -48,46 +60,55 @@ impl PayloadTypes {
     }
 
     /// Counts the packets since the latest change for their type.
+    #[inline(always)]
     fn settle(&mut self, packets: u64) {
-        let since = u32::try_from(packets.saturating_sub(self.mark)).unwrap_or(u32::MAX);
+        let since = packets.saturating_sub(self.mark).min(u32::MAX as u64) as u32;
         self.mark = packets;
-        let len = usize::from(self.len);
-        let known = self.list.iter().take(len).position(|known| *known == self.current);
-        if let (None, Some(free)) = (known, self.list.get_mut(len)) {
-            *free = self.current;
-            self.len += 1;
-        }
-        if let Some(count) = self.packets.get_mut(known.unwrap_or(len)) {
-            *count = count.saturating_add(since);
+        for at in 0..MOST {
+            if at == self.len as usize {
+                // A new one takes the first free place.
+                self.list[at] = self.current;
+                self.len += 1;
+            }
+            if self.list[at] == self.current {
+                self.packets[at] = self.packets[at].saturating_add(since);
+                return;
+            }
         }
     }
 
     /// The packet's type is media's. `ahead`: its number is the highest so far, so that a late packet of the codec before is
     /// no change.
-    pub fn media(&mut self, payload_type: u8, ahead: bool) {
-        self.media = self.media.or(Some(payload_type));
+    #[inline(always)]
+    pub const fn media(&mut self, payload_type: u8, ahead: bool) {
+        if self.media == NONE {
+            self.media = payload_type;
+        }
         if ahead {
-            if self.latest.is_some_and(|latest| latest != payload_type) {
+            if self.latest != NONE && self.latest != payload_type {
                 self.changes = self.changes.saturating_add(1);
             }
-            self.latest = Some(payload_type);
+            self.latest = payload_type;
         }
     }
 
     /// What was taken for media is none.
+    #[inline(always)]
     pub const fn retract_media(&mut self) {
-        self.media = None;
-        self.latest = None;
+        self.media = NONE;
+        self.latest = NONE;
     }
 
     /// First type that is neither comfort noise nor telephone-event.
+    #[inline(always)]
     pub const fn first_media(&self) -> Option<u8> {
-        self.media
+        if self.media == NONE { None } else { Some(self.media) }
     }
 
     /// The payload type whose clock matters most: the media's, as far as there is any.
-    pub fn main(&self) -> u8 {
-        self.media.unwrap_or(self.first)
+    #[inline(always)]
+    pub const fn main(&self) -> u8 {
+        if self.media == NONE { self.first } else { self.media }
     }
 
     /// First type, whatever it is.
@@ -101,17 +122,25 @@ impl PayloadTypes {
     }
 
     /// The first six types with their packets, in the order of their first packets, of `packets` in all.
-    pub fn counts(&self, packets: u64) -> Vec<(u8, u64)> {
-        let mut now = self.clone();
+    pub fn counts(&self, packets: u64) -> impl Iterator<Item = (u8, u64)> {
+        let mut now = *self;
         now.settle(packets);
         let list = now.list.into_iter().zip(now.packets.map(u64::from));
-        list.take(usize::from(now.len)).collect()
+        list.take(usize::from(now.len))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
     use super::*;
+
+    fn counts(types: &PayloadTypes, packets: u64) -> Vec<(u8, u64)> {
+        types.counts(packets).collect()
+    }
 
     #[test]
     fn every_packet_counts_for_its_type_and_a_late_one_is_no_change() {
@@ -124,7 +153,7 @@ mod tests {
         types.turn_to(8, 16);
         types.media(8, true);
         types.turn_to(101, 20);
-        assert_eq!(types.counts(23), [(0, 11), (8, 9), (101, 3)]);
+        assert_eq!(counts(&types, 23), [(0, 11), (8, 9), (101, 3)]);
         assert_eq!((types.changes(), types.main(), types.first()), (1, 0, 0));
     }
 
@@ -135,7 +164,7 @@ mod tests {
             types.turn_to(payload_type, u64::from(payload_type));
         }
         assert_eq!(
-            types.counts(10),
+            counts(&types, 10),
             (0..6).map(|payload_type| (payload_type, 1)).collect::<Vec<_>>()
         );
     }

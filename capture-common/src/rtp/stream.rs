@@ -1,0 +1,373 @@
+//! The account of one RTP stream as the kernel program keeps it: what the engine's would be of the same packets, less what
+//! the order of losses and jitter buffers come to.
+//!
+//! Which packets count for what are the engine's rules (`media/measurement.rs` of the daemon), and tests hold the two
+//! together. What differs: the engine keeps the headers of a stream's first packets and measures them again where their
+//! clock turns out to be another than it seemed. Here there is no room for that, and a clock holds from when it is
+//! known.
+
+use super::header::Header;
+use super::jitter::{Meter, Period, Rhythm};
+use super::kind::Kind;
+use super::payload_types::PayloadTypes;
+use super::sequence::{Account, Arrival, Sequence};
+use super::silence::{SILENCE, Silence};
+
+/// What tells streams apart.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct StreamKey {
+    /// Source address; IPv4 in its mapped form (RFC 4291 section 2.5.5.2).
+    pub source: [u8; 16],
+    /// Destination address.
+    pub destination: [u8; 16],
+    /// Source port, in host byte order.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+    /// Synchronisation source.
+    pub ssrc: u32,
+}
+
+const _: () = assert!(size_of::<StreamKey>() == 40);
+
+/// Packets between two looks at what is said of a stream: while its clock is unknown, and when it is known.
+const LOOK_OFTEN: u8 = 8;
+const LOOK_SELDOM: u8 = 64;
+
+/// The last packet of the rhythm was comfort noise.
+const AFTER_NOISE: u8 = 1;
+/// There is a packet to measure from.
+const ANCHORED: u8 = 2;
+/// Nobody has said what the payload type is, when that was last asked.
+const UNSAID: u8 = 4;
+
+/// The account of one stream. Times are in nanoseconds of the clock that its packets are stamped by.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct StreamState {
+    // What every packet touches: in a hash of the kernel, behind a key of 40 bytes, what is left of the line that the key ends
+    // in, and one more.
+    sequence: Sequence,
+    /// Arrival of the latest packet.
+    end: u64,
+    rhythm: Rhythm,
+    meter: Meter,
+    /// Octets of the frames.
+    bytes: u64,
+    /// Least and most time between two packets, in microseconds.
+    delta_min: u32,
+    delta_max: u32,
+    /// Clock of the media measured last, in Hz; 0 before. Where the rhythm has a period, it is this clock's.
+    media_clock: u32,
+    /// Payload type of the last packet.
+    payload_type: u8,
+    flags: u8,
+    /// Packets until the next look.
+    countdown: u8,
+    padding: u8,
+    // What only the exceptions touch.
+    account: Account,
+    /// Arrival of the earliest packet.
+    start: u64,
+    /// Packets that take no part in mean and highest jitter.
+    irregular: u64,
+    types: PayloadTypes,
+    silence: Silence,
+}
+
+const _: () = assert!(size_of::<StreamState>() == 232);
+const _: () = assert!(core::mem::offset_of!(StreamState, account) == 104);
+
+impl StreamState {
+    /// Begins with the first packet, in a frame of so many octets. `said` is what SDP says of its payload type, where
+    /// that has no assigned meaning.
+    #[inline(always)]
+    pub fn begin(&mut self, arrival: u64, header: &Header, octets: u32, said: impl FnOnce(u8) -> Kind) {
+        (self.sequence, self.account) = Sequence::first(header.seq);
+        self.end = arrival;
+        self.rhythm = Rhythm::new(arrival, header.timestamp);
+        self.meter = Meter::default();
+        self.bytes = octets.into();
+        self.delta_min = u32::MAX;
+        self.delta_max = 0;
+        self.media_clock = 0;
+        self.payload_type = header.payload_type();
+        self.flags = 0;
+        self.padding = 0;
+        self.start = arrival;
+        self.irregular = 0;
+        self.types = PayloadTypes::begin(header.payload_type());
+        self.silence = Silence::default();
+        let kind = self.recognise(header, true, said);
+        self.countdown = if self.has(UNSAID) { LOOK_OFTEN } else { LOOK_SELDOM };
+        self.measure_apart(arrival, header, kind, Arrival::Next);
+    }
+
+    /// Whether what is said of the stream should be asked before this packet is taken.
+    #[inline(always)]
+    pub const fn due(&mut self) -> bool {
+        self.countdown = self.countdown.saturating_sub(1);
+        self.countdown == 0
+    }
+
+    /// Has it asked again after so many packets.
+    #[inline(always)]
+    pub const fn wait(&mut self, packets: u8) {
+        self.countdown = packets;
+    }
+
+    /// Hears what is said by now of the payload type of its last packets.
+    #[inline(always)]
+    pub fn hear(&mut self, said: Kind) {
+        let kind = match Kind::assigned(self.payload_type) {
+            Some(assigned) => assigned,
+            None => said,
+        };
+        self.countdown = if kind == Kind::Unknown { LOOK_OFTEN } else { LOOK_SELDOM };
+        if !self.rhythm.period.is_known() || kind != Kind::Media(self.media_clock) {
+            // Asked again at the next packet.
+            self.rhythm.period = Period::UNKNOWN;
+            self.set(UNSAID, false);
+        }
+    }
+
+    /// Takes the next packet, in a frame of so many octets. `said` is asked what SDP says of its payload type, where that
+    /// matters.
+    #[inline(always)]
+    pub fn take(&mut self, arrival: u64, header: &Header, octets: u32, said: impl FnOnce(u8) -> Kind) {
+        self.bytes = self.bytes.wrapping_add(octets.into());
+        let step = self.rhythm.step(arrival, header.timestamp);
+        let period = self.rhythm.period;
+        let known = header.payload_type() == self.payload_type && period.is_known();
+        let order = self.sequence.arrive(&mut self.account, &mut (), header.seq, move || {
+            known
+                && step.is_forward()
+                && matches!(step.transit(period), Some(transit) if transit.unsigned_abs() < 1_000_000_000)
+        });
+        let delta = self.delta_to(arrival);
+        let plain = known
+            && matches!(order, Arrival::Next)
+            && !header.marker()
+            && self.flags & (AFTER_NOISE | ANCHORED) == ANCHORED;
+        if !plain || delta >= SILENCE {
+            self.exception(arrival, header, order, known, delta, said);
+            return;
+        }
+        self.meter.take(step.transit(period), true);
+        self.rhythm.move_to(arrival, header.timestamp);
+    }
+
+    /// Microseconds since the latest packet, which this one is from now on; 0 for one that was overtaken.
+    #[inline(always)]
+    fn delta_to(&mut self, arrival: u64) -> u32 {
+        if arrival < self.end {
+            self.start = self.start.min(arrival);
+            return 0;
+        }
+        let delta = micros(arrival - self.end);
+        self.delta_min = self.delta_min.min(delta);
+        self.delta_max = self.delta_max.max(delta);
+        self.end = arrival;
+        delta
+    }
+
+    /// Takes a packet that is not just the next of its stream.
+    #[inline(always)]
+    fn exception(
+        &mut self,
+        arrival: u64,
+        header: &Header,
+        order: Arrival,
+        known: bool,
+        delta: u32,
+        said: impl FnOnce(u8) -> Kind,
+    ) {
+        if matches!(order, Arrival::Stray) {
+            self.irregular += 1;
+            return;
+        }
+        if delta >= SILENCE && matches!(order, Arrival::Next) {
+            self.silence.take(header.marker() || self.has(AFTER_NOISE), delta);
+        }
+        let ahead = matches!(order, Arrival::Next | Arrival::Ahead | Arrival::Restart);
+        let kind = if known && !matches!(order, Arrival::Restart) {
+            Kind::Media(self.media_clock)
+        } else {
+            self.recognise(header, ahead, said)
+        };
+        self.measure_apart(arrival, header, kind, order);
+    }
+
+    /// Measures a packet of which something is out of the ordinary.
+    #[inline(always)]
+    fn measure_apart(&mut self, arrival: u64, header: &Header, kind: Kind, order: Arrival) {
+        let (clock_rate, noise) = match kind {
+            Kind::Media(rate) => (rate, false),
+            Kind::Noise(rate) => (rate, true),
+            // Their timestamps stand still, or count what nobody knows.
+            Kind::Event | Kind::Unknown => {
+                self.irregular += 1;
+                return;
+            }
+        };
+        let step = self.rhythm.step(arrival, header.timestamp);
+        let after_noise = self.has(AFTER_NOISE);
+        self.set(AFTER_NOISE, noise);
+        self.rhythm.move_to(arrival, header.timestamp);
+        // Where the sender started over, or the clock is another, there is no step from the packet before.
+        let other_clock = self.media_clock != 0 && self.media_clock != clock_rate;
+        self.media_clock = clock_rate;
+        if matches!(order, Arrival::Restart) || other_clock || !self.has(ANCHORED) {
+            self.set(ANCHORED, true);
+            self.irregular += 1;
+            return;
+        }
+        let regular = !header.marker() && !noise && !after_noise;
+        self.irregular += u64::from(!regular);
+        let period = if self.rhythm.period.is_known() {
+            self.rhythm.period
+        } else {
+            Period::of(clock_rate)
+        };
+        self.meter.take(step.transit(period), regular);
+    }
+
+    /// Finds out what a packet's payload type is, and remembers it for the next packets.
+    #[inline(always)]
+    fn recognise(&mut self, header: &Header, ahead: bool, said: impl FnOnce(u8) -> Kind) -> Kind {
+        let payload_type = header.payload_type();
+        let kind = match Kind::assigned(payload_type) {
+            Some(kind) => kind,
+            None if payload_type == self.payload_type && self.has(UNSAID) => Kind::Unknown,
+            None => said(payload_type),
+        };
+        self.set(UNSAID, matches!(kind, Kind::Unknown));
+        if matches!(kind, Kind::Event | Kind::Noise(_)) && self.types.first_media() == Some(payload_type) {
+            // What was taken for media before SDP came is none.
+            self.types.retract_media();
+        }
+        let kind = match kind {
+            // An event of RFC 4733 is four bytes; no codec's frames are. Without SDP this is how to know it.
+            Kind::Unknown if header.len == 4 => Kind::Event,
+            kind => kind,
+        };
+        self.types.turn_to(payload_type, self.packets().saturating_sub(1));
+        self.payload_type = payload_type;
+        self.rhythm.period = match kind {
+            Kind::Media(rate) => Period::of(rate),
+            Kind::Noise(_) | Kind::Event | Kind::Unknown => Period::UNKNOWN,
+        };
+        match kind {
+            Kind::Media(_) | Kind::Unknown => self.types.media(payload_type, ahead),
+            Kind::Noise(_) | Kind::Event => {}
+        }
+        kind
+    }
+
+    #[inline(always)]
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    #[inline(always)]
+    const fn set(&mut self, flag: u8, on: bool) {
+        if on {
+            self.flags |= flag;
+        } else {
+            self.flags &= !flag;
+        }
+    }
+
+    /// Payload type of the last packet.
+    #[inline(always)]
+    pub const fn payload_type(&self) -> u8 {
+        self.payload_type
+    }
+
+    /// Arrival of the earliest packet.
+    pub const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Arrival of the latest packet.
+    pub const fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Packets taken.
+    #[inline(always)]
+    pub const fn packets(&self) -> u64 {
+        self.account.packets(&self.sequence)
+    }
+
+    /// Octets of the frames they came in.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Numbers that are expected to have arrived.
+    pub const fn expected(&self) -> u64 {
+        self.account.expected(&self.sequence)
+    }
+
+    /// The account of the numbers.
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The payload types.
+    pub const fn types(&self) -> &PayloadTypes {
+        &self.types
+    }
+
+    /// Silences.
+    pub const fn silence(&self) -> &Silence {
+        &self.silence
+    }
+
+    /// The jitter, and how many packets enter its mean; `None` where no clock was known.
+    pub const fn jitter(&self) -> Option<(&Meter, u64)> {
+        if self.has(ANCHORED) {
+            Some((&self.meter, self.packets().saturating_sub(self.irregular)))
+        } else {
+            None
+        }
+    }
+
+    /// Least and most time between two packets, in microseconds.
+    pub const fn delta(&self) -> (u32, u32) {
+        (self.delta_min, self.delta_max)
+    }
+}
+
+/// Whole microseconds of nanoseconds, held at 2^32. Without a division where it is four seconds or less.
+#[inline(always)]
+const fn micros(nanos: u64) -> u32 {
+    if nanos <= u32::MAX as u64 {
+        // 2^38 / 1000, rounded up: off by less than one in 2^32.
+        return ((nanos * 274_877_907) >> 38) as u32;
+    }
+    let micros = nanos / 1000;
+    if micros > u32::MAX as u64 {
+        u32::MAX
+    } else {
+        micros as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn microseconds_are_whole(nanos in prop_oneof![any::<u64>(), 0..1u64 << 33, (1u64 << 32) - 2000..1 << 32]) {
+            prop_assert_eq!(u64::from(micros(nanos)), (nanos / 1000).min(u64::from(u32::MAX)));
+        }
+    }
+}

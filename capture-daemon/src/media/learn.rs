@@ -1,0 +1,48 @@
+//! Where the endpoints of calls are told as they become known and are forgotten: the kernel program's map, so that it lets
+//! their media cross.
+
+use std::fmt::Debug;
+
+use capture_common::Level;
+
+use super::announcement::{Announcement, Basis, Purpose, Terms};
+use super::codec::Format;
+use crate::net::Endpoint;
+use crate::time::Timestamp;
+
+/// Is told of endpoints. Called where SIP is understood, by several lanes at once, but never for one endpoint by two.
+pub trait Learn: Send + Sync + Debug {
+    /// Media from or to `endpoint` is a call's. `level` is how much of it is to be kept, where more is said of that than the default; `seen`
+    /// the packet time of the SDP that this comes from, where it comes from one.
+    fn learn(&self, endpoint: Endpoint, formats: &[Format], level: Option<Level>, seen: Option<Timestamp>);
+
+    /// No call uses `endpoint` any more. It may never have been told of.
+    fn forget(&self, endpoint: Endpoint);
+
+    /// What is kept of a call of which nothing is said.
+    fn default_level(&self) -> Level;
+}
+
+/// Tells `learn` what the announcements of an endpoint come to.
+pub(super) fn tell(learn: &dyn Learn, endpoint: Endpoint, announcements: &[Announcement], seen: Option<Timestamp>) {
+    let latest = media(announcements).max_by_key(|a| (a.lease.released(), a.since()));
+    match latest {
+        Some(latest) => learn.learn(endpoint, latest.formats(), None, seen),
+        None => learn.forget(endpoint),
+    }
+}
+
+/// Whether there is anything to tell.
+pub(super) fn has_media(announcements: &[Announcement]) -> bool {
+    media(announcements).next().is_some()
+}
+
+/// RTCP crosses whoever's it is, and is not told of.
+fn media(announcements: &[Announcement]) -> impl Iterator<Item = &Announcement> {
+    announcements.iter().filter(|a| a.purpose != Purpose::Rtcp)
+}
+
+/// The time that an endpoint became known by SDP, if these terms are out of one.
+pub(super) fn seen_by_sdp(ts: Timestamp, terms: &Terms) -> Option<Timestamp> {
+    (terms.basis != Basis::Symmetric).then_some(ts)
+}
