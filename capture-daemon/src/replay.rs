@@ -93,13 +93,14 @@ fn take(engine: &mut Engine, frames: &[Frame<'_>]) {
 
 /// All frames through one engine.
 fn alone<'a>(mut engine: Engine, frames: impl Iterator<Item = Frame<'a>>) -> Engine {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch: Vec<Frame<'a>> = Vec::with_capacity(BATCH);
     for frame in frames {
-        batch.push(frame);
-        if batch.len() == BATCH {
+        let is_over = |first: &Frame<'_>| frame.ts.since(first.ts) >= WINDOW || frame.ts < first.ts;
+        if batch.len() == BATCH || batch.first().is_some_and(is_over) {
             take(&mut engine, &batch);
             batch.clear();
         }
+        batch.push(frame);
     }
     take(&mut engine, &batch);
     engine

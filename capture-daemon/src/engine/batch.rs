@@ -48,14 +48,19 @@ impl Engine {
     /// The frame as RTP, where it is that and nothing before it in the batch can make it something else but fax.
     #[inline(always)]
     fn plain<'a>(&self, frame: &Frame<'a>) -> Option<Plain<'a>> {
-        let Packet { src, dst, transport } = net::datagram(frame.link, frame.bytes)?;
+        let Packet {
+            src,
+            dst,
+            transport,
+            missing,
+        } = net::outer_datagram(frame.link, frame.bytes)?;
         let Transport::Udp(payload) = transport else {
             return None;
         };
-        if self.is_sip(src, dst) {
+        if self.looked_into.contains(dst.port()) || self.looked_into.contains(src.port()) {
             return None;
         }
-        let rtp::Kind::Rtp(packet) = rtp::read(payload) else {
+        let rtp::Kind::Rtp(packet) = rtp::read_cut(payload, missing) else {
             return None;
         };
         Some(Plain {

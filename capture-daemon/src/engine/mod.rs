@@ -50,6 +50,8 @@ const MAX_REASSEMBLIES: usize = 4;
 #[derive(Debug)]
 pub struct Engine {
     sip_ports: PortSet,
+    /// Those, and the ports of tunnels over UDP: a datagram on any other is not looked into before it is read as RTP.
+    looked_into: PortSet,
     /// Where TCP may carry SIP, as it is or in WebSocket, or TURN.
     stream_ports: PortSet,
     tcp: TcpStreams<Carried>,
@@ -69,6 +71,7 @@ impl Engine {
         let counters = Arc::new(EngineCounters::of(streams.totals()));
         Self {
             sip_ports: PortSet::new(&capture.sip_ports),
+            looked_into: PortSet::new(&[&capture.sip_ports[..], &net::TUNNEL_PORTS].concat()),
             stream_ports: PortSet::new(
                 &[&capture.sip_ports[..], &capture.websocket_ports, &capture.turn_ports].concat(),
             ),

@@ -170,6 +170,14 @@ impl Index {
 }
 
 #[cfg(test)]
+impl Index {
+    /// Prints in it.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::collections::HashMap;
 

@@ -7,7 +7,8 @@ use super::burst::Burst;
 use super::codec::{self, Format, Kind};
 use super::jitter::{self, Meter, Period, Rhythm};
 use super::playout::{self, BUFFERS, Playout, Points};
-use super::probation::Header;
+use super::probation::{Header, TAG};
+use super::rtp;
 use super::sequence::{Account, Arrival, Sequence};
 use crate::time::Timestamp;
 
@@ -107,6 +108,46 @@ impl Measurement {
         let kind = measurement.recognise(header, true, formats);
         measurement.measure_apart(header, kind, Arrival::Next);
         (measurement, kind)
+    }
+
+    /// Takes what nearly every packet is: the next of a stream that has its call and its clock and is under way, with nothing
+    /// about it that anyone has to look at. Whether it was that; where not, nothing has changed. What it does is what [`due`
+    /// ](super::stream::Stream::due) and [`take`](Self::take) would do.
+    #[inline(always)]
+    pub fn flow(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>, pause: u64) -> bool {
+        const FLOWS: u8 = ANCHORED | CERTAIN;
+        let hot = &mut self.hot;
+        // A packet of an earlier time wraps around to the longest of pauses.
+        let nanos = ts.as_nanos().wrapping_sub(hot.end.as_nanos());
+        let flows = nanos < pause
+            && hot.flags & (FLOWS | AFTER_NOISE | PROBATION | WATCHED) == FLOWS
+            && hot.countdown > 1
+            && packet.payload_type == hot.payload_type
+            && !packet.marker
+            && hot.rhythm.period.is_known()
+            && packet.len != TAG
+            && hot.sequence.step(packet.seq);
+        if !flows {
+            return false;
+        }
+        hot.countdown -= 1;
+        // Less than a pause.
+        let delta = (nanos as u32) / 1000;
+        hot.delta_min = hot.delta_min.min(delta);
+        hot.delta_max = hot.delta_max.max(delta);
+        hot.end = ts;
+        let transit = hot
+            .rhythm
+            .step(ts.as_nanos(), packet.timestamp)
+            .transit(hot.rhythm.period);
+        hot.lag += transit.unwrap_or_default();
+        hot.meter.take(transit, true);
+        hot.rhythm.move_to(ts.as_nanos(), packet.timestamp);
+        if packet.seq.is_multiple_of(ADAPT) {
+            self.adapt();
+        }
+        self.play(packet.seq);
+        true
     }
 
     /// Takes the next packet, and says whether it is an event. `formats` are what SDP says of payload types by now, asked for

@@ -193,6 +193,9 @@ impl Streams {
         let Some(stream) = room.seated(seat.at()) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
+        if via.is_none() && !seat.waits() && stream.flow(ts, packet) {
+            return Outcome::Rtp;
+        }
         if let Some(via) = via {
             stream.wrap(via);
         }
