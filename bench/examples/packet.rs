@@ -69,7 +69,7 @@ fn measured(engine: &mut Engine, nanos: u64, packets: &[Vec<u8>]) {
         for ((frame_at, packet), at) in frames.iter_mut().zip(batch).zip(0..) {
             *frame_at = frame(begin + at * 2000, packet);
         }
-        engine.frames(&frames[..batch.len()], |_| {});
+        engine.frames(&frames[..batch.len()], |_, _| {});
     }
 }
 

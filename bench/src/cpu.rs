@@ -1,4 +1,4 @@
-//! CPU time of a process or a thread, and of the whole machine.
+//! CPU time of a process or a thread, and of the whole machine; and the memory of a process.
 
 use std::fs;
 use std::ops::Sub;
@@ -46,6 +46,42 @@ impl CpuTime {
 /// When /proc does not say.
 pub fn busy() -> Result<f64> {
     read("/proc/stat", parse_busy)
+}
+
+/// Whether the process `pid` has ended and not been waited for; its CPU time can still be read.
+///
+/// # Errors
+/// When it is gone altogether.
+pub fn is_zombie(pid: u32) -> Result<bool> {
+    read(&format!("/proc/{pid}/stat"), |text| {
+        let (_, behind_name) = text.rsplit_once(')')?;
+        Some(behind_name.trim_start().starts_with('Z'))
+    })
+}
+
+/// Bytes of memory that are resident of the process `pid` (or `self`), huge pages among them, which the kernel counts apart.
+///
+/// # Errors
+/// When it is gone.
+pub fn resident(pid: &str) -> Result<u64> {
+    read(&format!("/proc/{pid}/status"), |text| {
+        Some(kib(text, "VmRSS:")? + kib(text, "HugetlbPages:").unwrap_or_default())
+    })
+    .map(|kib| kib * 1024)
+}
+
+/// Most bytes that have been resident of the process `pid` so far.
+///
+/// # Errors
+/// When it is gone, or has ended.
+pub fn peak(pid: u32) -> Result<u64> {
+    read(&format!("/proc/{pid}/status"), |text| kib(text, "VmHWM:")).map(|kib| kib * 1024)
+}
+
+/// A line of proc_pid_status(5).
+fn kib(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 fn read<T>(path: &str, parse: fn(&str) -> Option<T>) -> Result<T> {
@@ -108,6 +144,15 @@ mod tests {
         let text = "cpu  100 20 30 4000 500 6 7 37 80 9\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
         assert_eq!(parse_busy(text), Some(2.0));
         assert_eq!(parse_busy("cpu0 1 2 3"), None);
+    }
+
+    #[test]
+    fn our_own_memory_can_be_read() {
+        let block = vec![1_u8; 8 << 20];
+        assert!(resident("self").unwrap() > 8 << 20);
+        assert!(peak(std::process::id()).unwrap() >= 8 << 20);
+        assert!(block.iter().all(|byte| *byte == 1));
+        assert_eq!(kib("VmRSS:\t  12 kB\n", "VmRSS:"), Some(12));
     }
 
     #[test]

@@ -25,14 +25,35 @@ pub mod account;
 /// CPU time of a receiver.
 pub mod cpu;
 
+/// A receiver at work, and what was sent to it.
+pub mod live;
+
 /// One measured run.
 pub mod run;
+
+/// The highest rate without loss.
+pub mod search;
+
+/// A program that runs to its end.
+pub mod timed;
+
+/// The load in memory.
+pub mod turns;
+
+/// A capture file of calls.
+pub mod file;
 
 /// Figures over rounds, for people and as JSON.
 pub mod table;
 
 /// The tables there are.
 pub mod tables;
+
+/// What the figures are to reach.
+pub mod goals;
+
+/// Figures as pictures.
+pub mod plot;
 
 /// What the figures were measured on.
 pub mod machine;

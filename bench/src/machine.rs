@@ -1,5 +1,6 @@
 //! What the figures were measured on: figures of two machines, or of one that had other work, are not to be compared.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -26,8 +27,8 @@ pub struct Machine {
     pub disk: String,
     /// The commit measured, with a mark where the tree has changes.
     pub commit: Option<String>,
-    /// Version of tcpdump.
-    pub tcpdump: String,
+    /// Versions of the programs that are compared.
+    pub programs: BTreeMap<&'static str, String>,
 }
 
 impl Machine {
@@ -45,10 +46,6 @@ impl Machine {
             "{} lies in memory: set TMPDIR to a folder on a disk",
             scratch.display()
         );
-        let tcpdump = Command::new("tcpdump")
-            .arg("--version")
-            .output()
-            .context("start tcpdump")?;
         Ok(Self {
             date: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
@@ -59,11 +56,10 @@ impl Machine {
             commit: run(Command::new("git").args(["describe", "--always", "--dirty", "--exclude=*"]))
                 .ok()
                 .map(|text| text.trim().to_owned()),
-            tcpdump: String::from_utf8_lossy(&[tcpdump.stdout, tcpdump.stderr].concat())
-                .lines()
-                .find_map(|line| line.strip_prefix("tcpdump version "))
-                .unwrap_or("unknown")
-                .to_owned(),
+            programs: PROGRAMS
+                .iter()
+                .filter_map(|(name, option)| Some((*name, version(name, option)?)))
+                .collect(),
         })
     }
 }
@@ -78,15 +74,44 @@ impl fmt::Display for Machine {
             load_average,
             disk,
             commit,
-            tcpdump,
+            programs,
         } = self;
         let commit = commit.as_deref().unwrap_or("unknown");
         writeln!(f, "{date}, commit {commit}, Linux {kernel}, {cpus} CPUs {cpu}")?;
+        let programs: Vec<String> = programs
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
         writeln!(
             f,
-            "load average {load_average} at the start, files on {disk}, tcpdump {tcpdump}"
+            "load average {load_average} at the start, files on {disk}, {}",
+            programs.join(", ")
         )
     }
+}
+
+/// Programs that are compared, and what has them tell their version.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("tcpdump", "--version"),
+    ("dumpcap", "--version"),
+    ("netsniff-ng", "--version"),
+    ("sngrep", "--version"),
+    ("sipgrep", "-V"),
+    ("tshark", "--version"),
+    ("valgrind", "--version"),
+];
+
+/// The version a program tells; `None` where it is not there or tells none.
+fn version(name: &str, option: &str) -> Option<String> {
+    let said = Command::new(name).arg(option).output().ok()?;
+    first_number(&String::from_utf8_lossy(&[said.stdout, said.stderr].concat())).map(str::to_owned)
+}
+
+/// The first word that is a version: digits with points between them, perhaps behind a letter or a name.
+fn first_number(text: &str) -> Option<&str> {
+    text.split(|c: char| c.is_whitespace() || c == '-' || c == ',' || c == ':')
+        .map(|word| word.trim_start_matches(char::is_alphabetic).trim_end_matches('.'))
+        .find(|word| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.'))
 }
 
 fn read(path: &str) -> Result<String> {
@@ -130,6 +155,19 @@ mod tests {
         assert_eq!(of("/tmp/a"), "tmpfs on tmpfs");
         assert_eq!(of("/var/tmp"), "ext4 on /dev/vda");
         assert_eq!(disk("", Path::new("/tmp")), None);
+    }
+
+    #[test]
+    fn versions_are_found_in_what_programs_say() {
+        for (said, version) in [
+            ("tcpdump version 4.99.3\nlibpcap version 1.10.3", Some("4.99.3")),
+            ("valgrind-3.19.0\n", Some("3.19.0")),
+            ("Dumpcap (Wireshark) 4.0.17 (Git v4.0.17 packaged", Some("4.0.17")),
+            ("sipgrep: V2.1.0, no", Some("2.1.0")),
+            ("nothing here", None),
+        ] {
+            assert_eq!(first_number(said), version, "{said}");
+        }
     }
 
     #[test]

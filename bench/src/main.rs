@@ -2,15 +2,18 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use bench::file;
 use bench::generator::Generator;
+use bench::goals::{AllHeld, Tables};
 use bench::machine::Machine;
+use bench::plot;
 use bench::receiver::{self, Programs};
-use bench::table::Table;
 use bench::tables::{self, Bench, Effort, Measurement};
+use capture_daemon::config::Follow;
 use clap::Parser;
 use serde_json::{Map, Value, json};
 use xtask::lab::{Need, interrupt};
@@ -25,19 +28,53 @@ struct Arguments {
     /// One short round: whether it works, not how fast it is.
     #[arg(long)]
     quick: bool,
-    /// Write machine and tables to this file.
+    /// Write machine, tables and goals to this file, and pictures beside it.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Be the bare AF_XDP loop on this interface instead, until stdin ends.
+    #[command(flatten)]
+    part: Part,
+}
+
+/// What this program is instead, in a process of its own, when the bench needs it.
+#[derive(Debug, clap::Args)]
+struct Part {
+    /// The bare AF_XDP loop on this interface, until stdin ends.
     #[arg(long, value_name = "INTERFACE", hide = true)]
     receive: Option<String>,
+    /// The program that drops everything on this interface, until stdin ends.
+    #[arg(long, value_name = "INTERFACE", hide = true)]
+    discard: Option<String>,
+    /// The kernel programs on the interface `tap`, run so many times each.
+    #[arg(long, value_name = "RUNS", hide = true)]
+    cost: Option<u32>,
+    /// The bare scan of this file.
+    #[arg(long, value_name = "FILE", hide = true)]
+    scan: Option<PathBuf>,
+    /// An engine under so many INVITEs until its memory is looked at first, and in all.
+    #[arg(long, num_args = 2, value_names = ["FIRST", "ALL"], hide = true)]
+    flood: Option<Vec<u32>>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match &arguments.receive {
-        Some(interface) => receiver::serve(interface),
-        None => measure(&arguments),
+    let result = match &arguments.part {
+        Part {
+            receive: Some(interface),
+            ..
+        } => receiver::serve(interface),
+        Part {
+            discard: Some(interface),
+            ..
+        } => receiver::discard(interface),
+        Part { cost: Some(runs), .. } => print(|| tables::cost(*runs)),
+        Part { scan: Some(file), .. } => file::scan(file).map(|scanned| println!("{scanned:?}")),
+        Part {
+            flood: Some(counts), ..
+        } => print(|| match counts[..] {
+            [first, all] => tables::flood(&Follow::default(), first, all),
+            _ => bail!("two counts"),
+        }),
+        Part { .. } => measure(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,6 +84,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print<T: serde::Serialize>(part: impl FnOnce() -> Result<T>) -> Result<()> {
+    println!("{}", serde_json::to_string(&part()?)?);
+    Ok(())
 }
 
 fn measure(arguments: &Arguments) -> Result<()> {
@@ -62,8 +104,8 @@ fn measure(arguments: &Arguments) -> Result<()> {
     }
     interrupt::clean_up_on_signals()?;
     let machine = Machine::look(&env::temp_dir())?;
-    let bench = env::current_exe().context("where this program lies")?;
-    let siphon = bench.with_file_name("siphon");
+    let own = env::current_exe().context("where this program lies")?;
+    let siphon = own.with_file_name("siphon");
     if !siphon.is_file() {
         bail!("{} is not there: `cargo xtask bench` builds it", siphon.display());
     }
@@ -71,23 +113,53 @@ fn measure(arguments: &Arguments) -> Result<()> {
         generator: Generator::load(&xtask::ebpf::object("load")?)?,
         programs: Programs {
             siphon: &siphon,
-            bench: &bench,
+            bench: &own,
         },
         effort: if arguments.quick { Effort::QUICK } else { Effort::FULL },
+        cache: own.with_file_name("bench-files"),
     };
-    let tables: Vec<Table> = chosen
-        .iter()
-        .map(|table| (table.measure)(&mut bench).with_context(|| format!("table `{}`", table.name)))
-        .collect::<Result<_>>()?;
     println!("{machine}");
-    for table in &tables {
-        println!("{table}");
+    let mut tables = Tables::new();
+    for table in &chosen {
+        // One that fails takes no figure from the others, and is no figure itself.
+        let measured = (table.measure)(&mut bench).map_err(|error| {
+            interrupt::wait_if_interrupted();
+            format!("{error:#}")
+        });
+        match &measured {
+            Ok(table) => println!("{table}"),
+            Err(error) => println!("{}: not measured: {error}\n", table.name),
+        }
+        tables.insert(table.name, measured);
+        if let Some(file) = &arguments.json {
+            keep(file, &machine, &tables)?;
+        }
     }
-    match &arguments.json {
-        Some(file) => fs::write(file, format!("{:#}\n", document(&machine, &tables)?))
-            .with_context(|| format!("write {}", file.display())),
-        None => Ok(()),
+    println!("{}", AllHeld::against(&tables));
+    let failed: Vec<&str> = tables
+        .iter()
+        .filter(|(_, table)| table.is_err())
+        .map(|(name, _)| *name)
+        .collect();
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Writes what there is so far, and the pictures of it: `FILE-NAME.svg` beside `FILE.json`.
+fn keep(file: &Path, machine: &Machine, tables: &Tables) -> Result<()> {
+    let write = |path: &Path, text: String| fs::write(path, text).with_context(|| format!("write {}", path.display()));
+    write(file, format!("{:#}\n", document(machine, tables)?))?;
+    let stem = file
+        .file_stem()
+        .context("a file without a name")?
+        .to_string_lossy()
+        .into_owned();
+    for table in tables.values().flatten() {
+        for (name, chart) in plot::of_table(table) {
+            write(&file.with_file_name(format!("{stem}-{name}.svg")), chart.svg())?;
+        }
     }
+    Ok(())
 }
 
 /// The tables asked for, each once and in their own order.
@@ -109,13 +181,23 @@ fn list() -> String {
     format!("Tables:{}", lines.collect::<String>())
 }
 
-/// What `--json` writes: `{"machine": {…}, "tables": {NAME: …}}`.
-fn document(machine: &Machine, tables: &[Table]) -> Result<Value> {
-    let tables: Map<String, Value> = tables
+/// What `--json` writes: `{"machine": {…}, "tables": {NAME: …}, "goals": […]}`.
+fn document(machine: &Machine, tables: &Tables) -> Result<Value> {
+    let measured: Map<String, Value> = tables
         .iter()
-        .map(|table| (table.name.to_owned(), table.json()))
+        .map(|(name, table)| {
+            let value = match table {
+                Ok(table) => table.json(),
+                Err(error) => json!({"error": error}),
+            };
+            ((*name).to_owned(), value)
+        })
         .collect();
-    Ok(json!({"machine": serde_json::to_value(machine)?, "tables": tables}))
+    Ok(json!({
+        "machine": serde_json::to_value(machine)?,
+        "tables": measured,
+        "goals": AllHeld::against(tables).json(),
+    }))
 }
 
 #[cfg(test)]

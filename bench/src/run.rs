@@ -1,17 +1,16 @@
 //! One measured run: a fresh wire, one receiver, one load.
 
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use xtask::lab::Scratch;
+use anyhow::{Result, ensure};
 
-use crate::account::Conserved;
+use crate::account::{Conserved, Stage};
+use crate::calls::{self, Message};
 use crate::cpu::{self, CpuTime};
-use crate::generator::{Generator, Load, Made};
-use crate::receiver::{self, Kind, Programs};
-use crate::wire::{LOAD, Wire};
+use crate::generator::{Generator, Load};
+use crate::live::Live;
+use crate::receiver::{Kind, Programs};
 
 /// The CPU that makes the frames and does the receiving veth's softirq work.
 pub const GENERATOR_CPU: usize = 0;
@@ -19,11 +18,20 @@ pub const GENERATOR_CPU: usize = 0;
 /// The CPU the receiver has for all its threads.
 pub const RECEIVER_CPU: usize = 1;
 
+/// SIP messages a second that announce the calls before a load: a third of what siphon follows on one core, and fewer than any
+/// buffer has trouble with.
+const ANNOUNCED: u32 = 60_000;
+
+/// What announces a call.
+const ANNOUNCEMENT: [Message; 3] = [Message::Invite, Message::Answer, Message::Ack];
+
 /// A run in which every frame is accounted for.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Where the frames went.
+    /// Where the frames went, those among them that announced the calls.
     pub account: Conserved,
+    /// How many announced the calls.
+    pub announced: u64,
     /// Seconds from the first frame made to the last.
     pub seconds: f64,
     /// What the receiver used, from before the first frame until its counters stood still.
@@ -34,14 +42,29 @@ pub struct Run {
 }
 
 impl Run {
-    /// Frames made per second.
+    /// Frames of the load per second.
     pub fn offered(&self) -> f64 {
-        self.account.made() as f64 / self.seconds
+        self.account.made().saturating_sub(self.announced) as f64 / self.seconds
     }
 
-    /// Frames captured, per second of the load.
+    /// Frames of the load captured, per second of it.
     pub fn captured(&self) -> f64 {
-        self.account.captured() as f64 / self.seconds
+        self.loaded() as f64 / self.seconds
+    }
+
+    /// Whether every single frame was captured.
+    pub fn is_lossless(&self) -> bool {
+        self.lost() == 0
+    }
+
+    /// Frames lost at any stage.
+    pub fn lost(&self) -> u64 {
+        Stage::ALL.iter().filter_map(|stage| self.account.lost(*stage)).sum()
+    }
+
+    /// Frames of the load that were captured.
+    fn loaded(&self) -> u64 {
+        self.account.captured().saturating_sub(self.announced)
     }
 
     /// Nanoseconds of user time per captured frame; `None` where nothing was captured.
@@ -55,7 +78,7 @@ impl Run {
     }
 
     fn per_frame(&self, seconds: f64) -> Option<f64> {
-        let captured = self.account.captured();
+        let captured = self.loaded();
         (captured > 0).then(|| seconds * 1e9 / captured as f64)
     }
 }
@@ -66,26 +89,21 @@ const DISTURBED: f64 = 0.05;
 /// The machine is watched this long to see whether it is at rest.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Measures as [`measure`] does, with the machine at rest as far as that can be had: rest is waited for, and a run that
-/// others disturb is made again, until `patience` is used up. What decides is their CPU time alone, never the figures.
-/// Also returns how many runs were made again.
+/// Measures as `measure` does, with the machine at rest as far as that can be had: rest is waited for, and a run that
+/// others disturb is made again, until `patience` is used up. What decides is their CPU time alone, never the figures; where a
+/// run writes files, the kernel's own threads write them back, which disturbs nobody. Also returns how many runs were made
+/// again.
 ///
 /// # Errors
-/// As [`measure`].
-pub fn measure_at_rest(
-    generator: &mut Generator,
-    kind: Kind,
-    programs: &Programs<'_>,
-    load: Load,
-    patience: &mut Duration,
-) -> Result<(Run, u32)> {
+/// As `measure`.
+pub fn at_rest(patience: &mut Duration, mut measure: impl FnMut() -> Result<Run>) -> Result<(Run, u32)> {
     let mut made_again = 0;
     loop {
         let begun = Instant::now();
         wait_for_rest(*patience)?;
         *patience = patience.saturating_sub(begun.elapsed());
         let begun = Instant::now();
-        let run = measure(generator, kind, programs, load)?;
+        let run = measure()?;
         if run.others <= DISTURBED || patience.is_zero() {
             return Ok((run, made_again));
         }
@@ -95,7 +113,10 @@ pub fn measure_at_rest(
 }
 
 /// Waits until the machine does nothing, or patience is at its end.
-fn wait_for_rest(patience: Duration) -> Result<()> {
+///
+/// # Errors
+/// When /proc does not say.
+pub fn wait_for_rest(patience: Duration) -> Result<()> {
     let waiting = Instant::now();
     while waiting.elapsed() < patience {
         let (begun, before) = (Instant::now(), cpu::busy()?);
@@ -108,29 +129,28 @@ fn wait_for_rest(patience: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Measures `kind` under `load`.
+/// Measures `kind` under `load`, once its calls have been announced by SIP.
 ///
 /// # Errors
 /// When something cannot be started, or a frame is not accounted for: then there is no figure.
 pub fn measure(generator: &mut Generator, kind: Kind, programs: &Programs<'_>, load: Load) -> Result<Run> {
-    let wire = Wire::new()?;
-    let scratch = Scratch::new("bench")?;
-    let mut receiver = kind.start(&wire, programs, &scratch, RECEIVER_CPU)?;
-    let before = CpuTime::of(receiver.pid())?;
-    let watch = Watch::start(receiver.pid())?;
-    let made = generator.send(&wire.source, LOAD, GENERATOR_CPU, load)?;
+    let mut live = Live::start(kind, *programs)?;
+    let calls = load.streams.div_ceil(2);
+    let announcements = (0..calls).flat_map(|call| ANNOUNCEMENT.map(|message| calls::frame(call, message)));
+    live.send(ANNOUNCED, announcements)?;
+    let before = live.cpu()?;
+    let watch = Watch::start(live.pid())?;
+    let made = live.load(generator, load)?;
     let others = watch.others(made.cpu)?;
-    let Made { frames, seconds, .. } = made;
-    let account = receiver::settle(&wire, receiver.as_mut(), frames)?;
-    let cpu = CpuTime::of(receiver.pid())? - before;
-    let account = account.check()?;
-    receiver.stop()?;
-    ensure!(seconds > 0.0, "a load of no duration has no rate: {load:?}");
-    // What was written is not to be written back during the next run.
-    clear(scratch)?;
+    let account = live.account()?;
+    let cpu = live.cpu()? - before;
+    let announced = live.announced();
+    live.stop()?;
+    ensure!(made.seconds > 0.0, "a load of no duration has no rate: {load:?}");
     Ok(Run {
         account,
-        seconds,
+        announced,
+        seconds: made.seconds,
         cpu,
         others,
     })
@@ -163,12 +183,4 @@ impl Watch {
         let all = self.begun.elapsed().as_secs_f64() * thread::available_parallelism()?.get() as f64;
         Ok((others / all).max(0.0))
     }
-}
-
-/// Removes the files, and waits until the disk is at rest.
-fn clear(scratch: Scratch) -> Result<()> {
-    let disk = scratch.path().parent().unwrap_or(Path::new("/")).to_owned();
-    drop(scratch);
-    let directory = std::fs::File::open(&disk).with_context(|| format!("open {}", disk.display()))?;
-    rustix::fs::syncfs(directory).with_context(|| format!("syncfs {}", disk.display()))
 }

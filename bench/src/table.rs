@@ -53,6 +53,8 @@ pub struct Row {
     pub command: String,
     /// Each round's figures, in order of [`Table::figures`]; `None` where the row has no such figure.
     pub rounds: Vec<Vec<Option<f64>>>,
+    /// Why nothing was measured, where nothing was.
+    pub missing: Option<String>,
 }
 
 /// Median, least and most of some rounds.
@@ -84,6 +86,16 @@ impl Spread {
 }
 
 impl Row {
+    /// A row that is yet to be measured.
+    pub fn new(keys: &[&str], command: impl Into<String>) -> Self {
+        Self {
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            command: command.into(),
+            rounds: Vec::new(),
+            missing: None,
+        }
+    }
+
     /// Over the rounds, what stands in column `figure`.
     fn spread(&self, figure: usize) -> Option<Spread> {
         Spread::of(
@@ -95,6 +107,25 @@ impl Row {
 }
 
 impl Table {
+    /// Over the rounds, the figure `figure` of the row with these keys.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn spread(&self, keys: &[&str], figure: &str) -> Result<Spread, String> {
+        let row = self
+            .rows
+            .iter()
+            .find(|row| row.keys == keys)
+            .ok_or_else(|| format!("no row {}", keys.join(", ")))?;
+        if let Some(reason) = &row.missing {
+            return Err(format!("{}: {reason}", keys.join(", ")));
+        }
+        let column = self.figures.iter().position(|found| found.name == figure);
+        column
+            .and_then(|column| row.spread(column))
+            .ok_or_else(|| format!("no {figure} of {}", keys.join(", ")))
+    }
+
     /// The table with all its rounds: `{"title", "conditions", "rows": [{KEY: …, "command", "figures": {NAME: {"median", "min",
     /// "max", "rounds"}}}]}`.
     pub fn json(&self) -> Value {
@@ -117,6 +148,9 @@ impl Table {
                 Some((figure.name.to_owned(), value))
             });
             object.insert("figures".to_owned(), Value::Object(figures.collect()));
+            if let Some(reason) = &row.missing {
+                object.insert("missing".to_owned(), reason.as_str().into());
+            }
             Value::Object(object)
         });
         json!({"title": self.title, "conditions": self.conditions, "rows": rows.collect::<Vec<_>>()})
@@ -148,6 +182,11 @@ impl fmt::Display for Table {
         }
         writeln!(f)?;
         writeln!(f, "{}", lines.trim_fmt())?;
+        for Row { keys, missing, .. } in &self.rows {
+            if let Some(reason) = missing {
+                writeln!(f, "not measured: {}: {reason}", keys.join(", "))?;
+            }
+        }
         let mut told = Vec::new();
         for Row { keys, command, .. } in &self.rows {
             let Some(key) = keys.first().filter(|key| !told.contains(key)) else {
@@ -166,15 +205,30 @@ impl fmt::Display for Table {
 impl Style {
     fn cell(self, spread: Spread) -> String {
         let Spread { median, min, max } = spread;
-        let middle = whole(median);
+        let middle = number(median);
         match self {
             Self::Median => middle,
-            Self::Spread if whole(min) == whole(max) => middle,
-            Self::Spread => format!("{middle} ({} - {})", whole(min), whole(max)),
-            Self::Worst if whole(max) == middle => middle,
-            Self::Worst => format!("{middle} (max {})", whole(max)),
+            Self::Spread if number(min) == number(max) => middle,
+            Self::Spread => format!("{middle} ({} - {})", number(min), number(max)),
+            Self::Worst if number(max) == middle => middle,
+            Self::Worst => format!("{middle} (max {})", number(max)),
         }
     }
+}
+
+/// With three digits that count, in groups of three.
+pub fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        0.0 => return "0".to_owned(),
+        ..9.995 => format!("{value:.2}"),
+        ..99.95 => format!("{value:.1}"),
+        _ => return whole(value),
+    };
+    digits
+        .strip_suffix(".00")
+        .or(digits.strip_suffix(".0"))
+        .unwrap_or(&digits)
+        .to_owned()
 }
 
 /// To the next whole number, in groups of three digits.
@@ -223,11 +277,13 @@ mod tests {
                         round(1_234_567.0, Some(0.0)),
                         round(2_000.4, Some(7.0)),
                     ],
+                    missing: None,
                 },
                 Row {
                     keys: vec!["other".to_owned()],
                     command: "other".to_owned(),
                     rounds: vec![round(1.0, None)],
+                    missing: None,
                 },
             ],
         }
@@ -270,12 +326,17 @@ mod tests {
     fn digits_come_in_groups_of_three() {
         let cases = [
             (0.0, "0"),
+            (1.0, "1"),
+            (1.234, "1.23"),
+            (9.999, "10"),
+            (12.34, "12.3"),
+            (99.96, "100"),
             (999.4, "999"),
             (1_000.0, "1,000"),
             (12_345_678.0, "12,345,678"),
         ];
         for (value, text) in cases {
-            assert_eq!(whole(value), text);
+            assert_eq!(number(value), text);
         }
     }
 }

@@ -58,18 +58,31 @@ impl Wire {
         sent(&self.source.exec(&format!("ethtool -S {LOAD}"))?)
     }
 
+    /// Frames out of sockets that went into the other end's ring (veth_xmit, drivers/net/veth.c).
+    ///
+    /// # Errors
+    /// When `ip` fails or does not print the counter.
+    pub fn delivered(&self) -> Result<u64> {
+        statistic(&self.source, LOAD, "tx", "packets")
+    }
+
     /// Frames that [`TAP`] dropped on the way to the stack. With an XDP program attached it counts there also what the
     /// program's redirect was refused, which the socket counts too.
     ///
     /// # Errors
     /// When `ip` fails or does not print the counter.
     pub fn dropped(&self) -> Result<u64> {
-        let text = self.sensor.ip(&format!("-json -statistics link show {TAP}"))?;
-        let links: Value = serde_json::from_str(&text).context("read what ip prints")?;
-        links[0]["stats64"]["rx"]["dropped"]
-            .as_u64()
-            .with_context(|| format!("no rx dropped in {text}"))
+        statistic(&self.sensor, TAP, "rx", "dropped")
     }
+}
+
+/// A counter of `ip -statistics link`.
+fn statistic(netns: &Netns, interface: &str, direction: &str, name: &str) -> Result<u64> {
+    let text = netns.ip(&format!("-json -statistics link show {interface}"))?;
+    let links: Value = serde_json::from_str(&text).context("read what ip prints")?;
+    links[0]["stats64"][direction][name]
+        .as_u64()
+        .with_context(|| format!("no {direction} {name} in {text}"))
 }
 
 /// Finds the counters in what `ethtool -S` prints.

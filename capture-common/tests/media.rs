@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use capture_common::media::{self, Kind, UNCUT_PAYLOAD};
+use capture_common::media::{self, Ends, Kind, UNCUT_PAYLOAD};
+use capture_common::rtp::{Header, StreamKey};
 use capture_common::{
     Decision, EndpointEntry, EndpointKey, Fate, FragmentKey, Level, Media, MediaSettings, MediaTables, PortFlags,
     Tables, Tunnel, Tunnels, Verdict, find,
@@ -15,6 +16,7 @@ use proptest::prelude::*;
 struct Plain {
     endpoints: HashMap<EndpointKey, EndpointEntry>,
     early: RefCell<HashMap<EndpointKey, u32>>,
+    measured: RefCell<Vec<(StreamKey, Header, u32)>>,
 }
 
 impl Tables for Plain {
@@ -50,6 +52,16 @@ impl MediaTables for Plain {
         }
         *crossed += 1;
         true
+    }
+
+    fn measure(&self, ends: &Ends, header: &Header, octets: u32) -> Option<Verdict> {
+        if ends.crosses(self) {
+            return None;
+        }
+        self.measured
+            .borrow_mut()
+            .push((ends.stream(header.ssrc), *header, octets));
+        Some(Verdict::Measured)
     }
 }
 
@@ -311,6 +323,42 @@ proptest! {
         for sent in &frames {
             prop_assert_eq!(decided(sent, settings, &ours), reference::decide(sent, settings, &theirs), "{:?}", sent);
         }
+    }
+
+    /// What is measured is RTP that fits its datagram, by its header; everything else crosses.
+    #[test]
+    fn measured_is_what_is_rtp_to_the_last_byte(sent in sent(), endpoints in endpoints()) {
+        let tables = Plain { endpoints, ..Plain::default() };
+        let decision = decided(&sent, (Media::Measured, Level::Full, true, 0), &tables);
+        let measured = tables.measured.into_inner();
+        let payload = &sent.payload[..];
+        let [source, destination] = sent.keys();
+        let entry = tables.endpoints.get(&destination).or(tables.endpoints.get(&source));
+        let asked_for = entry.and_then(EndpointEntry::level).is_some_and(|level| level != Level::Signaling);
+        let padding = |payload: &[u8]| if payload[0] & 0x20 == 0 { Some(0) } else { payload.last().copied().filter(|n| *n > 0) };
+        let len = reference::kind(payload) == Kind::Rtp;
+        let len = len.then(|| payload.len().checked_sub(reference::header(payload)?)?.checked_sub(padding(payload)?.into())).flatten();
+        prop_assert_eq!(decision.verdict == Verdict::Measured, len.is_some() && !asked_for);
+        if decision.verdict != Verdict::Measured {
+            prop_assert_eq!(measured, []);
+            return Ok(());
+        }
+        let word = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
+        let header = Header {
+            ssrc: word(8),
+            timestamp: word(4),
+            seq: word(0) as u16,
+            second: payload[1],
+            len: len.unwrap().min(255) as u8,
+        };
+        let key = StreamKey {
+            source: source.address,
+            destination: destination.address,
+            source_port: source.port,
+            destination_port: destination.port,
+            ssrc: word(8),
+        };
+        prop_assert_eq!(measured, [(key, header, payload.len() as u32)]);
     }
 
     /// Nothing is cut but RTP behind its header, whatever the bytes say.

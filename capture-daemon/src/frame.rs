@@ -55,3 +55,14 @@ pub struct Frame<'a> {
     /// The bytes that were captured.
     pub bytes: &'a [u8],
 }
+
+/// How much of a frame is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All that was captured.
+    All,
+    /// Its first bytes, so many.
+    Head(u32),
+    /// Nothing.
+    Nothing,
+}

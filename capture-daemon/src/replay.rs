@@ -59,7 +59,10 @@ pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
         linger: Duration::MAX,
         ..config.follow.clone()
     };
-    let shared = Arc::new(Shared::new(&follow).with_privacy(&config.privacy));
+    let shared = Shared::new(&follow)
+        .with_privacy(&config.privacy)
+        .with_rules(&config.rules, config.capture.level);
+    let shared = Arc::new(shared);
     let engine = || Engine::new(&follow, &config.capture, Arc::clone(&shared));
     let engines: Vec<Engine> = std::iter::repeat_with(engine).take(jobs.max(1)).collect();
     let mut frames = source::merge(&readable);
@@ -85,7 +88,7 @@ pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
 
 /// Takes in a batch.
 fn take(engine: &mut Engine, frames: &[Frame<'_>]) {
-    engine.frames(frames, |_| {});
+    engine.frames(frames, |_, _| {});
     if let Some(last) = frames.last() {
         engine.tick(last.ts);
     }

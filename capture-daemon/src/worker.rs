@@ -153,9 +153,9 @@ impl<L: Intake> Worker<L> {
             ..
         } = self;
         lane.take_together(max, clock, |frames| {
-            engine.frames(frames, |frame| {
+            engine.frames(frames, |frame, wanted| {
                 if let Some(spool) = spool {
-                    spool.keep(frame);
+                    spool.keep(frame, wanted);
                 }
             });
         })

@@ -201,12 +201,32 @@ fn commands(text: &str) -> Vec<String> {
     commands
 }
 
+/// The words of a command line, of which those in single quotes are taken as they are.
+fn words(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (at, part) in command.split('\'').enumerate() {
+        if at % 2 == 1 {
+            words.last_mut().unwrap().push_str(part);
+            continue;
+        }
+        for letter in part.chars() {
+            match letter {
+                ' ' if words.last().unwrap().is_empty() => {}
+                ' ' => words.push(String::new()),
+                letter => words.last_mut().unwrap().push(letter),
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 #[test]
 fn every_command_line_in_the_pages_is_one() {
     let mut read = 0;
     for page in pages() {
         for command in commands(&std::fs::read_to_string(&page).unwrap()) {
-            let parsed = Cli::try_parse_from(command.split_whitespace());
+            let parsed = Cli::try_parse_from(words(&command));
             assert!(parsed.is_ok(), "{}: {command}: {}", page.display(), parsed.unwrap_err());
             read += 1;
         }
@@ -236,6 +256,7 @@ fn every_request_in_the_control_page_is_one() {
         Ask::Streams(all()),
         Ask::Registrations(all()),
         Ask::Turn(all()),
+        Ask::Rules,
         Ask::Stop,
         Ask::Version,
     ] {
@@ -244,5 +265,9 @@ fn every_request_in_the_control_page_is_one() {
             requests.iter().any(|request| request.contains(&name)),
             "{name} is not shown"
         );
+    }
+    for name in ["rule_add", "rule_change", "rule_remove"] {
+        let name = format!("\"ask\":\"{name}\"");
+        assert!(requests.iter().any(|request| request.contains(&name)), "{name}");
     }
 }

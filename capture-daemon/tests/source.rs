@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use capture_daemon::config;
-use capture_daemon::frame::{Frame, LinkType};
+use capture_daemon::frame::{Frame, Keep, LinkType};
 use capture_daemon::source::{CaptureFile, merge};
 use capture_daemon::spool::Spool;
 use capture_daemon::time::Timestamp;
@@ -47,12 +47,13 @@ fn capture(folder: &Path, start: u64) -> PathBuf {
         let mut bytes = vec![number as u8; 60 + 7 * number as usize];
         // An Ethernet type of no protocol, lest tshark look inside.
         bytes[12..14].copy_from_slice(&[0x88, 0xb5]);
-        lane.keep(&Frame {
+        let frame = Frame {
             ts: Timestamp::from_nanos(1_795_251_600_000_000_000 + start + number * 3_000_001),
             link: LinkType::Ethernet,
             wire_len: bytes.len() as u32,
             bytes: &bytes,
-        });
+        };
+        lane.keep(&frame, Keep::All);
     }
     lane.finish();
     let status = spool.stop().unwrap();

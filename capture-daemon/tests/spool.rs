@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use capture_daemon::config::{self, Format};
-use capture_daemon::frame::{Frame, LinkType};
+use capture_daemon::frame::{Frame, Keep, LinkType};
 use capture_daemon::source::CaptureFile;
 use capture_daemon::spool::{LaneStatus, Mended, Spool, SpoolDrop, SpoolHealth, SpoolLane, SpoolStatus};
 use capture_daemon::time::Timestamp;
@@ -58,12 +58,14 @@ fn numbered(number: u64) -> [u8; LEN] {
 }
 
 fn keep(lane: &mut SpoolLane, ts: Timestamp, number: u64) {
-    lane.keep(&Frame {
+    let bytes = numbered(number);
+    let frame = Frame {
         ts,
         link: LinkType::Ethernet,
         wire_len: LEN as u32,
-        bytes: &numbered(number),
-    });
+        bytes: &bytes,
+    };
+    lane.keep(&frame, Keep::All);
 }
 
 /// The files of a folder, in order of their names.

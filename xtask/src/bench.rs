@@ -10,7 +10,9 @@ use crate::{build, setup};
 /// # Errors
 /// When something does not build, or a benchmark fails.
 pub fn run(arguments: &[String]) -> Result<()> {
-    setup::run(setup::Purpose::Build)?;
+    setup::run(setup::Purpose::Bench)?;
     build::siphon()?;
+    // What it runs under callgrind.
+    tell(&mut cargo("build --release --locked --package bench --examples")?)?;
     tell(cargo("run --release --locked --package bench --")?.args(arguments))
 }

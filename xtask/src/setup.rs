@@ -39,6 +39,15 @@ const PEERS: &[(&str, &str)] = &[
     ("turnutils_peer", "coturn"),
 ];
 
+/// Programs that the bench compares siphon with, and what counts instructions.
+const RIVALS: &[(&str, &str)] = &[
+    ("dumpcap", "wireshark-common"),
+    ("netsniff-ng", "netsniff-ng"),
+    ("sngrep", "sngrep"),
+    ("sipgrep", "sipgrep"),
+    ("valgrind", "valgrind"),
+];
+
 /// Debian's compiler for the kernel program, with `core` ready-made and its clippy.
 const BPF_COMPILER: &[&str] = &["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"];
 
@@ -61,6 +70,8 @@ const LLVM: &str = "/usr/lib/llvm-22";
 pub enum Purpose {
     /// Build siphon and capture with it.
     Build,
+    /// Compare it with others.
+    Bench,
     /// Run every check and every test too.
     Test,
 }
@@ -90,6 +101,7 @@ impl Missing {
             programs: PROGRAMS
                 .iter()
                 .chain(if tests { PEERS } else { &[] })
+                .chain(if purpose == Purpose::Build { &[] } else { RIVALS })
                 .map(|(name, _)| *name)
                 .filter(|name| program(name).is_none())
                 .collect(),
@@ -106,6 +118,7 @@ impl Missing {
         let programs = PROGRAMS
             .iter()
             .chain(PEERS)
+            .chain(RIVALS)
             .filter(|(name, _)| self.programs.contains(name));
         let mut packages: BTreeSet<&str> = programs.map(|(_, package)| *package).collect();
         if self.bpf_compiler {
@@ -211,7 +224,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let missing = Missing {
-            programs: vec!["tc", "ip", "sipp", "turnserver", "turnutils_peer"],
+            programs: vec!["tc", "ip", "sipp", "turnserver", "turnutils_peer", "sngrep"],
             bpf_compiler: true,
             ..Missing::default()
         };
@@ -224,6 +237,7 @@ mod tests {
             "rust-web-clippy",
             "rustc-web",
             "sip-tester",
+            "sngrep",
         ];
         assert_eq!(packages, BTreeSet::from(expected));
         let by_hand = missing.by_hand();

@@ -1,5 +1,5 @@
 //! The bare AF_XDP receive loop: siphon's own rings with the smallest program before them and nothing behind them. What
-//! siphon is slower by than this is what following calls costs.
+//! siphon is slower by than this is what following calls costs. And less than that: a program that drops every frame.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -29,6 +29,8 @@ use crate::wire::{MTU, Wire};
 
 /// What the tables say it is.
 pub(super) const COMMAND: &str = "bench --receive tap";
+/// And the program that drops everything.
+pub(super) const COMMAND_DISCARD: &str = "bench --discard tap";
 
 /// Packets at once, empty looks before poll(2), and the nap between them, all as siphon's worker has them.
 const BATCH: u32 = 64;
@@ -67,21 +69,7 @@ impl Bare {
     /// # Errors
     /// When the object is not built or the kernel refuses a step.
     pub fn open(interface: &str) -> Result<Self> {
-        let object = xtask::ebpf::object("load")?;
-        let bytes = fs::read(&object)
-            .with_context(|| format!("read {}: `cargo xtask build-ebpf` builds it", object.display()))?;
-        let mut ebpf = Ebpf::load(&bytes).with_context(|| format!("load {}", object.display()))?;
-        let any = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-        let ifindex = rustix::net::netdevice::name_to_index(&any, interface)
-            .with_context(|| format!("index of the interface {interface}"))?;
-        let program: &mut Xdp = ebpf
-            .program_mut("receive")
-            .context("no program `receive`")?
-            .try_into()?;
-        program.load().context("load the program `receive`")?;
-        program
-            .attach_to_if_index(ifindex, XdpMode::Driver)
-            .with_context(|| format!("attach to {interface}"))?;
+        let (mut ebpf, ifindex) = attach("receive", interface)?;
         let port = Port {
             name: interface.to_owned(),
             ifindex,
@@ -100,6 +88,25 @@ impl Bare {
     pub fn seen(&self) -> Result<(u64, u64)> {
         Ok((sum(&self.ebpf, "SEEN")?, sum(&self.ebpf, "REDIRECTED")?))
     }
+}
+
+/// Loads the bench's programs and attaches one of them natively to an interface of this network namespace, whose index is
+/// returned too.
+fn attach(name: &str, interface: &str) -> Result<(Ebpf, u32)> {
+    let object = xtask::ebpf::object("load")?;
+    let bytes =
+        fs::read(&object).with_context(|| format!("read {}: `cargo xtask build-ebpf` builds it", object.display()))?;
+    let mut ebpf = Ebpf::load(&bytes).with_context(|| format!("load {}", object.display()))?;
+    let any = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let ifindex = rustix::net::netdevice::name_to_index(&any, interface)
+        .with_context(|| format!("index of the interface {interface}"))?;
+    let program = ebpf.program_mut(name).with_context(|| format!("no program `{name}`"))?;
+    let program: &mut Xdp = program.try_into()?;
+    program.load().with_context(|| format!("load the program `{name}`"))?;
+    program
+        .attach_to_if_index(ifindex, XdpMode::Driver)
+        .with_context(|| format!("attach to {interface}"))?;
+    Ok((ebpf, ifindex))
 }
 
 /// The sum of a per-CPU counter.
@@ -128,18 +135,41 @@ pub fn serve(interface: &str) -> Result<()> {
 }
 
 fn answer_all(ebpf: &Ebpf, counters: &Arc<LaneCounters>, socket: impl AsFd + Copy) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "ready")?;
-    for line in io::stdin().lock().lines() {
-        line?;
+    answer(|| {
         counters.set_statistics(&stats::read(socket)?);
-        let answer = Answer {
+        Ok(Answer {
             taken: counters.frames.get(),
             lost: counters.lost(),
             redirected: sum(ebpf, "REDIRECTED")?,
             seen: sum(ebpf, "SEEN")?,
-        };
-        writeln!(stdout, "{}", serde_json::to_string(&answer)?)?;
+        })
+    })
+}
+
+/// Drops everything on `interface`, and prints its counts for each line on stdin, until stdin ends.
+///
+/// # Errors
+/// When the program cannot be attached, or a counter cannot be read.
+pub fn discard(interface: &str) -> Result<()> {
+    let (ebpf, _) = attach("discard", interface)?;
+    answer(|| {
+        let seen = sum(&ebpf, "SEEN")?;
+        Ok(Answer {
+            seen,
+            redirected: seen,
+            lost: 0,
+            taken: seen,
+        })
+    })
+}
+
+/// Prints the counts for each line on stdin, until stdin ends.
+fn answer(counts: impl Fn() -> Result<Answer>) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "ready")?;
+    for line in io::stdin().lock().lines() {
+        line?;
+        writeln!(stdout, "{}", serde_json::to_string(&counts()?)?)?;
     }
     Ok(())
 }
@@ -173,7 +203,7 @@ fn receive(mut lane: Lane, stop: &AtomicBool) {
     }
 }
 
-/// A `bench --receive` in the sensor's namespace.
+/// A `bench --receive` or `bench --discard` in the sensor's namespace.
 #[derive(Debug)]
 pub(super) struct Running {
     process: Process,
@@ -182,10 +212,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn start(wire: &Wire, bench: &Path) -> Result<Self> {
+    /// One that receives, or one that only drops.
+    pub(super) fn start(wire: &Wire, bench: &Path, discards: bool) -> Result<Self> {
         let mut command = wire.sensor.command(bench);
         command
-            .args(["--receive", TAP])
+            .args([if discards { "--discard" } else { "--receive" }, TAP])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut process = Process::spawn(&mut command)?;

@@ -2,97 +2,31 @@
 //! for its counters from outside.
 
 mod bare;
+mod kind;
 mod siphon;
 mod tcpdump;
+mod tool;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use rustix::thread::{CpuSet, sched_setaffinity};
-use xtask::lab::Scratch;
 
 use crate::account::{Account, Passage, Stage};
 use crate::wire::{Sent, Wire};
 
-pub use bare::{Bare, serve};
+pub use bare::{Bare, discard, serve};
+pub use kind::Kind;
 
 /// How long counters are waited for that do not add up yet.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// A receiver that has taken in nothing more for so long has lost what it has not.
+const STANDSTILL: Duration = Duration::from_secs(3);
+
 /// Between two looks at the counters. Each look costs siphon a request on its control socket.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// A kind of receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `siphon run`, following every stream, spool off.
-    Siphon,
-    /// `siphon run`, writing every frame.
-    SiphonSpool,
-    /// siphon's rings and nothing behind them.
-    Bare,
-    /// tcpdump that throws everything away.
-    Tcpdump,
-    /// tcpdump writing every frame.
-    TcpdumpFile,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Siphon,
-        Self::SiphonSpool,
-        Self::Bare,
-        Self::Tcpdump,
-        Self::TcpdumpFile,
-    ];
-
-    /// The name in tables.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Siphon => "siphon",
-            Self::SiphonSpool => "siphon, to disk",
-            Self::Bare => "bare AF_XDP loop",
-            Self::Tcpdump => "tcpdump",
-            Self::TcpdumpFile => "tcpdump, to disk",
-        }
-    }
-
-    /// The command it runs, as one would type it.
-    pub const fn command(self) -> &'static str {
-        match self {
-            Self::Siphon => siphon::COMMAND,
-            Self::SiphonSpool => siphon::COMMAND_SPOOL,
-            Self::Bare => bare::COMMAND,
-            Self::Tcpdump => tcpdump::COMMAND,
-            Self::TcpdumpFile => tcpdump::COMMAND_FILE,
-        }
-    }
-
-    /// Starts one on the wire, on CPU `cpu` alone, and returns when it captures. What it writes goes to `scratch`.
-    ///
-    /// # Errors
-    /// When it cannot be started or does not come up.
-    pub fn start(
-        self,
-        wire: &Wire,
-        programs: &Programs<'_>,
-        scratch: &Scratch,
-        cpu: usize,
-    ) -> Result<Box<dyn Receiver>> {
-        let start = || -> Result<Box<dyn Receiver>> {
-            Ok(match self {
-                Self::Siphon => Box::new(siphon::Running::start(wire, programs.siphon, scratch, false)?),
-                Self::SiphonSpool => Box::new(siphon::Running::start(wire, programs.siphon, scratch, true)?),
-                Self::Bare => Box::new(bare::Running::start(wire, programs.bench)?),
-                Self::Tcpdump => Box::new(tcpdump::Running::start(wire, scratch, false)?),
-                Self::TcpdumpFile => Box::new(tcpdump::Running::start(wire, scratch, true)?),
-            })
-        };
-        pinned(cpu, start)
-    }
-}
 
 /// Our own programs.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +57,29 @@ pub trait Receiver: Send {
     /// When it has ended or does not answer.
     fn counts(&mut self) -> Result<Counts>;
 
+    /// Waits until it has taken in the `frames` frames that were delivered to it, or until it seems that it will not.
+    ///
+    /// # Errors
+    /// When it has ended or does not answer.
+    fn wait_for_frames(&mut self, frames: u64) -> Result<()> {
+        let (mut moved, mut before) = (Instant::now(), 0);
+        loop {
+            let captured = self.counts()?.captured;
+            if captured >= frames || (captured == before && moved.elapsed() > STANDSTILL) {
+                return Ok(());
+            }
+            if captured != before {
+                (moved, before) = (Instant::now(), captured);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Whether it counts what it loses. Of one that does not, what it did not capture is taken as lost at its socket.
+    fn counts_losses(&self) -> bool {
+        true
+    }
+
     /// Whether the interface's own drops are its loss alone: not so with an XDP program, whose redirects the interface
     /// counts as dropped where the socket refuses them.
     fn is_in_the_stack(&self) -> bool;
@@ -134,33 +91,54 @@ pub trait Receiver: Send {
     fn stop(self: Box<Self>) -> Result<()>;
 }
 
-/// Waits until every frame of the run is in one place, and is still there at the next look; after 30 seconds gives the account
-/// as it is, which will not pass its check.
+/// What was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Made {
+    /// Frames the generator made.
+    pub frames: u64,
+    /// Frames sent before that through a socket, such as announce the calls.
+    pub announced: u64,
+    /// Those of them that went into the other end's ring.
+    pub delivered: u64,
+}
+
+/// Waits until every frame of the run is in one place, and is still there at the next look; when nothing has moved for 30 seconds
+/// gives the account as it is, which will not pass its check.
 ///
 /// # Errors
 /// When a counter cannot be read.
-pub fn settle(wire: &Wire, receiver: &mut dyn Receiver, made: u64) -> Result<Account> {
-    let deadline = Instant::now() + LIMIT;
+pub fn settle(wire: &Wire, receiver: &mut dyn Receiver, made: Made) -> Result<Account> {
+    let mut moved = Instant::now();
     let mut before = None;
     loop {
         let account = account(wire, receiver, made)?;
-        let is_whole = account.clone().check().is_ok();
-        if (is_whole && before.as_ref() == Some(&account)) || Instant::now() > deadline {
+        if before.as_ref() != Some(&account) {
+            moved = Instant::now();
+            before = Some(account);
+        } else if account.clone().check().is_ok() || moved.elapsed() > LIMIT {
             return Ok(account);
         }
-        before = Some(account);
         std::thread::sleep(LOOK);
     }
 }
 
 /// All counters as they stand.
-fn account(wire: &Wire, receiver: &mut dyn Receiver, made: u64) -> Result<Account> {
+fn account(wire: &Wire, receiver: &mut dyn Receiver, made: Made) -> Result<Account> {
     let Sent { sent, refused } = wire.sent()?;
     let dropped = if receiver.is_in_the_stack() { wire.dropped()? } else { 0 };
-    let Counts { passages, captured } = receiver.counts()?;
+    let Counts { mut passages, captured } = receiver.counts()?;
+    let came = sent + made.delivered;
+    if !receiver.counts_losses() {
+        let left = came.saturating_sub(dropped);
+        passages.push(Passage::new(Stage::Socket, left, left.saturating_sub(captured)));
+    }
     let wire = [
-        Passage::new(Stage::Veth, made, refused),
-        Passage::new(Stage::Interface, sent, dropped),
+        Passage::new(
+            Stage::Veth,
+            made.frames + made.announced,
+            refused + made.announced.saturating_sub(made.delivered),
+        ),
+        Passage::new(Stage::Interface, came, dropped),
     ];
     Ok(Account {
         passages: wire.into_iter().chain(passages).collect(),
@@ -169,7 +147,7 @@ fn account(wire: &Wire, receiver: &mut dyn Receiver, made: u64) -> Result<Accoun
 }
 
 /// Runs `start` on a thread pinned to `cpu`; processes inherit that (sched_setaffinity(2)).
-fn pinned<T: Send>(cpu: usize, start: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn pinned<T: Send>(cpu: usize, start: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let pinned = scope.spawn(|| {
             let mut cpus = CpuSet::new();
@@ -179,7 +157,7 @@ fn pinned<T: Send>(cpu: usize, start: impl FnOnce() -> Result<T> + Send) -> Resu
         });
         match pinned.join() {
             Ok(started) => started,
-            Err(_) => bail!("starting a receiver panicked"),
+            Err(_) => bail!("the pinned thread panicked"),
         }
     })
 }

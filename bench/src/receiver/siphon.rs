@@ -4,19 +4,69 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use capture_daemon::config;
 use capture_daemon::control::{Identity, Stage as Counted, Status, Tally};
 use rustix::process::Signal;
 use xtask::lab::Scratch;
+use xtask::lab::mirror::TAP;
 use xtask::lab::siphon::Siphon;
 
 use super::{Counts, Receiver};
 use crate::account::{Passage, Stage};
 use crate::wire::Wire;
 
-/// What the tables say it is.
-pub(super) const COMMAND: &str = "siphon run --interface tap --no-spool";
-/// And where it writes.
-pub(super) const COMMAND_SPOOL: &str = "siphon run --interface tap --spool DIRECTORY";
+/// What it is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Follow every stream, keep nothing.
+    Tracking,
+    /// Write every frame.
+    Writing,
+    /// Measure RTP in the kernel.
+    Measured,
+    /// Look on while the host gets every frame.
+    Host,
+}
+
+impl Way {
+    /// What the tables say it is.
+    pub(super) const fn command(self) -> &'static str {
+        match self {
+            Self::Tracking => "siphon run --interface tap --no-spool",
+            Self::Writing => "siphon run --interface tap --spool DIRECTORY",
+            Self::Measured => "siphon run --interface tap --no-spool, with media = \"measured\"",
+            Self::Host => "siphon run --interface tap --no-spool, with mode = \"host\"",
+        }
+    }
+
+    /// Why this siphon cannot do it, or `None` where it can.
+    pub(super) fn missing(self) -> Option<String> {
+        let problems = config::parse(&self.configuration("/")).err()?;
+        problems
+            .first()
+            .map(|problem| format!("not with this siphon: {problem}"))
+    }
+
+    /// The whole configuration file; `directory` is siphon's own.
+    fn configuration(self, directory: &str) -> String {
+        let capture = match self {
+            Self::Tracking | Self::Writing => "",
+            Self::Measured => "media = \"measured\"\n",
+            Self::Host => "mode = \"host\"\n",
+        };
+        let enabled = self == Self::Writing;
+        format!(
+            "[capture]\ninterface = \"{TAP}\"\n{capture}[control]\nsocket = \"{directory}/siphon.sock\"\n\
+             [metrics]\nenabled = false\n[spool]\ndirectory = \"{directory}/spool\"\nenabled = {enabled}\n"
+        )
+    }
+}
+
+/// The verdict of what was measured in the kernel.
+const MEASURED: &str = "measured";
+
+/// The outcome of RTP in the engine.
+const RTP: &str = "rtp";
 
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -26,20 +76,21 @@ const END: Duration = Duration::from_secs(10);
 pub(super) struct Running {
     siphon: Siphon,
     pid: u32,
-    writes: bool,
+    way: Way,
 }
 
 impl Running {
-    pub(super) fn start(wire: &Wire, program: &Path, scratch: &Scratch, writes: bool) -> Result<Self> {
-        let more = if writes { "" } else { "enabled = false" };
-        let siphon = Siphon::start(&wire.sensor, program, scratch.path(), more)?;
+    pub(super) fn start(wire: &Wire, program: &Path, scratch: &Scratch, way: Way) -> Result<Self> {
+        let directory = scratch.path();
+        let text = way.configuration(&directory.display().to_string());
+        let siphon = Siphon::start_with(&wire.sensor, program, directory, &text, &[])?;
         let status = status(&siphon)?;
         let got = &status.attach;
         ensure!(got.got == "native", "siphon was attached {}: {:?}", got.got, got.why);
         Ok(Self {
             siphon,
             pid: status.pid,
-            writes,
+            way,
         })
     }
 }
@@ -55,25 +106,29 @@ impl Receiver for Running {
     }
 
     fn counts(&mut self) -> Result<Counts> {
-        let Identity {
-            program,
-            sockets,
-            engine,
-            spool,
-        } = status(&self.siphon)?.identity;
+        let Status {
+            identity:
+                Identity {
+                    program,
+                    sockets,
+                    engine,
+                    spool,
+                },
+            verdicts,
+            ..
+        } = status(&self.siphon)?;
+        // What was measured in the kernel goes past all that comes behind it.
+        let measured = count(&verdicts, MEASURED);
+        let filtered = count(&program.passed, "filtered").saturating_sub(measured);
         let mut passages = vec![
             // What it filters is none of it captured, and the load holds nothing that it should filter.
-            Passage::new(
-                Stage::Program,
-                program.seen,
-                lost(&program) + count(&program.passed, "filtered"),
-            ),
-            Passage::new(Stage::Socket, sockets.seen, lost(&sockets)),
-            Passage::new(Stage::Worker, engine.seen, lost(&engine)),
+            Passage::new(Stage::Program, program.seen, lost(&program) + filtered),
+            Passage::new(Stage::Socket, sockets.seen + measured, lost(&sockets)),
+            Passage::new(Stage::Worker, engine.seen + measured, lost(&engine)),
         ];
         // Every outcome: the first packets of a stream that no SDP announced are not yet called RTP.
-        let mut captured = engine.passed.values().sum();
-        if self.writes {
+        let mut captured = engine.passed.values().sum::<u64>() + measured;
+        if self.way == Way::Writing {
             passages.push(Passage::new(Stage::Spool, spool.seen, lost(&spool)));
             captured = count(&spool.passed, "written");
         }
@@ -85,6 +140,14 @@ impl Receiver for Running {
     }
 
     fn stop(mut self: Box<Self>) -> Result<()> {
+        if self.way == Way::Measured {
+            let Status { identity, verdicts, .. } = status(&self.siphon)?;
+            let (measured, crossed) = (count(&verdicts, MEASURED), count(&identity.engine.passed, RTP));
+            ensure!(
+                crossed <= measured / 100,
+                "{crossed} packets of RTP crossed, and only {measured} were measured in the kernel"
+            );
+        }
         let status = self.siphon.stop(Signal::TERM, END)?;
         ensure!(status.success(), "siphon: {status}: {}", self.siphon.log());
         Ok(())

@@ -1,156 +1,72 @@
-//! The table `mirror`: what is captured of paced G.711 on a mirror port, and where the rest is lost.
+//! The table `mirror`: the highest rate without loss on a mirror port.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::{Bench, Effort, Measurement};
-use crate::account::Stage;
+use super::rates::{Cell, FIGURES, measure_rates};
+use super::{Bench, Measurement};
 use crate::frame;
-use crate::generator::Load;
 use crate::receiver::Kind;
-use crate::run::{GENERATOR_CPU, RECEIVER_CPU, Run, measure_at_rest};
-use crate::table::{Figure, Row, Style, Table};
+use crate::run::{GENERATOR_CPU, RECEIVER_CPU};
+use crate::table::Table;
 
 pub(super) const MEASUREMENT: Measurement = Measurement {
     name: "mirror",
-    about: "frames captured and lost by stage on a mirror port: siphon, a bare AF_XDP loop, tcpdump",
+    about: "highest rate without loss on a mirror port: siphon beside what else captures",
     measure: measure_table,
 };
 
-/// RTP streams of the load.
-const STREAMS: u32 = 1_000;
+/// Streams of the loads.
+pub const STREAMS: [u32; 3] = [1, 1_000, 50_000];
 
-/// Frames a second; `None`: as fast as it goes.
-const RATES: [Option<u32>; 4] = [Some(500_000), Some(1_000_000), Some(2_000_000), None];
+/// sngrep is measured under the load of [`STREAMS`] that it is made for: it keeps every message in memory, and takes seconds for
+/// the announcements of 25,000 calls.
+const SNGREP: u32 = 1_000;
 
-/// How many frames of a second the load without pace is to have, a little less than the generator reaches.
-const UNPACED: u32 = 3_000_000;
+const KINDS: [Kind; 7] = [
+    Kind::Siphon,
+    Kind::SiphonSpool,
+    Kind::Bare,
+    Kind::Tcpdump,
+    Kind::TcpdumpFile,
+    Kind::Dumpcap,
+    Kind::Netsniff,
+];
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
-    let Effort { rounds, seconds, .. } = bench.effort;
-    let mut made_again = 0;
-    let mut rows: Vec<Row> = Vec::new();
-    let cases: Vec<_> = RATES
+    let streams: &[u32] = if bench.effort.is_quick { &[SNGREP] } else { &STREAMS };
+    let mut cells: Vec<Cell> = streams
         .iter()
-        .flat_map(|rate| Kind::ALL.map(|kind| (kind, *rate)))
+        .flat_map(|streams| {
+            KINDS.map(|kind| Cell {
+                kind,
+                streams: *streams,
+            })
+        })
         .collect();
-    for (kind, rate) in &cases {
-        rows.push(Row {
-            keys: vec![kind.label().to_owned(), asked(*rate)],
-            command: kind.command().to_owned(),
-            rounds: Vec::new(),
-        });
-    }
-    for round in 0..rounds {
-        // Interleaved, so that what else the machine does falls on all alike; each round backwards from the one before.
-        let mut order: Vec<_> = cases.iter().zip(&mut rows).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        for ((kind, rate), row) in order {
-            let what = format!("round {} of {rounds}: {} at {}", round + 1, kind.label(), asked(*rate));
-            eprintln!("{what}");
-            let load = Load {
-                streams: STREAMS,
-                rate: *rate,
-                frames: rate.unwrap_or(UNPACED) * seconds,
-            };
-            let (generator, patience) = (&mut bench.generator, &mut bench.effort.patience);
-            let (run, again) = measure_at_rest(generator, *kind, &bench.programs, load, patience).context(what)?;
-            made_again += again;
-            row.rounds.push(figures_of(&run));
-        }
-    }
+    cells.push(Cell {
+        kind: Kind::Sngrep,
+        streams: SNGREP,
+    });
+    let (rows, made_again) = measure_rates(bench, &cells)?;
     Ok(Table {
         name: MEASUREMENT.name,
         title: MEASUREMENT.about.to_owned(),
         conditions: vec![
             format!(
-                "{}-byte G.711 frames of {STREAMS} streams into a veth pair, made and delivered on CPU {GENERATOR_CPU}; each \
-                 receiver has CPU {RECEIVER_CPU} for all its threads.",
+                "{}-byte G.711 frames of so many streams, whose calls SIP has announced, into a veth pair, made and delivered on \
+                 CPU {GENERATOR_CPU}; each receiver has CPU {RECEIVER_CPU} for all its threads.",
                 frame::LENGTH
             ),
             format!(
-                "{rounds} interleaved rounds of some {seconds} s: medians, (least - most), (max) of lost frames per round."
+                "{} interleaved rounds, medians (least - most): in each, rates are tried from above until one is held for {} s \
+                 without losing a single frame at any stage. 0: none of {} was.",
+                bench.effort.rounds, bench.effort.hold, bench.effort.attempts
             ),
-            "CPU time is the receiver's own, per captured frame, softirqs left out; others: the part of both CPUs that went to \
-             neither generator nor receiver."
-                .to_owned(),
+            "CPU time is the receiver's own in that run, per captured frame, softirqs left out.".to_owned(),
             format!("Runs that were made again since others disturbed them: {made_again}."),
         ],
-        keys: vec!["receiver", "asked"],
+        keys: vec!["receiver", "streams"],
         figures: FIGURES.to_vec(),
         rows,
     })
-}
-
-fn asked(rate: Option<u32>) -> String {
-    match rate {
-        Some(rate) => format!("{} kpps", rate / 1_000),
-        None => "unpaced".to_owned(),
-    }
-}
-
-const FIGURES: [Figure; 11] = [
-    figure("offered_pps", "OFFERED", Style::Median),
-    figure("captured_pps", "CAPTURED", Style::Spread),
-    figure("lost_veth_frames", "LOST: VETH", Style::Worst),
-    figure("lost_interface_frames", "INTERFACE", Style::Worst),
-    figure("lost_program_frames", "PROGRAM", Style::Worst),
-    figure("lost_socket_frames", "SOCKET", Style::Worst),
-    figure("lost_worker_frames", "WORKER", Style::Worst),
-    figure("lost_spool_frames", "SPOOL", Style::Worst),
-    figure("user_ns_per_frame", "USER NS", Style::Median),
-    figure("system_ns_per_frame", "SYSTEM NS", Style::Median),
-    figure("others_percent", "OTHERS %", Style::Worst),
-];
-
-const fn figure(name: &'static str, head: &'static str, style: Style) -> Figure {
-    Figure { name, head, style }
-}
-
-/// In the order of [`FIGURES`].
-fn figures_of(run: &Run) -> Vec<Option<f64>> {
-    let mut figures = vec![Some(run.offered()), Some(run.captured())];
-    figures.extend(Stage::ALL.map(|stage| run.account.lost(stage).map(|frames| frames as f64)));
-    figures.extend([run.user_ns(), run.system_ns(), Some(run.others * 100.0)]);
-    figures
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::account::{Account, Passage};
-    use crate::cpu::CpuTime;
-
-    #[test]
-    fn figures_stand_under_their_heads() {
-        let account = Account {
-            passages: vec![
-                Passage::new(Stage::Veth, 1_000, 0),
-                Passage::new(Stage::Socket, 1_000, 100),
-            ],
-            captured: 900,
-        };
-        let run = Run {
-            account: account.check().unwrap(),
-            seconds: 0.5,
-            cpu: CpuTime {
-                user: 9e-6,
-                system: 18e-6,
-            },
-            others: 0.25,
-        };
-        let figures = figures_of(&run);
-        assert_eq!(figures.len(), FIGURES.len());
-        let of = |name: &str| figures[FIGURES.iter().position(|figure| figure.name == name).unwrap()];
-        assert_eq!(of("offered_pps"), Some(2_000.0));
-        assert_eq!(of("captured_pps"), Some(1_800.0));
-        for stage in Stage::ALL {
-            let lost = of(&format!("lost_{stage}_frames"));
-            assert_eq!(lost, run.account.lost(stage).map(|frames| frames as f64), "{stage}");
-        }
-        assert_eq!(of("user_ns_per_frame").map(f64::round), Some(10.0));
-        assert_eq!(of("system_ns_per_frame").map(f64::round), Some(20.0));
-        assert_eq!(of("others_percent"), Some(25.0));
-    }
 }

@@ -9,6 +9,7 @@ use super::heard::Hearing;
 use super::invite::Attempts;
 use super::kept_text;
 use super::ladder::Ladder;
+use super::level::Standing;
 use super::media::MediaFacts;
 use super::path::Path;
 use super::rules::Rules;
@@ -64,6 +65,8 @@ pub struct Call {
     pub(super) media: Option<Box<MediaFacts>>,
     /// What came of it.
     pub(super) hearing: Option<Box<Hearing>>,
+    /// Which rule it is under; absent while there was none to ask.
+    pub(super) standing: Option<Box<Standing>>,
 }
 
 /// When a reason was first given, its cause and its text.
@@ -101,6 +104,7 @@ impl Call {
             info_digits: None,
             media: None,
             hearing: None,
+            standing: None,
         }
     }
 
@@ -330,6 +334,7 @@ impl Call {
             info_digits,
             media,
             hearing,
+            standing,
         } = other;
         self.first = self.first.min(first);
         self.last = self.last.max(last);
@@ -352,6 +357,10 @@ impl Call {
         }
         if let Some(other) = hearing {
             self.hearing.get_or_insert_default().join(&other);
+        }
+        match (&mut self.standing, standing) {
+            (Some(known), Some(other)) => known.join(&other),
+            (known, other) => *known = known.take().or(other),
         }
         if self.headers.is_empty() {
             self.headers = headers;

@@ -185,6 +185,11 @@ impl Codec {
         size_of::<Self>() + text(&self.name) + text(&self.fmtp)
     }
 
+    /// Encoding name, or the format where the media is not RTP.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Whether this carries media, not events or noise.
     pub fn is_media(&self) -> bool {
         let name = self.name.as_deref().unwrap_or_default();
@@ -281,6 +286,21 @@ impl Description {
             media: self.lines.iter().map(Line::report).collect(),
         }
     }
+}
+
+/// The encoding names of a media line: of a payload type as mapped, else as assigned; the format itself where it is not RTP.
+pub fn encodings<'a>(media: &'a Media<'_>) -> impl Iterator<Item = &'a [u8]> {
+    let is_rtp = media.is_rtp();
+    let of = move |format: &'a &[u8]| -> Option<&'a [u8]> {
+        if !is_rtp {
+            return Some(format);
+        }
+        let number = std::str::from_utf8(format).ok()?.parse::<u8>().ok()?;
+        let map = media.maps.iter().find(|map| map.payload_type == number);
+        map.map(|map| map.encoding)
+            .or_else(|| assigned(number).map(|(name, _)| name.as_bytes()))
+    };
+    media.formats.iter().filter_map(of)
 }
 
 fn text(bytes: &[u8], most: usize) -> Box<str> {

@@ -135,6 +135,12 @@ impl Ladder {
         }
     }
 
+    /// Where the messages that are kept came from and went to.
+    pub fn ends(&self) -> impl Iterator<Item = Endpoint> {
+        let used = self.ends.iter().filter(|(_, count)| *count > 0);
+        used.map(|(end, _)| *end)
+    }
+
     /// Messages that are kept.
     pub fn len(&self) -> usize {
         self.rungs.len()

@@ -74,6 +74,13 @@ impl MediaFacts {
             .for_each(|description| self.describe(description));
     }
 
+    /// Encoding names of all that is described.
+    pub fn encodings(&self) -> impl Iterator<Item = &str> {
+        let kept = self.first.iter().chain(&self.last);
+        let lines = kept.flat_map(|description| description.lines.iter());
+        lines.flat_map(|line| line.codecs.iter().filter_map(Codec::name))
+    }
+
     fn side(&self, author: u64) -> Option<Party> {
         self.callers.iter().next()?;
         Some(match self.callers.get(&author) {

@@ -14,6 +14,7 @@ mod figures_of_call;
 mod heard;
 mod invite;
 mod ladder;
+mod level;
 mod media;
 mod one_call_id;
 mod one_way;
@@ -31,13 +32,17 @@ mod transfer;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use capture_common::Level;
+
 pub use description::{Description, Ledger};
 pub use figures_of_call::CallFigures;
 pub use heard::Heard;
+pub use level::Said;
 pub use one_way::judge;
 pub use registrations::Registrations;
 pub use transactions::Transactions;
@@ -51,6 +56,7 @@ use self::table::{Entry, Table, Worth};
 use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, CallState, EndedBy, Party};
+use crate::rules::Ruling;
 use crate::sip::{Message, Method, referred};
 use crate::table;
 use crate::time::Timestamp;
@@ -103,7 +109,12 @@ pub struct CallCount {
     pub one_way: u64,
     /// Calls out of the table without audio, likewise.
     pub no_media: u64,
+    /// Calls in the table under a rule, by its name, with the rule's level.
+    pub rules: BTreeMap<String, (Level, u64)>,
 }
+
+/// When it was decided which rule a call is under, and the rule.
+pub type Judgement = (u64, Option<Arc<Ruling>>);
 
 /// What recording a message came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,6 +206,31 @@ impl Calls {
         });
     }
 
+    /// Asks which rule a call is under, now that it has `said` one more thing in a message of time `ts`. Returns when that was
+    /// decided as against other times, and the rule; `None` where the call is not known.
+    pub fn judge(&self, ts: Timestamp, said: &Said<'_, '_>, rules: &crate::rules::Rules) -> Option<Judgement> {
+        let call_id = String::from_utf8_lossy(said.message.call_id);
+        let (src, dst) = said.ends;
+        let sight = Sight::new(ts, src, dst, said.message);
+        self.table.find(&*call_id, |call_id, calls| {
+            let taker = calls.place_of(&sight)?;
+            let rule = calls.judge(taker, &rules.list(), call_id, said);
+            // Under the lock that the decision was made under: the later one has the higher number.
+            Some((rules.ticket(), rule))
+        })?
+    }
+
+    /// Asks of all calls in one part of the table which rule they are under, now that there are others. Returns what was
+    /// decided by Call-ID; `None` where there is no such part. Parts are numbered from 0.
+    pub fn judge_again(&self, part: usize, rules: &crate::rules::Rules) -> Option<Vec<(Arc<str>, Judgement)>> {
+        let mut judged = Vec::new();
+        self.table.for_part(part, |call_id, calls| {
+            let rule = calls.judge_again(&rules.list(), call_id);
+            judged.push((Arc::clone(call_id), (rules.ticket(), rule)));
+        })?;
+        Some(judged)
+    }
+
     /// Forgets calls that have been over for long, a part of the table at a time. Returns the Call-IDs of those that no
     /// message ended, but time.
     pub fn sweep(&self, now: Timestamp) -> Vec<Arc<str>> {
@@ -259,7 +295,14 @@ impl Calls {
         let departed = self.departed.each_ref().map(|count| count.load(Ordering::Relaxed));
         let mut present = [0_u64; CallState::ALL.len()];
         let mut ends = [0_u64; 2];
+        let mut rules: BTreeMap<String, (Level, u64)> = BTreeMap::new();
         self.for_each(|_, call| {
+            if let Some(rule) = call.rule() {
+                match rules.get_mut(&rule.name) {
+                    Some((_, calls)) => *calls += 1,
+                    None => drop(rules.insert(rule.name.clone(), (rule.level, 1))),
+                }
+            }
             let state = call.state(now);
             present[state as usize] += 1;
             if state == CallState::Ended {
@@ -281,6 +324,7 @@ impl Calls {
             }),
             one_way: self.one_way.load(Ordering::Relaxed),
             no_media: self.no_media.load(Ordering::Relaxed),
+            rules,
         }
     }
 

@@ -24,6 +24,11 @@ const REPEATS: Duration = Duration::from_secs(32);
 pub struct OneCallId(Vec<Call>);
 
 impl OneCallId {
+    /// The calls, to be told something.
+    pub(super) fn calls_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        self.0.iter_mut()
+    }
+
     /// The calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.0.iter()
@@ -57,9 +62,14 @@ impl OneCallId {
 
     /// The call that a message belongs to which was recorded before.
     pub fn call_of(&mut self, sight: &Sight<'_, '_>) -> Option<&mut Call> {
-        let connected = self.places(|call| call.is_connected(sight));
-        let taker = self.taker(&connected, sight)?;
+        let taker = self.place_of(sight)?;
         self.0.get_mut(taker)
+    }
+
+    /// Its place.
+    pub fn place_of(&self, sight: &Sight<'_, '_>) -> Option<usize> {
+        let connected = self.places(|call| call.is_connected(sight));
+        self.taker(&connected, sight)
     }
 
     fn places(&self, of: impl Fn(&Call) -> bool) -> Vec<usize> {

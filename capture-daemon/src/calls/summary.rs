@@ -46,6 +46,10 @@ impl Call {
             src: origin.src.to_string(),
             dst: origin.dst.to_string(),
             messages: self.messages,
+            level: self
+                .rule()
+                .map_or_else(String::new, |rule| rule.level.label().to_owned()),
+            rule: self.rule().map(|rule| rule.name.clone()),
             streams: Vec::new(),
             contact: origin.contact.as_ref().map(ToString::to_string),
             joined_late: self.is_joined_late(),

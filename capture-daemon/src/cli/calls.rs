@@ -81,13 +81,15 @@ pub(super) fn table(calls: &[Call], style: Style) -> String {
         Column::Figure("LASTED"),
         Column::Figure("RTP"),
         Column::Word("NOTICED"),
+        Column::Word("LEVEL"),
+        Column::Word("RULE"),
         Column::Long("FROM", 12),
         Column::Long("TO", 12),
         Column::Long("CALL-ID", 16),
     ];
     let mut table = Table::new(COLUMNS)
         .colouring("STATE")
-        .sparing(&["NOTICED"])
+        .sparing(&["NOTICED", "LEVEL", "RULE"])
         .dropping(&["RTP", "SETUP", "LASTED"]);
     let starts = moments(calls.iter().map(|call| call.start));
     for (call, start) in calls.iter().zip(starts) {
@@ -99,12 +101,22 @@ pub(super) fn table(calls: &[Call], style: Style) -> String {
             or_absent(call.duration_ms, duration),
             call.streams.len().to_string(),
             noticed(call),
+            level(call),
+            or_absent(call.rule.as_deref(), printable),
             address(&call.from_uri),
             address(&call.to_uri),
             printable(&call.call_id),
         ]);
     }
     table.render(style)
+}
+
+/// The level of a call, where all of it is not just kept as that of all others is.
+fn level(call: &Call) -> String {
+    match (&call.rule, call.level.as_str()) {
+        (None, "" | "full") => ABSENT.to_owned(),
+        (_, level) => printable(level),
+    }
 }
 
 /// What is odd about a call, the worst of it.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::terminal::say;
-use crate::config::{default_file, load};
+use crate::config::{check, default_file};
 
 #[derive(Debug, Args)]
 pub(super) struct Config {
@@ -16,7 +16,7 @@ pub(super) struct Config {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Says everything that is wrong with a file; the exit status is 1 then, else 0.
+    /// Says everything that is wrong with a file; the exit status is 1 then, else 0. Rules that can never match are told too.
     Check {
         /// The file.
         file: PathBuf,
@@ -29,7 +29,9 @@ impl Config {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         match self.verb {
             Verb::Check { file } => {
-                load(&file)?;
+                for odd in check(&file)? {
+                    say(&format!("{odd}\n"))?;
+                }
                 say(&format!("{}: ok\n", file.display()))?;
             }
             Verb::Default => say(&default_file())?,

@@ -35,6 +35,11 @@ impl Daemon {
         Ok(answer)
     }
 
+    /// Asks, and prints nothing.
+    pub(super) fn ask<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T, ClientError> {
+        self.answer(ask).map(|(answer, _)| answer)
+    }
+
     /// The answer, and the JSON to print where that is wanted.
     fn answer<T: DeserializeOwned>(&self, ask: &Ask) -> Result<(T, Option<String>), ClientError> {
         let mut client = Client::connect(&self.socket)?;

@@ -8,6 +8,7 @@ mod daemon;
 mod health;
 mod registrations;
 mod replay;
+mod rules;
 mod run;
 mod signaling;
 mod status;
@@ -71,6 +72,8 @@ enum Verb {
     Registrations(registrations::Registrations),
     /// Says how STUN and TURN do, and lists TURN allocations.
     Turn(turn::Turn),
+    /// Lists the rules that say how much of which calls is kept, and changes them until the daemon ends.
+    Rules(Box<rules::Rules>),
     /// Stops the daemon and waits until it has gone.
     Stop(stop::Stop),
 }
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Streams(streams) => (streams.execute(), FAILED),
         Verb::Registrations(registrations) => (registrations.execute(), FAILED),
         Verb::Turn(turn) => (turn.execute(), FAILED),
+        Verb::Rules(rules) => (rules.execute(), FAILED),
         Verb::Stop(stop) => (stop.execute(), FAILED),
     };
     done.unwrap_or_else(|error| {

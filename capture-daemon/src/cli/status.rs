@@ -8,6 +8,7 @@ use super::table::{Column, Table};
 use super::text::{bytes, count, duration, list, moment, or_absent, printable};
 use super::{Daemon, Style};
 use crate::control::{self, Ask, ControlCounts, InterfaceCounters, Lane, Obtained, SpoolStatus, Tally};
+use crate::report::LearnedFigures;
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
@@ -28,7 +29,7 @@ fn text(status: &control::Status, style: Style) -> String {
         daemon(status),
         lanes(&status.lanes, style),
         stages(status, style) + &audit(status, style),
-        tables(status, style),
+        tables(status, style) + &learned(&status.learned),
         traffic(status, style),
         spool(&status.spool) + &clients(&status.control),
     ]
@@ -67,6 +68,37 @@ fn daemon(status: &control::Status) -> String {
         count(rx_errors),
         count(rx_dropped),
         count(rx_missed_errors)
+    )
+}
+
+/// What the kernel program knows of calls, where it was told anything.
+fn learned(figures: &LearnedFigures) -> String {
+    let LearnedFigures {
+        endpoints,
+        capacity,
+        updates,
+        removals,
+        refused,
+        failed,
+        ref latency,
+    } = *figures;
+    if updates + refused + failed == 0 {
+        return String::new();
+    }
+    let times = latency.as_ref().map_or(String::new(), |latency| {
+        format!(
+            "; from SDP to map {:.2} ms, 99 of 100 within {:.2} ms",
+            latency.p50_ms, latency.p99_ms
+        )
+    });
+    format!(
+        "kernel's endpoints: {} of {}, {} written, {} removed, {} refused, {} failed{times}\n",
+        count(endpoints),
+        count(capacity),
+        count(updates),
+        count(removals),
+        count(refused),
+        count(failed)
     )
 }
 

@@ -13,10 +13,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
-use super::Config;
 use super::keys::{KEYS, Key, SECTIONS};
+use super::rules::EXAMPLE;
+use super::{Config, rules};
+use crate::rules::{MAX_RULES, never};
 
 /// Bytes of the longest file that is read; the default one has some 5,000.
 const LONGEST: u64 = 1 << 20;
@@ -63,14 +65,15 @@ impl fmt::Display for Problem {
 }
 
 fn list(path: &Path, problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems
-        .iter()
-        .map(|problem| match problem.line {
-            Some(line) => format!("{}:{line}: {problem}", path.display()),
-            None => format!("{}: {problem}", path.display()),
-        })
-        .collect();
+    let lines: Vec<String> = problems.iter().map(|problem| one(path, problem)).collect();
     lines.join("\n")
+}
+
+fn one(path: &Path, problem: &Problem) -> String {
+    match problem.line {
+        Some(line) => format!("{}:{line}: {problem}", path.display()),
+        None => format!("{}: {problem}", path.display()),
+    }
 }
 
 /// Reads and checks a file.
@@ -78,6 +81,19 @@ fn list(path: &Path, problems: &[Problem]) -> String {
 /// # Errors
 /// The file cannot be read, or something in it is wrong; all that is wrong is said at once.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    open(path).map(|(config, _)| config)
+}
+
+/// Reads and checks a file, and returns what is odd about it, a line each: rules that can never match.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(path: &Path) -> Result<Vec<String>, ConfigError> {
+    let (_, odd) = open(path)?;
+    Ok(odd.iter().map(|problem| one(path, problem)).collect())
+}
+
+fn open(path: &Path) -> Result<(Config, Vec<Problem>), ConfigError> {
     let wrong = |problems| ConfigError::Wrong {
         path: path.to_owned(),
         problems,
@@ -104,7 +120,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
             message: "not UTF-8".to_owned(),
         }])
     })?;
-    parse(text).map_err(wrong)
+    read(text).map_err(wrong)
 }
 
 /// Reads and checks the text of a file.
@@ -112,6 +128,11 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 /// # Errors
 /// Everything that is wrong with it, in order of the lines.
 pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+    read(text).map(|(config, _)| config)
+}
+
+/// The same, with what is odd about it.
+fn read(text: &str) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let lines = Lines::of(text.as_bytes());
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -121,6 +142,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Problem>> {
         lines,
         config: Config::default(),
         set: HashMap::new(),
+        rules: Vec::new(),
         problems: Vec::new(),
     };
     reading.document(document.get_ref());
@@ -150,6 +172,9 @@ fn syntax(lines: &Lines, error: &toml::de::Error) -> Problem {
     }
 }
 
+/// What stands above each rule.
+const RULES: &str = "rules";
+
 /// Length of a name from the file that is looked at or repeated; a longer one is a mistake of another kind.
 const NAME: usize = 64;
 
@@ -172,6 +197,8 @@ struct Reading {
     config: Config,
     /// Line of each key the file sets, by `section.name`.
     set: HashMap<String, usize>,
+    /// Line of each rule.
+    rules: Vec<usize>,
     problems: Vec<Problem>,
 }
 
@@ -180,7 +207,9 @@ impl Reading {
         for (name, value) in document {
             let section = name.get_ref().as_ref();
             let line = self.lines.line(name.span().start);
-            if !SECTIONS.iter().any(|(known, _)| *known == section) {
+            if section == RULES {
+                self.rules(line, value.get_ref());
+            } else if !SECTIONS.iter().any(|(known, _)| *known == section) {
                 let message = unknown_section(section);
                 self.wrong(line, None, message);
             } else if let Some(table) = value.get_ref().as_table() {
@@ -208,6 +237,42 @@ impl Reading {
         }
     }
 
+    fn rules(&mut self, line: usize, value: &DeValue<'_>) {
+        let Some(array) = value.as_array() else {
+            return self.wrong(line, None, format!("{RULES} are a list: write [[{RULES}]] above each"));
+        };
+        for entry in array {
+            let line = self.lines.line(entry.span().start);
+            let Some(table) = entry.get_ref().as_table() else {
+                self.wrong(line, None, format!("a rule is a table: write [[{RULES}]] above it"));
+                continue;
+            };
+            match rules::read(table, entry.span()) {
+                Ok(rule) => {
+                    if self.config.rules.iter().any(|known| known.name == rule.name) {
+                        let message = format!("a rule called {} is there already", rule.name);
+                        self.wrong(line, Some(format!("{RULES}.name")), message);
+                    }
+                    self.rules.push(line);
+                    self.config.rules.push(rule);
+                }
+                Err(wrong) => {
+                    for (at, word, message) in wrong {
+                        let key = match word.as_str() {
+                            "" => RULES.to_owned(),
+                            word => format!("{RULES}.{}", shortened(word)),
+                        };
+                        self.wrong(self.lines.line(at.start), Some(key), message);
+                    }
+                }
+            }
+        }
+        if array.len() > MAX_RULES {
+            let message = format!("{} rules are more than {MAX_RULES}", array.len());
+            self.wrong(line, Some(RULES.to_owned()), message);
+        }
+    }
+
     fn wrong(&mut self, line: usize, key: Option<String>, message: String) {
         self.problems.push(Problem {
             line: Some(line),
@@ -216,13 +281,22 @@ impl Reading {
         });
     }
 
-    fn finish(mut self) -> Result<Config, Vec<Problem>> {
+    fn finish(mut self) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
         for mut problem in self.config.problems() {
             problem.line = problem.key.as_ref().and_then(|key| self.set.get(key)).copied();
             self.problems.push(problem);
         }
         if self.problems.is_empty() {
-            return Ok(self.config);
+            let nevers = never(&self.config.rules).into_iter();
+            let odd = nevers.zip(&self.config.rules).zip(&self.rules);
+            let odd = odd.filter_map(|((never, rule), line)| {
+                Some(Problem {
+                    line: Some(*line),
+                    key: Some(format!("{RULES}.{}", rule.name)),
+                    message: never?.to_string(),
+                })
+            });
+            return Ok((self.config.clone(), odd.collect()));
         }
         self.problems.sort_by_key(|problem| problem.line);
         Err(self.problems)
@@ -230,13 +304,21 @@ impl Reading {
 }
 
 fn unknown_section(section: &str) -> String {
-    let names = || SECTIONS.iter().map(|(name, _)| *name);
+    let names = || SECTIONS.iter().map(|(name, _)| *name).chain([RULES]);
+    let written = |name: &str| match name {
+        RULES => format!("[[{name}]]"),
+        _ => format!("[{name}]"),
+    };
     let holder = KEYS.iter().find(|key| key.name == section).map(|key| key.section);
     match (holder, nearest(section, names())) {
         (Some(holder), _) => format!("{section} belongs under [{holder}]"),
-        (None, Some(near)) => format!("unknown section [{}]; did you mean [{near}]?", shortened(section)),
+        (None, Some(near)) => format!(
+            "unknown section [{}]; did you mean {}?",
+            shortened(section),
+            written(near)
+        ),
         (None, None) => {
-            let known: Vec<String> = names().map(|name| format!("[{name}]")).collect();
+            let known: Vec<String> = names().map(written).collect();
             format!(
                 "unknown section [{}]; there are {}",
                 shortened(section),
@@ -277,6 +359,7 @@ pub fn default_file() -> String {
             ));
         }
     }
+    file.push_str(EXAMPLE);
     file
 }
 

@@ -1,23 +1,27 @@
 //! The configuration: one TOML file, every key with a default, unknown keys refused.
 //!
 //! The structs are here. What a key is called, says and looks like is in `keys`, how a value is read in `value` and `lists`, what
-//! must hold between values in `check`, and the file itself in `file`.
+//! must hold between values in `check`, rules in `rules`, and the file itself in `file`.
 
 mod check;
 mod file;
 mod keys;
 mod lists;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub use file::{ConfigError, Problem, default_file, load, parse};
+pub use file::{ConfigError, Problem, check, default_file, load, parse};
+pub use rules::rule_as_toml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use capture_common::{Level, Media, Tunnel};
+
+use crate::rules::Rule;
 
 /// Everything `siphon run` can be told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +40,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// What the daemon says on standard error.
     pub log: Log,
+    /// Which calls are kept at another level than `capture.level`, in order.
+    pub rules: Vec<Rule>,
 }
 
 /// What becomes of the frames the kernel program wants.

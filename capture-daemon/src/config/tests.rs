@@ -5,8 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use toml::de::DeTable;
 
-use super::file::{default_file, load, parse};
+use super::file::{check, default_file, load, parse};
 use super::keys::KEYS;
+use super::rules::rule_as_toml;
 use super::{Config, PortRange};
 
 /// Problems as a user reads them.
@@ -164,7 +165,8 @@ fn unknown_keys_name_the_line_and_the_nearest() {
         problems("interface = \"eth0\"\n[zzz]\n[log]\nlisten = 1\nqqq = 2\n[metrics]\nrotate_size = 1"),
         [
             "1: interface belongs under [capture]",
-            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [privacy] [log]",
+            "2: unknown section [zzz]; there are [capture] [follow] [spool] [control] [metrics] [privacy] [log] \
+             [[rules]]",
             "4: log.listen: unknown key; metrics.listen is one",
             "5: log.qqq: unknown key; [log] has filter",
             "7: metrics.rotate_size: unknown key; spool.rotate_size is one",
@@ -237,6 +239,80 @@ fn values_that_do_not_fit_together_are_refused() {
             "19: control.mode: 1777 is above 777",
             "20: control.max_request: 1 is not between 256 and 1048576",
             "22: log.filter: \"a=b=c\" is not a filter such as \"info\" or \"info,capture_daemon::xsk=debug\"",
+        ]
+    );
+}
+
+#[test]
+fn rules_are_read_and_all_that_is_wrong_with_them_is_named_by_line() {
+    let text = "[[rules]]\nname = \"support\"\nlevel = \"full\"\nfrom = \"+49-211-*\"\n\
+                header = { name = \"X-Customer\", value = \"acme*\" }\n\n\
+                [[rules]]\nname = \"one-in-ten\"\nlevel = \"headers\"\nsample = 0.1\n\
+                [[rules]]\nname = \"rest\"\nlevel = \"signaling\"\nsample = 1\n";
+    let config = parse(text).unwrap();
+    let names: Vec<&str> = config.rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["support", "one-in-ten", "rest"]);
+    let written: String = config.rules.iter().map(rule_as_toml).collect();
+    assert_eq!(parse(&written).unwrap().rules, config.rules);
+    assert_eq!(
+        problems(
+            "[[rules]]\nname = \"two words\"\nlevel = \"some\"\n[[rules]]\nname = \"a\"\nlevel = \"full\"\n\
+             sample = 1.5\naddress = \"192.0.2.1/24\"\ncolour = \"red\"\n[[rules]]\nname = \"b\"\n\
+             [[rules]]\nname = \"c\"\nlevel = \"full\"\nfrom = \"\"\nheader = { name = \"X-A\" }\n\
+             [[rules]]\nname = \"d\"\nlevel = \"full\"\n[[rules]]\nname = \"d\"\nlevel = \"full\"\n"
+        ),
+        [
+            "2: rules.name: expected letters, digits, -, _ and . (at most 64)",
+            "3: rules.level: expected \"signaling\", \"headers\" or \"full\"",
+            "7: rules.sample: expected a number from 0.0 to 1.0",
+            "8: rules.address: 192.0.2.1 is in the network \"192.0.2.0/24\"",
+            "9: rules.colour: a rule says nothing of this name; it may say name, level, from, to, number, address, \
+             call_id, user_agent, codec, header, sample",
+            "10: rules: a rule has a level: \"signaling\", \"headers\" or \"full\"",
+            "15: rules.from: an empty pattern matches nothing; \"*\" matches everything",
+            "16: rules.header: expected a name and a pattern such as { name = \"X-Customer\", value = \"acme*\" }",
+            "20: rules.name: a rule called d is there already",
+        ]
+    );
+    assert_eq!(
+        problems("rules = 1\n"),
+        ["1: rules are a list: write [[rules]] above each"]
+    );
+    assert_eq!(
+        problems("[rules]\nname = \"a\"\n"),
+        ["1: rules are a list: write [[rules]] above each"]
+    );
+    assert_eq!(
+        problems("rules = [1]\n"),
+        ["1: a rule is a table: write [[rules]] above it"]
+    );
+    assert_eq!(
+        problems("[rule]\n"),
+        ["1: unknown section [rule]; did you mean [[rules]]?"]
+    );
+    let many: String = (0..257)
+        .map(|number| format!("[[rules]]\nname = \"{number}\"\nlevel = \"full\"\nfrom = \"{number}\"\n"))
+        .collect();
+    assert_eq!(problems(&many), ["1: rules: 257 rules are more than 256"]);
+}
+
+#[test]
+fn rules_that_can_never_match_are_odd_and_not_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("siphon.toml");
+    let text = "[[rules]]\nname = \"wide\"\nlevel = \"full\"\nfrom = \"+49*\"\n\n\
+                [[rules]]\nname = \"narrow\"\nlevel = \"headers\"\nfrom = \"+49211*\"\ncodec = \"opus\"\n\n\
+                [[rules]]\nname = \"none\"\nlevel = \"headers\"\nsample = 0\n";
+    std::fs::write(&file, text).unwrap();
+    let odd = check(&file).unwrap();
+    let shown = file.display();
+    assert_eq!(
+        odd,
+        [
+            format!(
+                "{shown}:6: rules.narrow: can never match: every call it is about comes under wide, which stands before it"
+            ),
+            format!("{shown}:12: rules.none: can never match: no call is in a sample of 0"),
         ]
     );
 }

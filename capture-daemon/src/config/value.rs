@@ -115,7 +115,7 @@ pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
 }
 
 /// A TOML string with what needs escaping escaped.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 

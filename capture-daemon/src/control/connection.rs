@@ -177,6 +177,11 @@ impl Conversation {
                 let page = sensor.allocations(&filter);
                 self.list(id, &figures, "allocations", page).await
             }
+            Ask::Rules => self.whole(id, &sensor.rules()).await,
+            Ask::ChangeRules(change) => match sensor.change_rules(change).await {
+                Ok(rules) => self.whole(id, &rules).await,
+                Err(why) => self.refuse(id, &Refusal::new(Code::Conflict, why.to_string())).await,
+            },
             Ask::Version => {
                 let answer = json!({"version": env!("CARGO_PKG_VERSION"), "protocol": VERSION});
                 self.whole(id, &answer).await

@@ -11,8 +11,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Filter;
+use super::{Filter, rules};
 use crate::report::{AllocationState, CallState, RegistrationState};
+use crate::rules::Change;
 
 /// Version of the protocol.
 pub const VERSION: u64 = 1;
@@ -48,6 +49,10 @@ pub enum Ask {
     Registrations(Filter),
     /// STUN and TURN: figures, and allocations.
     Turn(Filter),
+    /// The rules, and what came of each.
+    Rules,
+    /// Change the rules.
+    ChangeRules(Change),
     /// Stop the daemon.
     Stop,
     /// Version of the daemon and of the protocol.
@@ -64,6 +69,10 @@ const ASKS: &[&str] = &[
     "streams",
     "registrations",
     "turn",
+    "rules",
+    "rule_add",
+    "rule_change",
+    "rule_remove",
     "stop",
     "version",
 ];
@@ -80,6 +89,8 @@ impl Ask {
             Self::Streams(_) => "streams",
             Self::Registrations(_) => "registrations",
             Self::Turn(_) => "turn",
+            Self::Rules => "rules",
+            Self::ChangeRules(change) => rules::label(change),
             Self::Stop => "stop",
             Self::Version => "version",
         }
@@ -91,13 +102,23 @@ impl Ask {
             Self::Calls(filter) | Self::Streams(filter) | Self::Registrations(filter) | Self::Turn(filter) => {
                 Some(filter)
             }
-            Self::Call(_) | Self::Health | Self::Status | Self::Signaling | Self::Stop | Self::Version => None,
+            Self::Call(_)
+            | Self::Health
+            | Self::Status
+            | Self::Signaling
+            | Self::Rules
+            | Self::ChangeRules(_)
+            | Self::Stop
+            | Self::Version => None,
         };
         let mut request = Map::new();
         request.insert("v".to_owned(), VERSION.into());
         request.insert("ask".to_owned(), self.label().into());
         if let Self::Call(call_id) = self {
             request.insert("call_id".to_owned(), call_id.clone().into());
+        }
+        if let Self::ChangeRules(change) = self {
+            rules::write(change, &mut request);
         }
         if let Some(Filter { limit, state, call_id }) = filter {
             request.extend(limit.map(|limit| ("limit".to_owned(), limit.into())));
@@ -126,6 +147,8 @@ pub enum Code {
     Timeout,
     /// The answer was not ready in time.
     Unavailable,
+    /// The rules are not such that they could be changed like this.
+    Conflict,
 }
 
 impl Code {
@@ -139,6 +162,7 @@ impl Code {
             Self::Busy => "busy",
             Self::Timeout => "timeout",
             Self::Unavailable => "unavailable",
+            Self::Conflict => "conflict",
         }
     }
 }
@@ -160,7 +184,7 @@ impl Refusal {
         }
     }
 
-    fn bad(message: impl Into<String>) -> Self {
+    pub(super) fn bad(message: impl Into<String>) -> Self {
         Self::new(Code::BadRequest, message)
     }
 }
@@ -201,6 +225,10 @@ fn ask(fields: &Map<String, Value>) -> Result<Ask, Refusal> {
     let Some(name) = fields.get("ask").and_then(Value::as_str) else {
         return Err(Refusal::bad(format!("ask is one of {}", known())));
     };
+    if let Some((_, known)) = rules::CHANGES.iter().find(|(known, _)| *known == name) {
+        only(fields, name, known)?;
+        return rules::read(name, fields).map(Ask::ChangeRules);
+    }
     let (ask, narrows): (fn(Filter) -> Ask, &[&str]) = match name {
         "health" => (|_| Ask::Health, &[]),
         "status" => (|_| Ask::Status, &[]),
@@ -210,6 +238,7 @@ fn ask(fields: &Map<String, Value>) -> Result<Ask, Refusal> {
         "streams" => (Ask::Streams, &["limit", "call_id"]),
         "registrations" => (Ask::Registrations, &["limit", "state", "call_id"]),
         "turn" => (Ask::Turn, &["limit", "state"]),
+        "rules" => (|_| Ask::Rules, &[]),
         "stop" => (|_| Ask::Stop, &[]),
         "version" => (|_| Ask::Version, &[]),
         _ => {
@@ -217,12 +246,7 @@ fn ask(fields: &Map<String, Value>) -> Result<Ask, Refusal> {
             return Err(Refusal::new(Code::UnknownAsk, message));
         }
     };
-    for field in fields.keys() {
-        if !["v", "id", "ask"].contains(&field.as_str()) && !narrows.contains(&field.as_str()) {
-            let shown: String = field.chars().take(64).collect();
-            return Err(Refusal::bad(format!("{name} has no field {shown:?}")));
-        }
-    }
+    only(fields, name, narrows)?;
     let call_id = text(fields, "call_id")?;
     if name == "call" && call_id.is_none() {
         return Err(Refusal::bad("call_id says which call"));
@@ -232,6 +256,18 @@ fn ask(fields: &Map<String, Value>) -> Result<Ask, Refusal> {
         state: state(fields, name)?,
         call_id,
     }))
+}
+
+/// Refuses fields that the ask `name` does not take.
+fn only(fields: &Map<String, Value>, name: &str, known: &[&str]) -> Result<(), Refusal> {
+    let taken = |field: &&String| ["v", "id", "ask"].contains(&field.as_str()) || known.contains(&field.as_str());
+    match fields.keys().find(|field| !taken(field)) {
+        Some(field) => {
+            let shown: String = field.chars().take(64).collect();
+            Err(Refusal::bad(format!("{name} has no field {shown:?}")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn limit(fields: &Map<String, Value>) -> Result<Option<usize>, Refusal> {
@@ -310,6 +346,7 @@ mod tests {
             Ask::Streams(stateless),
             Ask::Registrations(registered),
             Ask::Turn(active),
+            Ask::Rules,
             Ask::Stop,
             Ask::Version,
         ] {
@@ -345,7 +382,10 @@ mod tests {
         );
         assert_eq!(
             refusal(r#"{"v":1}"#),
-            bad("ask is one of health, status, signaling, calls, call, streams, registrations, turn, stop, version")
+            bad(
+                "ask is one of health, status, signaling, calls, call, streams, registrations, turn, rules, rule_add, \
+                 rule_change, rule_remove, stop, version"
+            )
         );
         assert_eq!(
             refusal(r#"{"v":1,"ask":"health","limit":1}"#),

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{Filter, Health, Page, Status};
+use super::{Filter, Health, Page, RuleBook, Status};
 use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
+use crate::rules::{Change, Unchanged};
 
 /// An answer that is being put together, for instance because the workers each have a part of it.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -30,6 +31,10 @@ pub trait Sensor: Send + Sync {
     fn turn(&self) -> TurnFigures;
     /// TURN allocations that pass the filter.
     fn allocations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Allocation>>;
+    /// The rules, and what came of each.
+    fn rules(&self) -> RuleBook;
+    /// Changes the rules, and returns them once the calls under way have their levels by them.
+    fn change_rules(&self, change: Change) -> Pending<'_, Result<RuleBook, Unchanged>>;
     /// Begins to stop the daemon and returns at once.
     fn stop(&self);
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{RtcpCounts, RtpFigures, SipCounts};
+use super::RuleStatus;
+use crate::report::{LearnedFigures, RtcpCounts, RtpFigures, SipCounts};
 use crate::time::Timestamp;
 
 /// Counts by name.
@@ -113,8 +114,14 @@ pub struct Status {
     pub rtcp: RtcpCounts,
     /// Calls by state and by result.
     pub calls: CallCounts,
+    /// Rules, and what came of each.
+    #[serde(default)]
+    pub rules: Vec<RuleStatus>,
     /// Registrations remembered, by state.
     pub registrations: Tally,
+    /// The endpoints of calls in the kernel program's map.
+    #[serde(default)]
+    pub learned: LearnedFigures,
     /// Bounded tables by name.
     pub tables: BTreeMap<String, TableSize>,
     /// Streams measured in the kernel; absent where none are.
@@ -198,6 +205,12 @@ pub struct SocketCounts {
 pub struct LaneSpool {
     /// Frames to keep.
     pub offered: u64,
+    /// Frames of which the level of their call wants nothing.
+    #[serde(default)]
+    pub not_kept: u64,
+    /// Frames of which it wants only the headers.
+    #[serde(default)]
+    pub cut: u64,
     /// Frames in files.
     pub written: u64,
     /// Bytes written to files.
@@ -217,7 +230,7 @@ pub struct Identity {
     pub sockets: Stage,
     /// Engine: frames = sum of outcomes.
     pub engine: Stage,
-    /// Spool: offered = written + queued + dropped.
+    /// Spool: offered = written + not kept + queued + dropped.
     pub spool: Stage,
 }
 
@@ -313,6 +326,9 @@ pub struct CallCounts {
     /// Calls since the start without RTP, likewise.
     #[serde(default)]
     pub no_media: u64,
+    /// Calls remembered, by level.
+    #[serde(default)]
+    pub levels: Tally,
 }
 
 /// How full a bounded table is.
@@ -331,14 +347,8 @@ pub struct TableSize {
 pub struct Measured {
     /// Streams in its map, when that was read last.
     pub streams: u64,
-    /// Streams there is room for.
-    pub capacity: u64,
-    /// Streams that left before their time, since the start.
-    pub evicted: u64,
-    /// Streams that no call was found for.
-    pub unjoined: u64,
-    /// Times the map could not be read.
-    pub unread: u64,
+    /// What could not be followed, by reason.
+    pub losses: Tally,
 }
 
 /// The spool as a whole.

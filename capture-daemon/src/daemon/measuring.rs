@@ -9,7 +9,6 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 
 use crate::config::Follow;
-use crate::counter::Counter;
 use crate::engine::{EngineCounters, Shared};
 use crate::media::{MeasuredStreams, Seen};
 use crate::outcome::Loss;
@@ -32,8 +31,6 @@ const INBOX: usize = 16;
 pub struct Account {
     /// What the streams come to; of engine's counters those of streams.
     pub counters: Arc<EngineCounters>,
-    /// Times the map could not be read.
-    pub unread: Arc<Counter>,
     /// Streams there is room for.
     pub capacity: u32,
     /// Where it is asked.
@@ -54,7 +51,8 @@ struct Reader {
     streams: MeasuredStreams,
     shared: Arc<Shared>,
     counters: Arc<EngineCounters>,
-    unread: Arc<Counter>,
+    /// The map could not be read the last time.
+    failed: bool,
     clock: Clock,
     chunk: Chunk,
     /// Where the next part begins.
@@ -69,12 +67,10 @@ impl Measuring {
     pub fn start(map: MeasuredMap, follow: &Follow, shared: &Arc<Shared>) -> io::Result<Self> {
         let streams = MeasuredStreams::new(follow);
         let counters = Arc::new(EngineCounters::of(streams.totals()));
-        let unread = Arc::<Counter>::default();
         let (inbox, questions) = channel::bounded(INBOX);
         let (stop, stopped) = channel::bounded(1);
         let account = Account {
             counters: Arc::clone(&counters),
-            unread: Arc::clone(&unread),
             capacity: map.capacity(),
             inbox,
         };
@@ -83,7 +79,7 @@ impl Measuring {
             streams,
             shared: Arc::clone(shared),
             counters,
-            unread,
+            failed: false,
             clock: Clock::new(),
             chunk: Chunk::with_room(PART),
             cursor: None,
@@ -126,17 +122,17 @@ impl Reader {
                 // Who asked may have given up.
                 let _ = question.reply.send(all);
             }
-            if let Err(error) = self.part() {
-                self.failed(&error);
-            }
+            let read = self.part();
+            self.note(read);
         }
     }
 
-    fn failed(&self, error: &ReadError) {
-        if self.unread.get() == 0 {
+    /// Says that the map cannot be read, once until it can be again.
+    fn note(&mut self, read: Result<(), ReadError>) {
+        if let (Err(error), false) = (&read, self.failed) {
             tracing::error!("{error}");
         }
-        self.unread.add(1);
+        self.failed = read.is_err();
     }
 
     /// Sees the next part of the map.
@@ -177,8 +173,9 @@ impl Reader {
     fn all(&mut self) -> Vec<report::Stream> {
         let (mut all, mut cursor) = (Vec::new(), None);
         loop {
-            if let Err(error) = self.map.read(&mut cursor, &mut self.chunk) {
-                self.failed(&error);
+            let read = self.map.read(&mut cursor, &mut self.chunk);
+            if read.is_err() {
+                self.note(read);
                 return all;
             }
             let Shared { endpoints, .. } = &*self.shared;

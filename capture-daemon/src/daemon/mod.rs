@@ -100,6 +100,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let shared = Shared::new(&config.follow)
         .with_privacy(&config.privacy)
+        .with_rules(&config.rules, config.capture.level)
         .told_to(program.learned());
     let shared = Arc::new(shared);
     let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {

@@ -12,10 +12,11 @@ use super::health::Watch;
 use super::measuring::Account;
 use super::status;
 use crate::config::Config;
-use crate::control::{Audit, Counts, Filter, Health, Page, Pending, Sensor, Status};
+use crate::control::{Audit, Counts, Filter, Health, Page, Pending, RuleBook, Sensor, Status};
 use crate::engine::{self, Shared};
-use crate::program::{Obtained, Presence, Program, Verdicts};
+use crate::program::{LearnedEndpoints, Obtained, Presence, Program, Verdicts};
 use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
+use crate::rules::{Change, List, Unchanged};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
 use crate::worker::Question;
@@ -30,6 +31,7 @@ pub struct Live {
     pub(super) started: Timestamp,
     since: Instant,
     program: Mutex<Program>,
+    pub(super) learned: Arc<LearnedEndpoints>,
     pub(super) obtained: Obtained,
     pub(super) posts: Vec<Post>,
     /// Of what is measured in the kernel.
@@ -63,6 +65,7 @@ impl Live {
             started: now(),
             since: Instant::now(),
             obtained: program.obtained().clone(),
+            learned: program.learned(),
             program: Mutex::new(program),
             posts: crew.posts().to_vec(),
             measuring,
@@ -99,6 +102,7 @@ impl Live {
         if let Some(why) = why_not_native {
             tracing::warn!("{interface}: no native XDP: {why}");
         }
+        warn_of_rules(&self.shared.rules.list());
     }
 
     /// Looks at how things stand, about once a second: whether every frame is in one place, and the rest.
@@ -251,8 +255,48 @@ impl Sensor for Live {
         Box::pin(async { filter.allocations(self.shared.turn.report(now())) })
     }
 
+    fn rules(&self) -> RuleBook {
+        RuleBook {
+            default_level: self.shared.rules.default_level().label().to_owned(),
+            rules: status::rules(self, &self.shared.calls.count(now())),
+        }
+    }
+
+    fn change_rules(&self, change: Change) -> Pending<'_, Result<RuleBook, Unchanged>> {
+        Box::pin(async {
+            let list = self.shared.rules.change(change)?;
+            tracing::info!("the rules were changed: {}", names(&list));
+            warn_of_rules(&list);
+            for part in 0.. {
+                if !self.shared.judge_again(part) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            Ok(self.rules())
+        })
+    }
+
     fn stop(&self) {
         self.stop.send_replace(true);
+    }
+}
+
+/// The rules in their order.
+fn names(list: &List) -> String {
+    let names: Vec<&str> = list.entries().iter().map(|entry| entry.rule.name.as_str()).collect();
+    match names.as_slice() {
+        [] => "there are none".to_owned(),
+        names => names.join(", "),
+    }
+}
+
+/// Says which rules no call will ever come under.
+fn warn_of_rules(list: &List) {
+    for entry in list.entries() {
+        if let Some(never) = &entry.never {
+            tracing::warn!("the rule {} {never}", entry.rule.name);
+        }
     }
 }
 

@@ -6,21 +6,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use capture_common::{Fate, Verdict};
+use capture_common::{Fate, Level, Verdict};
 
 use super::accounts::{Boundary, Reading};
 use super::crew::Post;
 use super::health::Vitals;
 use super::measuring::Account;
 use super::sensor::Live;
+use crate::calls::CallCount;
 use crate::control::{
-    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Measured, Obtained, SocketCounts, SpoolStatus, Stage,
-    Status, TableSize, Tally,
+    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Measured, Obtained, RuleStatus, SocketCounts,
+    SpoolStatus, Stage, Status, TableSize, Tally, rule_as_json,
 };
 use crate::engine::{self, EngineCounters};
 use crate::outcome::{Loss, Outcome};
 use crate::program::{ObtainedQueue, Verdicts};
 use crate::report::CallState;
+use crate::rules::Entry;
 use crate::spool::{self, SpoolHealth};
 use crate::time::Timestamp;
 use crate::worker::BATCH;
@@ -58,6 +60,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         })
         .collect();
     let lost_in_rings = lost_in_rings(&live.posts);
+    let counted = live.shared.calls.count(now);
     let (verdicts, interface) = live.kernel();
     let kernel = live.measuring.iter().map(|account| Arc::clone(&account.counters));
     let of_lanes = live.posts.iter().map(|post| Arc::clone(&post.engine));
@@ -96,7 +99,8 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         sip: engine::sip_counts(&engine_counters),
         rtp: engine::rtp_figures(&engine_counters),
         rtcp: engine::rtcp_counts(&engine_counters),
-        calls: calls(live, now),
+        calls: calls(live, &counted),
+        rules: rules(live, &counted),
         measured: live.measuring.as_ref().map(measured),
         registrations: live
             .shared
@@ -105,6 +109,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
             .into_iter()
             .map(|(state, count)| (state.label().to_owned(), count))
             .collect(),
+        learned: live.learned.figures(),
         tables: tables(live, &lanes),
         spool: files(live, spool.as_ref()),
         control: live.control.get(),
@@ -113,13 +118,9 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
 }
 
 fn measured(account: &Account) -> Measured {
-    let loss = |loss: Loss| account.counters.losses.get(loss);
     Measured {
         streams: account.counters.streams.get(),
-        capacity: account.capacity.into(),
-        evicted: loss(Loss::StreamEvicted),
-        unjoined: loss(Loss::StreamUnjoined),
-        unread: account.unread.get(),
+        losses: losses(&account.counters),
     }
 }
 
@@ -155,19 +156,23 @@ fn lane(post: &Post, obtained: Option<&ObtainedQueue>, outcomes: Tally, spool: O
             tx_ring_empty_descs: post.socket.tx_ring_empty_descs.get(),
         },
         outcomes,
-        losses: Loss::ALL
-            .iter()
-            .map(|loss| (loss.label().to_owned(), engine.losses.get(*loss)))
-            .collect(),
+        losses: losses(engine),
         streams: engine.streams.get(),
         tcp_streams: engine.tcp_streams.get(),
         spool: spool.map(lane_spool).unwrap_or_default(),
     }
 }
 
+fn losses(counters: &EngineCounters) -> Tally {
+    let count = |loss: &Loss| (loss.label().to_owned(), counters.losses.get(*loss));
+    Loss::ALL.iter().map(count).collect()
+}
+
 fn lane_spool(lane: &spool::LaneStatus) -> LaneSpool {
     LaneSpool {
         offered: lane.offered(),
+        not_kept: lane.not_kept,
+        cut: lane.cut_frames,
         written: lane.written_frames,
         bytes: lane.written_bytes,
         queued: lane.in_chunks(),
@@ -251,8 +256,11 @@ fn spooled(lanes: &[Lane]) -> Stage {
     for (reason, frames) in lanes.iter().flat_map(|lane| &lane.spool.dropped) {
         *dropped.entry(reason.clone()).or_default() += frames;
     }
-    let written = BTreeMap::from([("written".to_owned(), sum(|spool| spool.written))]);
-    Stage::new(sum(|spool| spool.offered), written, sum(|spool| spool.queued), dropped)
+    let passed = BTreeMap::from([
+        ("written".to_owned(), sum(|spool| spool.written)),
+        ("not_kept".to_owned(), sum(|spool| spool.not_kept)),
+    ]);
+    Stage::new(sum(|spool| spool.offered), passed, sum(|spool| spool.queued), dropped)
 }
 
 /// The boundaries between the stages, read in the order that [`Reading`] asks for.
@@ -342,17 +350,47 @@ fn disk_size(directory: &Path) -> u64 {
     rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
 }
 
-fn calls(live: &Live, now: Timestamp) -> CallCounts {
-    let counted = live.shared.calls.count(now);
-    let tally = |counts: Vec<(CallState, u64)>| {
+/// Rules, and what came of each.
+pub fn rules(live: &Live, counted: &CallCount) -> Vec<RuleStatus> {
+    let list = live.shared.rules.list();
+    let status = |entry: &Entry| {
+        let (calls, rtp_packets) = entry.ruling.tally.get();
+        RuleStatus {
+            rule: rule_as_json(&entry.rule),
+            calls,
+            calls_now: counted.rules.get(&entry.rule.name).map_or(0, |(_, calls)| *calls),
+            rtp_packets,
+            never: entry.never.as_ref().map(ToString::to_string),
+        }
+    };
+    list.entries().iter().map(status).collect()
+}
+
+fn calls(live: &Live, counted: &CallCount) -> CallCounts {
+    let tally = |counts: &[(CallState, u64)]| {
         counts
-            .into_iter()
-            .map(|(state, count)| (state.label().to_owned(), count))
+            .iter()
+            .map(|(state, count)| (state.label().to_owned(), *count))
             .collect()
     };
+    let all: u64 = counted.states.iter().map(|(_, calls)| calls).sum();
+    let ruled: u64 = counted.rules.values().map(|(_, calls)| calls).sum();
+    let of_level = |level: Level| {
+        let rules = counted.rules.values().filter(|(of_rule, _)| *of_rule == level);
+        let default = if level == live.shared.rules.default_level() {
+            all.saturating_sub(ruled)
+        } else {
+            0
+        };
+        rules.map(|(_, calls)| calls).sum::<u64>() + default
+    };
+    let levels = Level::ALL.iter();
     CallCounts {
-        states: tally(counted.states),
-        results: tally(counted.results),
+        levels: levels
+            .map(|level| (level.label().to_owned(), of_level(*level)))
+            .collect(),
+        states: tally(&counted.states),
+        results: tally(&counted.results),
         ended_by: counted
             .ended_by
             .map(|(by, count)| (by.label().to_owned(), count))
@@ -374,7 +412,7 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
         (name.to_owned(), size)
     };
     let per_lane = |max: usize| max.saturating_mul(lanes.len());
-    BTreeMap::from([
+    let mut tables = BTreeMap::from([
         table(
             "calls",
             live.shared.calls.len() as u64,
@@ -441,7 +479,16 @@ fn tables(live: &Live, lanes: &[Lane]) -> BTreeMap<String, TableSize> {
             per_lane(follow.max_tcp_streams),
             Loss::TcpEvicted,
         ),
-    ])
+    ]);
+    tables.extend(live.measuring.iter().map(|account| {
+        let size = TableSize {
+            entries: account.counters.streams.get(),
+            capacity: account.capacity.into(),
+            evicted: account.counters.losses.get(Loss::StreamEvicted),
+        };
+        ("measured_streams".to_owned(), size)
+    }));
+    tables
 }
 
 fn files(live: &Live, spool: Option<&spool::SpoolStatus>) -> SpoolStatus {

@@ -4,7 +4,8 @@
 
 use super::Engine;
 use super::counters::Tally;
-use crate::frame::Frame;
+use super::portion::End;
+use crate::frame::{Frame, Keep};
 use crate::media::{Print, rtp};
 use crate::net::{self, Endpoint, Packet, Transport};
 use crate::outcome::Outcome;
@@ -22,8 +23,9 @@ struct Plain<'a> {
 }
 
 impl Engine {
-    /// Takes in frames as [`frame`](Self::frame) does, one after the other, and hands each to `taken` then.
-    pub fn frames(&mut self, frames: &[Frame<'_>], mut taken: impl FnMut(&Frame<'_>)) {
+    /// Takes in frames as [`frame`](Self::frame) does, one after the other, and hands each to `taken` then, with how much of it
+    /// is to be kept.
+    pub fn frames(&mut self, frames: &[Frame<'_>], mut taken: impl FnMut(&Frame<'_>, Keep)) {
         for frames in frames.chunks(AHEAD) {
             let mut ahead = [None; AHEAD];
             for (plain, frame) in ahead.iter_mut().zip(frames) {
@@ -32,14 +34,14 @@ impl Engine {
             self.streams.touch(ahead.iter().flatten().map(|plain| plain.print));
             let mut rtp = Tally::default();
             for (frame, plain) in frames.iter().zip(&ahead) {
-                match plain {
+                let wanted = match plain {
                     // A frame before this one may have announced fax.
                     Some(plain) if !self.shared.endpoints.may_be_fax(plain.src, plain.dst) => {
-                        self.rtp(frame, plain, &mut rtp);
+                        self.rtp(frame, plain, &mut rtp)
                     }
                     _ => self.frame(frame),
-                }
-                taken(frame);
+                };
+                taken(frame, wanted);
             }
             self.counters.add(Outcome::Rtp, &rtp);
         }
@@ -72,7 +74,7 @@ impl Engine {
     }
 
     #[inline(always)]
-    fn rtp(&mut self, frame: &Frame<'_>, plain: &Plain<'_>, tally: &mut Tally) {
+    fn rtp(&mut self, frame: &Frame<'_>, plain: &Plain<'_>, tally: &mut Tally) -> Keep {
         let Plain {
             src,
             dst,
@@ -80,13 +82,14 @@ impl Engine {
             print,
         } = *plain;
         let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
-        let outcome = self
+        let heard = self
             .streams
             .known_packet(frame.ts, src, dst, print, packet, endpoints, losses);
-        if outcome == Outcome::Rtp {
+        if heard.outcome == Outcome::Rtp {
             tally.take(frame);
         } else {
-            self.counters.count(frame, outcome);
+            self.counters.count(frame, heard.outcome);
         }
+        End::of_rtp(heard, packet.payload, self.level).portion.of(frame.bytes)
     }
 }

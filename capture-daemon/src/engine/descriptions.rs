@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Shared;
-use crate::calls::Description;
+use crate::calls::{Description, Said};
 use crate::media::{Author, Basis, Endpoints, Format, Place, Purpose, Srtp, Terms, assigned, rtcp_beside};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
@@ -30,6 +30,8 @@ pub struct Announcing<'a> {
     pub dst: Endpoint,
     /// The call it belongs to.
     pub call_id: &'a Arc<str>,
+    /// When the call ended, if it did.
+    pub ended_at: Option<Timestamp>,
     /// Whether a private address in SDP may stand for that of the sender.
     pub nat: bool,
 }
@@ -55,8 +57,28 @@ impl Announcing<'_> {
             let ends = (self.src, self.dst);
             shared.calls.describe(self.ts, ends, message, begun_by, description);
         }
+        self.judge(message, session.as_ref(), shared, losses);
         if let Some(session) = session {
             self.announce(message, &session, &shared.endpoints, losses);
+        }
+    }
+
+    /// Asks which rule the call is under. Before its media is announced, so that none of it is taken at another level.
+    fn judge(&self, message: &Message<'_>, session: Option<&Session<'_>>, shared: &Shared, losses: &Losses) {
+        if !shared.rules.any() {
+            return;
+        }
+        let said = Said {
+            ends: (self.src, self.dst),
+            message,
+            session,
+        };
+        if let Some((ticket, rule)) = shared.calls.judge(self.ts, &said, &shared.rules) {
+            let at = self.ended_at.map_or(self.ts, |ended_at| self.ts.min(ended_at));
+            match rule {
+                Some(rule) => shared.endpoints.set_rule(self.call_id, at, ticket, &rule, losses),
+                None => shared.endpoints.change_rule(self.call_id, ticket, None),
+            }
         }
     }
 

@@ -49,6 +49,9 @@ pub fn with_streams(shared: &Shared, mut calls: Vec<Call>, streams: &[Stream], n
             end: stream.end,
             way: stream.direction,
         };
+        if call.rule.is_none() {
+            shared.rules.default_level().label().clone_into(&mut call.level);
+        }
         judge(call, &streams.iter().map(heard).collect::<Vec<_>>(), now);
         call.streams = streams.iter().map(|stream| stream.ssrc.clone()).collect();
         shared.disclose(call.dtmf.as_mut());

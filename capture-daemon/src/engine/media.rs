@@ -1,5 +1,6 @@
 //! What a datagram that is no SIP is: RTP or RTCP, fax, a handshake, STUN or TURN, and what TURN has inside.
 
+use super::portion::End;
 use super::turn::Relaying;
 use super::{EngineCounters, Shared};
 use crate::media::dtls::{self, Handshake};
@@ -21,7 +22,7 @@ pub struct Media<'a> {
 impl Media<'_> {
     /// Takes a datagram, of which the capture cut off `missing` bytes. RFC 7983 section 7 tells what it is by the first byte; channel numbers go up to 0x7fff in RFC
     /// 5766.
-    pub fn datagram(&mut self, ts: Timestamp, path: Path, payload: &[u8], missing: usize) -> Outcome {
+    pub fn datagram<'d>(&mut self, ts: Timestamp, path: Path, payload: &'d [u8], missing: usize) -> End<'d> {
         let Path { src, dst, .. } = path;
         let endpoints = &self.shared.endpoints;
         if endpoints.may_be_fax(src, dst)
@@ -30,7 +31,7 @@ impl Media<'_> {
                 .faxes
                 .take(ts, src, dst, payload, endpoints, &self.counters.losses)
         {
-            return Outcome::T38;
+            return Outcome::T38.into();
         }
         let of_turn = match payload.first() {
             Some(0..=3) => self.stun(ts, path, payload),
@@ -38,34 +39,39 @@ impl Media<'_> {
             _ => None,
         };
         match of_turn {
-            Some(outcome) => outcome,
+            Some(end) => end,
             None => self.rtp(ts, path, None, payload, missing),
         }
     }
 
     /// Takes RTP or RTCP, as it is or as it was wrapped `via` TURN.
-    pub(super) fn rtp(
+    pub(super) fn rtp<'d>(
         &mut self,
         ts: Timestamp,
         path: Path,
         via: Option<Via>,
-        payload: &[u8],
+        payload: &'d [u8],
         missing: usize,
-    ) -> Outcome {
+    ) -> End<'d> {
         let Path { src, dst, .. } = path;
         let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
-        match (rtp::read_cut(payload, missing), via) {
-            (rtp::Kind::Rtp(packet), None) => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
-            (rtp::Kind::Rtp(packet), Some(via)) => {
-                self.streams.wrapped_packet(ts, path, via, &packet, endpoints, losses)
+        let packet = match rtp::read_cut(payload, missing) {
+            rtp::Kind::Rtp(packet) => packet,
+            rtp::Kind::Rtcp => return self.rtcp(ts, path, payload).into(),
+            rtp::Kind::Other => {
+                let outcome = match dtls::read(payload) {
+                    Some(Handshake::Dtls) => Outcome::Dtls,
+                    Some(Handshake::Zrtp) => Outcome::Zrtp,
+                    None => Outcome::OtherUdp,
+                };
+                return outcome.into();
             }
-            (rtp::Kind::Rtcp, _) => self.rtcp(ts, path, payload),
-            (rtp::Kind::Other, _) => match dtls::read(payload) {
-                Some(Handshake::Dtls) => Outcome::Dtls,
-                Some(Handshake::Zrtp) => Outcome::Zrtp,
-                None => Outcome::OtherUdp,
-            },
-        }
+        };
+        let heard = match via {
+            None => self.streams.packet(ts, src, dst, &packet, endpoints, losses),
+            Some(via) => self.streams.wrapped_packet(ts, path, via, &packet, endpoints, losses),
+        };
+        End::of_rtp(heard, packet.payload, self.shared.rules.default_level())
     }
 
     #[cold]

@@ -7,6 +7,7 @@ mod descriptions;
 mod document;
 mod joined;
 mod media;
+mod portion;
 mod ports;
 mod rtp_figures;
 mod shared;
@@ -19,6 +20,8 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use capture_common::Level;
+
 pub use counters::EngineCounters;
 pub use document::{document, join, rtcp_counts, sip_counts, turn_figures};
 pub use joined::{calls, one_call};
@@ -27,11 +30,12 @@ pub use shared::Shared;
 
 use self::carried::Carried;
 use self::media::Media;
+use self::portion::End;
 use self::ports::PortSet;
 use self::signaling::Signaling;
 use self::turn::Relaying;
 use crate::config::{Capture, Follow};
-use crate::frame::Frame;
+use crate::frame::{Frame, Keep};
 use crate::media::{Slice, Streams, rtp};
 use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Offer, Packet, Segment, Taken, TcpStreams, Transport};
 use crate::outcome::{Losses, Outcome};
@@ -61,6 +65,8 @@ pub struct Engine {
     shared: Arc<Shared>,
     counters: Arc<EngineCounters>,
     ticked: Timestamp,
+    /// The level of calls under no rule, and of what is of no call.
+    level: Level,
 }
 
 impl Engine {
@@ -81,6 +87,7 @@ impl Engine {
                 total: follow.tcp_memory,
             }),
             streams,
+            level: shared.rules.default_level(),
             signaling: Signaling::new(follow, Arc::clone(&shared), Arc::clone(&counters)),
             relaying: Relaying::new(&capture.turn_ports, Arc::clone(&shared), Arc::clone(&counters)),
             shared,
@@ -89,31 +96,33 @@ impl Engine {
         }
     }
 
-    /// Takes in one frame. It ends in exactly one [`Outcome`].
-    pub fn frame(&mut self, frame: &Frame<'_>) {
-        let outcome = match net::datagram(frame.link, frame.bytes) {
+    /// Takes in one frame, which ends in exactly one [`Outcome`], and says how much of it is to be kept.
+    pub fn frame(&mut self, frame: &Frame<'_>) -> Keep {
+        let End { outcome, portion } = match net::datagram(frame.link, frame.bytes) {
             Some(packet) => self.packet(frame.ts, &packet),
             None => self.any(frame),
         };
         self.counters.count(frame, outcome);
+        portion.of(frame.bytes)
     }
 
     /// Takes in what is not just UDP in IP in Ethernet.
     #[inline(never)]
-    fn any(&mut self, frame: &Frame<'_>) -> Outcome {
+    fn any<'a>(&mut self, frame: &Frame<'a>) -> End<'a> {
         match net::decode(frame.link, frame.bytes) {
             Ok(Decoded::Packet(packet)) => self.packet(frame.ts, &packet),
-            Ok(Decoded::Fragment(fragment)) => self.fragment(frame.ts, &fragment),
-            Err(outcome) => outcome,
+            // Of a datagram whose first pieces were kept the last is not left out.
+            Ok(Decoded::Fragment(fragment)) => self.fragment(frame.ts, &fragment).into(),
+            Err(outcome) => outcome.into(),
         }
     }
 
     // One function with `frame`, down to the streams: what each of these hands on stays in registers.
     #[inline(always)]
-    fn packet(&mut self, ts: Timestamp, packet: &Packet<'_>) -> Outcome {
+    fn packet<'a>(&mut self, ts: Timestamp, packet: &Packet<'a>) -> End<'a> {
         match packet.transport {
             Transport::Udp(payload) => self.datagram(ts, packet.src, packet.dst, payload, packet.missing),
-            Transport::Tcp(segment) => self.segment(ts, packet.src, packet.dst, &segment),
+            Transport::Tcp(segment) => self.segment(ts, packet.src, packet.dst, &segment).into(),
         }
     }
 
@@ -129,7 +138,7 @@ impl Engine {
                 return Outcome::Fragment;
             };
             whole = match datagram.decode() {
-                Ok(Decoded::Packet(packet)) => return self.packet(datagram.ts, &packet),
+                Ok(Decoded::Packet(packet)) => return self.packet(datagram.ts, &packet).outcome,
                 Ok(Decoded::Fragment(fragment)) => self.shared.fragments.take(datagram.ts, &fragment, losses),
                 Err(outcome) => return outcome,
             };
@@ -138,28 +147,43 @@ impl Engine {
     }
 
     #[inline(always)]
-    fn datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8], missing: usize) -> Outcome {
+    fn datagram<'a>(
+        &mut self,
+        ts: Timestamp,
+        src: Endpoint,
+        dst: Endpoint,
+        payload: &'a [u8],
+        missing: usize,
+    ) -> End<'a> {
         // What any_datagram would find in the end, after it asked whether it is anything else.
         let endpoints = &self.shared.endpoints;
         if !self.is_sip(src, dst)
             && !endpoints.may_be_fax(src, dst)
             && let rtp::Kind::Rtp(packet) = rtp::read_cut(payload, missing)
         {
-            return self
+            let heard = self
                 .streams
                 .packet(ts, src, dst, &packet, endpoints, &self.counters.losses);
+            return End::of_rtp(heard, packet.payload, self.level);
         }
         self.any_datagram(ts, src, dst, payload, missing)
     }
 
     #[inline(never)]
-    fn any_datagram(&mut self, ts: Timestamp, src: Endpoint, dst: Endpoint, payload: &[u8], missing: usize) -> Outcome {
+    fn any_datagram<'a>(
+        &mut self,
+        ts: Timestamp,
+        src: Endpoint,
+        dst: Endpoint,
+        payload: &'a [u8],
+        missing: usize,
+    ) -> End<'a> {
         if sip::begins(payload) {
-            return self.signaling.datagram(ts, src, dst, payload);
+            return self.signaling.datagram(ts, src, dst, payload).into();
         }
         // STUN keeps a flow open too (RFC 5626 section 3.5.2), and ICE may run on any port.
         if self.is_sip(src, dst) && !stun::begins(payload) {
-            return keepalive(payload);
+            return keepalive(payload).into();
         }
         self.media()
             .datagram(ts, Path { src, dst, tcp: false }, payload, missing)

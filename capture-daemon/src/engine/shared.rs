@@ -7,11 +7,14 @@ use crate::media::{Endpoints, Faxes, Learn};
 use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::report::{self, Dtmf};
+use crate::rules::{Rule, Rules};
 use crate::time::Timestamp;
 use crate::turn::Turn;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use capture_common::Level;
 
 /// Calls, registrations, transactions, media endpoints, RTCP's sources, STUN, and incomplete datagrams: one table of each in
 /// the process. SIP, RTCP and STUN are rare, so locks are; RTP only reads.
@@ -35,6 +38,8 @@ pub struct Shared {
     pub rtcp: Sources,
     /// Datagrams of which fragments are missing.
     pub fragments: Fragments,
+    /// Which calls are kept at another level than the rest.
+    pub rules: Rules,
     /// Whether keys pressed are told.
     digits: Digits,
     linger: Duration,
@@ -56,6 +61,7 @@ impl Shared {
             turn,
             rtcp: Sources::new(follow.max_rtcp_sources),
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
+            rules: Rules::new(&[], Level::Full),
             digits: Digits::Masked,
             linger: follow.linger,
         }
@@ -81,6 +87,16 @@ impl Shared {
         }
     }
 
+    /// The same, and calls are kept at the level of the first of `rules` they are under, or at `level`; without this all of
+    /// every call is.
+    #[must_use]
+    pub fn with_rules(self, rules: &[Rule], level: Level) -> Self {
+        Self {
+            rules: Rules::new(rules, level),
+            ..self
+        }
+    }
+
     /// The same, and `learn` is told of media endpoints.
     #[must_use]
     pub fn told_to(self, learn: Arc<dyn Learn>) -> Self {
@@ -88,6 +104,18 @@ impl Shared {
             endpoints: self.endpoints.told_to(learn),
             ..self
         }
+    }
+
+    /// Asks of the calls in one part of the table which rule they are under, now that there are others; `false` where there is
+    /// no such part. Parts are numbered from 0.
+    pub fn judge_again(&self, part: usize) -> bool {
+        let Some(judged) = self.calls.judge_again(part, &self.rules) else {
+            return false;
+        };
+        for (call_id, (ticket, rule)) in judged {
+            self.endpoints.change_rule(&call_id, ticket, rule.as_ref());
+        }
+        true
     }
 
     /// Masks keys, unless the configuration wants them told. Whatever has keys in it passes here on its way out.

@@ -133,6 +133,7 @@ impl Signaling {
             src,
             dst,
             call_id: &followed.call_id,
+            ended_at: followed.ended_at,
             nat: self.nat,
         };
         announcing.read(message, &self.shared, losses);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::media::Media;
+use super::portion::{End, Portion};
 use super::ports::PortSet;
 use super::{EngineCounters, Shared};
 use crate::media::rtp;
@@ -89,56 +90,62 @@ fn count(relayed: &mut Relayed, data: &[u8]) {
 
 impl Media<'_> {
     /// Takes a datagram whose first byte is STUN's; `None` where it is none.
-    pub(super) fn stun(&mut self, ts: Timestamp, path: Path, datagram: &[u8]) -> Option<Outcome> {
+    pub(super) fn stun<'d>(&mut self, ts: Timestamp, path: Path, datagram: &'d [u8]) -> Option<End<'d>> {
         match stun::read(datagram) {
             stun::Kind::Message(message) => {
                 self.relaying.message(ts, path, false, &message);
-                self.indication(ts, path, &message);
-                Some(Outcome::Stun)
+                Some(End {
+                    outcome: Outcome::Stun,
+                    portion: self.indication(ts, path, &message),
+                })
             }
             stun::Kind::Malformed(why) => {
                 self.counters.stun_malformed(why);
-                Some(Outcome::StunMalformed)
+                Some(Outcome::StunMalformed.into())
             }
             stun::Kind::Other => None,
         }
     }
 
-    /// Takes what a Send or Data indication carries (RFC 8656 section 11).
-    fn indication(&mut self, ts: Timestamp, path: Path, message: &Message<'_>) {
+    /// Takes what a Send or Data indication carries (RFC 8656 section 11), and says how much of it is wanted.
+    fn indication<'d>(&mut self, ts: Timestamp, path: Path, message: &Message<'d>) -> Portion<'d> {
         let from_client = match (message.class, message.method) {
             (Class::Indication, Method::Send) => true,
             (Class::Indication, Method::Data) => false,
-            _ => return,
+            _ => return Portion::All,
         };
         let flow = self.relaying.flow(ts, path);
         flow.from_client += u64::from(from_client);
         flow.from_server += u64::from(!from_client);
-        let Some(data) = message.data else { return };
+        let Some(data) = message.data else {
+            return Portion::All;
+        };
         count(&mut flow.data_indications, data);
         let via = Via {
             tcp: path.tcp,
             channel: None,
             peer: message.peers().next(),
         };
-        self.inside(ts, path, via, data);
+        self.inside(ts, path, via, data).portion
     }
 
     /// Takes a datagram whose first byte is that of a channel number; `None` where it is no ChannelData. On a port of
     /// TURN it is, whatever it carries; elsewhere it has to carry what relays are used for.
-    pub(super) fn channel(&mut self, ts: Timestamp, path: Path, datagram: &[u8]) -> Option<Outcome> {
+    pub(super) fn channel<'d>(&mut self, ts: Timestamp, path: Path, datagram: &'d [u8]) -> Option<End<'d>> {
         let message = channel::read(datagram)?;
         let on_port = self.relaying.is_on_port(path.src, path.dst);
         if !on_port && !carries_media(message.data) {
             return None;
         }
-        match self.channel_data(ts, path, &message) {
-            Outcome::OtherUdp if !on_port => Some(Outcome::OtherUdp),
-            _ => Some(Outcome::TurnChannel),
-        }
+        let End { outcome, portion } = self.channel_data(ts, path, &message);
+        let outcome = match outcome {
+            Outcome::OtherUdp if !on_port => Outcome::OtherUdp,
+            _ => Outcome::TurnChannel,
+        };
+        Some(End { outcome, portion })
     }
 
-    fn channel_data(&mut self, ts: Timestamp, path: Path, message: &ChannelData<'_>) -> Outcome {
+    fn channel_data<'d>(&mut self, ts: Timestamp, path: Path, message: &ChannelData<'d>) -> End<'d> {
         count(&mut self.relaying.flow(ts, path).channel_data, message.data);
         let via = Via {
             tcp: path.tcp,
@@ -187,7 +194,7 @@ impl Media<'_> {
                 return self.out_of_step(bytes, fresh);
             }
             self.channel_data(ts, path, &channel_data);
-        } else if self.stun(ts, path, message) != Some(Outcome::Stun) {
+        } else if self.stun(ts, path, message).map(|end| end.outcome) != Some(Outcome::Stun) {
             return self.out_of_step(bytes, fresh);
         }
         Taken::Unit(needed)
@@ -208,15 +215,15 @@ impl Media<'_> {
     }
 
     /// Takes what TURN relays: media, or the connectivity checks that come before it.
-    fn inside(&mut self, ts: Timestamp, path: Path, via: Via, data: &[u8]) -> Outcome {
+    fn inside<'d>(&mut self, ts: Timestamp, path: Path, via: Via, data: &'d [u8]) -> End<'d> {
         match stun::read(data) {
             stun::Kind::Message(message) => {
                 self.relaying.message(ts, path, true, &message);
-                Outcome::Stun
+                Outcome::Stun.into()
             }
             stun::Kind::Malformed(why) => {
                 self.counters.stun_malformed(why);
-                Outcome::StunMalformed
+                Outcome::StunMalformed.into()
             }
             stun::Kind::Other => self.rtp(ts, path, Some(via), data, 0),
         }

@@ -1,13 +1,16 @@
 //! What one call says of one place: that media, RTCP or fax is expected there, in which formats, and on what grounds.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use capture_common::Level;
 
 use super::codec::Format;
 use crate::config::Nat;
 use crate::net::Endpoint;
 use crate::report::Party;
+use crate::rules::Ruling;
 use crate::time::Timestamp;
 
 /// RTP may come this long before the SDP that announces it: early media, a lost or slow answer.
@@ -22,6 +25,9 @@ const VERSIONS: usize = 4;
 /// Parties of a call that began it, each with a tag of its own: a proxy that asks again has the first one's, a B2BUA that keeps the
 /// Call-ID has another.
 const CALLERS: usize = 4;
+
+/// Places of a call that are told again when its level changes: a call has four, one that was moved or has video some more.
+const PLACES: usize = 64;
 
 /// What SDP names as a mark of media to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,33 +150,97 @@ pub struct Terms {
     pub srtp: Srtp,
 }
 
-/// A call that announces places. Shared by its announcements, so that its end is one store.
+/// A call that announces places. Shared by its announcements and its streams, so that its end is one store, and its level another.
 #[derive(Debug)]
-pub(super) struct Lease {
-    pub call_id: Arc<str>,
+pub struct Lease {
+    pub(super) call_id: Arc<str>,
     /// Packet time of the end in nanoseconds; that of [`NEVER`] while it lasts.
     released: AtomicU64,
     /// Tags of those who began it; 0 where there is none yet.
     callers: [AtomicU64; CALLERS],
     /// Time of the latest message that says so.
     begun: AtomicU64,
+    /// The call's level; 0 where no rule gives it one.
+    level: AtomicU8,
+    standing: Mutex<Standing>,
+}
+
+/// Which rule a call is under.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Of the decision: lanes may tell of two in another order than they were made in.
+    ticket: u64,
+    rule: Option<Arc<Ruling>>,
+    /// Where its media comes and goes, for who is told when its level changes.
+    places: Vec<Endpoint>,
 }
 
 // One value each with nothing behind it: no ordering is needed.
 impl Lease {
+    /// Of a call of which nothing else is known.
     pub fn new(call_id: &Arc<str>) -> Self {
         Self {
             call_id: Arc::clone(call_id),
             released: AtomicU64::new(NEVER.as_nanos()),
             callers: Default::default(),
             begun: AtomicU64::new(0),
+            level: AtomicU8::new(0),
+            standing: Mutex::default(),
         }
     }
 
+    /// Call-ID.
+    pub const fn call_id(&self) -> &Arc<str> {
+        &self.call_id
+    }
+
+    /// The level that a rule gives the call; `None` where it is under none.
+    pub fn level(&self) -> Option<Level> {
+        Level::from_number(self.level.load(Ordering::Relaxed))
+    }
+
+    /// The rule the call is under.
+    pub fn rule(&self) -> Option<Arc<Ruling>> {
+        self.standing().rule.clone()
+    }
+
+    /// The call is under this rule, as was decided with this ticket. Returns whether its level is another now.
+    pub fn stand(&self, ticket: u64, rule: Option<&Arc<Ruling>>) -> bool {
+        let mut standing = self.standing();
+        if standing.ticket >= ticket {
+            return false;
+        }
+        standing.ticket = ticket;
+        standing.rule = rule.cloned();
+        let level = rule.map_or(0, |rule| rule.level as u8);
+        self.level.swap(level, Ordering::Relaxed) != level
+    }
+
+    /// Its media comes and goes here too. Beyond [`PLACES`] that is not remembered.
+    pub(super) fn note_place(&self, endpoint: Endpoint) {
+        let places = &mut self.standing().places;
+        if places.len() < PLACES && !places.contains(&endpoint) {
+            places.reserve_exact(1);
+            places.push(endpoint);
+        }
+    }
+
+    /// Where its media comes and goes.
+    pub(super) fn places(&self) -> Vec<Endpoint> {
+        self.standing().places.clone()
+    }
+
+    /// Nothing panics under this lock.
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Packet time of the end; [`NEVER`] while it lasts.
     pub fn released(&self) -> Timestamp {
         Timestamp::from_nanos(self.released.load(Ordering::Relaxed))
     }
 
+    /// It ended at `ts`, if not before.
     pub fn release(&self, ts: Timestamp) {
         self.released.fetch_min(ts.as_nanos(), Ordering::Relaxed);
     }
@@ -295,8 +365,8 @@ fn merged(newer: &Arc<[Format]>, older: &Arc<[Format]>) -> Arc<[Format]> {
 /// The call a place belongs to at some time.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Call-ID.
-    pub call_id: Arc<str>,
+    /// The call.
+    pub lease: Arc<Lease>,
     /// What SDP says of payload types.
     pub formats: Arc<[Format]>,
     /// Time of the first SDP that names the place.
@@ -311,6 +381,13 @@ pub struct Claim {
     pub side: Option<Party>,
     /// Whether that party wants SRTP.
     pub srtp: Srtp,
+}
+
+impl Claim {
+    /// Call-ID.
+    pub fn call_id(&self) -> &Arc<str> {
+        &self.lease.call_id
+    }
 }
 
 /// The claim of a packet of time `ts` and this purpose. Of calls under way the one with the best grounds, then `holder`, else
@@ -338,7 +415,7 @@ pub(super) fn claim(
     })?;
     let (since, author) = chosen.first;
     Some(Claim {
-        call_id: Arc::clone(&chosen.lease.call_id),
+        lease: Arc::clone(&chosen.lease),
         formats: Arc::clone(&chosen.formats),
         since,
         active: active.is_some(),

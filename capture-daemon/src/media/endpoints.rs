@@ -18,6 +18,7 @@ use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
+use crate::rules::Ruling;
 use crate::shared_lists::SharedLists;
 use crate::time::Timestamp;
 use crate::turn::{Ends, Path, Turn, Via};
@@ -171,6 +172,11 @@ impl Endpoints {
                     (Place::At(endpoint), Purpose::Udptl) => Some(self.udptl.mark(endpoint.port())),
                     _ => None,
                 };
+                if let (Some(_), Place::At(endpoint)) = (&self.learn, place)
+                    && terms.purpose != Purpose::Rtcp
+                {
+                    lease.note_place(endpoint);
+                }
                 announcements.push(Announcement::new(lease, ts, terms, mark));
                 if announcements.len() > CLAIMS {
                     give_up_oldest(announcements, &self.grounds, losses);
@@ -188,6 +194,36 @@ impl Endpoints {
     pub fn begun_by(&self, tag: u64, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) {
         if self.lease(call_id, ts, losses).begun_by(tag, ts) {
             self.generation.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The call is under this rule, as was decided with `ticket` when it had a message of time `ts`.
+    pub fn set_rule(&self, call_id: &Arc<str>, ts: Timestamp, ticket: u64, rule: &Arc<Ruling>, losses: &Losses) {
+        let lease = self.lease(call_id, ts, losses);
+        self.stand(&lease, ticket, Some(rule));
+    }
+
+    /// The same of a call of which nothing need be known here, and which may be under no rule.
+    pub fn change_rule(&self, call_id: &str, ticket: u64, rule: Option<&Arc<Ruling>>) {
+        let lease = self.lock_leases(self.at(call_id)).get(call_id).cloned();
+        if let Some(lease) = lease {
+            self.stand(&lease, ticket, rule);
+        }
+    }
+
+    /// Tells a call's level to its streams, and to who is told of endpoints.
+    fn stand(&self, lease: &Lease, ticket: u64, rule: Option<&Arc<Ruling>>) {
+        if !lease.stand(ticket, rule) {
+            return;
+        }
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        // A place that is announced meanwhile is told with the new level there.
+        for endpoint in lease.places() {
+            let place = Place::At(endpoint);
+            let shard = self.write(self.at(place));
+            if let Some(announcements) = shard.get(&place) {
+                self.tell(place, announcements, None);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which call an endpoint belongs to, in whatever order the lanes came to know.
 
+use capture_common::Level;
 use proptest::prelude::*;
 
 use super::super::announcement::{Author, Srtp};
@@ -57,7 +58,7 @@ fn table(events: &[Event]) -> Endpoints {
 
 fn owner(endpoints: &Endpoints, s: u64) -> Option<(String, bool)> {
     let claim = endpoints.claim(endpoint(1), Purpose::Media, seconds(s), None)?;
-    Some((claim.call_id.to_string(), claim.active))
+    Some((claim.call_id().to_string(), claim.active))
 }
 
 fn some(call: &str, active: bool) -> Option<(String, bool)> {
@@ -108,12 +109,12 @@ fn of_two_calls_under_way_the_holder_keeps_and_the_later_gets() {
     let held = endpoints
         .claim(endpoint(1), Purpose::Media, seconds(115), Some("a"))
         .unwrap();
-    assert_eq!(&*held.call_id, "a");
+    assert_eq!(&**held.call_id(), "a");
     endpoints.release(&"a".into(), seconds(112), &Losses::default());
     let held = endpoints
         .claim(endpoint(1), Purpose::Media, seconds(115), Some("a"))
         .unwrap();
-    assert_eq!(&*held.call_id, "b");
+    assert_eq!(&**held.call_id(), "b");
 }
 
 #[test]
@@ -245,4 +246,104 @@ fn who_began_a_call_is_known_when_its_first_description_comes() {
     ticks(500);
     let leases: usize = (0..SHARDS).map(|at| endpoints.lock_leases(at).len()).sum();
     assert_eq!(leases, 1);
+}
+
+/// What a listener was told, as a map would hold it.
+#[derive(Debug, Default)]
+struct Told {
+    map: Mutex<HashMap<Endpoint, Vec<u8>>>,
+    /// Times of SDP.
+    seen: Mutex<Vec<Option<Timestamp>>>,
+}
+
+impl Learn for Told {
+    fn learn(&self, endpoint: Endpoint, formats: &[Format], level: Option<Level>, seen: Option<Timestamp>) {
+        assert_eq!(level, None);
+        let types = formats.iter().map(|format| format.payload_type).collect();
+        self.map.lock().unwrap().insert(endpoint, types);
+        self.seen.lock().unwrap().push(seen);
+    }
+
+    fn forget(&self, endpoint: Endpoint) {
+        assert!(
+            self.map.lock().unwrap().remove(&endpoint).is_some(),
+            "{endpoint} was never told"
+        );
+    }
+
+    fn default_level(&self) -> Level {
+        Level::Full
+    }
+}
+
+impl Told {
+    fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self.map.lock().unwrap().keys().map(Endpoint::port).collect();
+        ports.sort_unstable();
+        ports
+    }
+}
+
+#[test]
+fn whoever_listens_is_told_of_every_endpoint_and_of_its_end() {
+    let told = Arc::new(Told::default());
+    let endpoints = Endpoints::new(100).told_to(Arc::clone(&told) as Arc<dyn Learn>);
+    let losses = Losses::default();
+    let [first, second] = [format(96, "iLBC"), format(97, "opus")].map(|format| Arc::from([format]));
+    let announce = |port, call: &str, s, terms: &Terms| {
+        endpoints.announce(endpoint(port), &call.into(), seconds(s), terms, &losses);
+    };
+    announce(1, "a", 10, &media(&first));
+    announce(1, "b", 20, &media(&second));
+    let guess = Terms {
+        basis: Basis::Symmetric,
+        ..media(&first)
+    };
+    announce(3, "a", 11, &guess);
+    let rtcp = Terms {
+        purpose: Purpose::Rtcp,
+        ..media(&first)
+    };
+    announce(2, "a", 10, &rtcp);
+    endpoints.announce(Place::Ssrc(7), &"a".into(), seconds(10), &media(&first), &losses);
+    assert_eq!(
+        told.ports(),
+        [1, 3],
+        "RTCP crosses in any case, and an SSRC is no endpoint"
+    );
+    assert_eq!(told.map.lock().unwrap()[&endpoint(1)], [97], "the later call's");
+    assert_eq!(
+        *told.seen.lock().unwrap(),
+        [Some(seconds(10)), Some(seconds(20)), None],
+        "a guess comes from no SDP"
+    );
+    endpoints.release(&"b".into(), seconds(30), &losses);
+    let sweep = |s| (0..SHARDS).for_each(|_| endpoints.tick(seconds(s), Duration::from_secs(5)));
+    sweep(40);
+    assert_eq!(told.map.lock().unwrap()[&endpoint(1)], [96], "the call that is left");
+    endpoints.release(&"a".into(), seconds(50), &losses);
+    sweep(54);
+    assert_eq!(told.ports(), [1, 3], "packets may still come");
+    sweep(60);
+    assert_eq!(told.ports(), [0_u16; 0]);
+}
+
+#[test]
+fn whoever_listens_never_has_more_than_the_table() {
+    let told = Arc::new(Told::default());
+    let endpoints = Endpoints::new(10).told_to(Arc::clone(&told) as Arc<dyn Learn>);
+    let losses = Losses::default();
+    let formats: Arc<[Format]> = [].into();
+    for port in 1..=100 {
+        let call = format!("call {port}").into();
+        endpoints.announce(
+            endpoint(port),
+            &call,
+            seconds(u64::from(port)),
+            &media(&formats),
+            &losses,
+        );
+        assert_eq!(told.ports().len(), endpoints.len());
+    }
+    assert!(endpoints.len() <= 10 && losses.get(Loss::EndpointEvicted) > 0);
 }

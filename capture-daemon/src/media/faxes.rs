@@ -72,7 +72,7 @@ impl Faxes {
             return false;
         };
         let key = Key {
-            call_id: claim.call_id,
+            call_id: Arc::clone(claim.call_id()),
             src,
             dst,
         };
@@ -107,7 +107,7 @@ impl Faxes {
             for (Key { call_id, src, dst }, fax) in &*self.lock(at) {
                 let side = |end: Endpoint| {
                     let claim = endpoints.claim(end, Purpose::Udptl, fax.end(), Some(call_id))?;
-                    claim.side.filter(|_| claim.call_id == *call_id)
+                    claim.side.filter(|_| claim.call_id() == call_id)
                 };
                 let sender = side(*dst).map(Party::other).or_else(|| side(*src));
                 let told = report::Fax {

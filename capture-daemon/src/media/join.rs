@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::announcement::{Author, Basis, Claim, Grounds, LEAD, Place, Purpose, Terms};
+use super::announcement::{Author, Basis, Claim, Grounds, LEAD, Lease, Place, Purpose, Terms};
 use super::codec::{self, Format};
 use super::endpoints::Endpoints;
 use super::stream::{Due, Key, Stream};
@@ -23,8 +23,8 @@ pub struct Link {
 /// The call a stream belongs to.
 #[derive(Clone, Debug)]
 pub struct Join {
-    /// Call-ID.
-    pub call_id: Arc<str>,
+    /// The call.
+    pub lease: Arc<Lease>,
     /// What joined them.
     pub link: Link,
     /// What the call's SDP says of payload types.
@@ -38,6 +38,11 @@ pub struct Join {
 }
 
 impl Join {
+    /// Call-ID.
+    pub fn call_id(&self) -> &Arc<str> {
+        self.lease.call_id()
+    }
+
     /// Whether nothing that may still be learned changes this.
     fn is_settled(&self) -> bool {
         self.firm && self.link.by == LinkedBy::Destination && self.sender.is_some() && self.srtp.is_some()
@@ -45,7 +50,7 @@ impl Join {
 
     fn is(&self, other: &Self) -> bool {
         let Self {
-            call_id,
+            lease,
             link,
             formats,
             firm,
@@ -53,8 +58,8 @@ impl Join {
             srtp,
         } = self;
         Arc::ptr_eq(formats, &other.formats)
-            && (call_id, link, firm, sender, srtp)
-                == (&other.call_id, &other.link, &other.firm, &other.sender, &other.srtp)
+            && Arc::ptr_eq(lease, &other.lease)
+            && (link, firm, sender, srtp) == (&other.link, &other.firm, &other.sender, &other.srtp)
     }
 }
 
@@ -78,9 +83,15 @@ pub trait Seeker {
     fn stay_alert(&mut self);
     /// Puts it into a call.
     fn join(&mut self, join: Join);
+    /// Looks at how much is kept of its call, where that matters to it.
+    fn note_level(&mut self) {}
 }
 
 impl Seeker for Stream {
+    fn note_level(&mut self) {
+        self.note_level();
+    }
+
     fn key(&self) -> &Key {
         self.key()
     }
@@ -137,6 +148,7 @@ struct Candidate {
 /// Lets a stream at rest find its call.
 pub fn settle(stream: &mut impl Seeker, endpoints: &Endpoints, losses: &Losses) -> Look {
     stream.ends(stream.end(), endpoints);
+    stream.note_level();
     if stream.joined().is_some_and(Join::is_settled) {
         return Look::Same;
     }
@@ -150,6 +162,7 @@ pub fn look(stream: &mut impl Seeker, ts: Timestamp, endpoints: &Endpoints, due:
     if !moved && due == Due::Change {
         return Look::Same;
     }
+    stream.note_level();
     let ends = stream.ends(ts, endpoints);
     let chosen = find(stream, ends, ts, endpoints);
     let active = chosen.as_ref().is_some_and(|(_, join)| join.firm);
@@ -164,7 +177,7 @@ pub fn look(stream: &mut impl Seeker, ts: Timestamp, endpoints: &Endpoints, due:
         return Look::Same;
     };
     if let Some(held) = stream.joined() {
-        if held.call_id == join.call_id {
+        if held.call_id() == join.call_id() {
             if held.link.rank > join.link.rank {
                 return Look::Same;
             }
@@ -200,7 +213,7 @@ fn find(
     endpoints: &Endpoints,
 ) -> Option<(Claim, Join)> {
     let outer = *stream.key();
-    let holder = stream.joined().map(|join| &*join.call_id);
+    let holder = stream.joined().map(|join| &**join.call_id());
     let claim = |place: Place| endpoints.claim(place, Purpose::Media, ts, holder);
     // SDP may name the client's own address where TURN relays for it: ICE leaves that to the candidates (RFC 8839).
     let by_dst = claim(dst.into()).or_else(|| claim(outer.dst.into()).filter(|_| dst != outer.dst));
@@ -217,16 +230,16 @@ fn find(
         .into_iter()
         .flatten()
         .max_by_key(|one| (one.claim.active, one.link.rank))?;
-    let call_id = &best.claim.call_id;
+    let call_id = best.claim.call_id();
     // What the other party of the same call says.
     let mut others = all
         .into_iter()
         .flatten()
-        .filter(|one| one.claim.call_id == *call_id && one.claim.author != best.claim.author);
+        .filter(|one| one.claim.call_id() == call_id && one.claim.author != best.claim.author);
     let formats = formats(best, &others.clone().collect::<Vec<_>>(), stream.payload_type());
     let srtp = best.claim.srtp.with(others.next().map(|one| one.claim.srtp));
     let join = Join {
-        call_id: Arc::clone(call_id),
+        lease: Arc::clone(&best.claim.lease),
         link: best.link,
         formats,
         firm: best.claim.active,
@@ -273,10 +286,10 @@ fn guess_source(stream: &impl Seeker, src: Endpoint, claim: &Claim, endpoints: &
     };
     let known = |known: Claim| {
         let better = grounds.worth(known.basis) > Some(worth);
-        known.active && (better || (known.basis == Basis::Symmetric && known.call_id == claim.call_id))
+        known.active && (better || (known.basis == Basis::Symmetric && known.call_id() == claim.call_id()))
     };
     if endpoints
-        .claim(src, Purpose::Media, stream.end(), Some(&claim.call_id))
+        .claim(src, Purpose::Media, stream.end(), Some(claim.call_id()))
         .is_some_and(known)
     {
         return;
@@ -291,10 +304,10 @@ fn guess_source(stream: &impl Seeker, src: Endpoint, claim: &Claim, endpoints: &
         formats: Arc::clone(&claim.formats),
         srtp: claim.srtp,
     };
-    endpoints.announce(src, &claim.call_id, stream.start(), &terms, losses);
+    endpoints.announce(src, claim.call_id(), stream.start(), &terms, losses);
     if let Some(rtcp) = rtcp_beside(src) {
         terms.purpose = Purpose::Rtcp;
-        endpoints.announce(rtcp, &claim.call_id, stream.start(), &terms, losses);
+        endpoints.announce(rtcp, claim.call_id(), stream.start(), &terms, losses);
     }
 }
 

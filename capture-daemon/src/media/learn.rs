@@ -27,9 +27,23 @@ pub trait Learn: Send + Sync + Debug {
 pub(super) fn tell(learn: &dyn Learn, endpoint: Endpoint, announcements: &[Announcement], seen: Option<Timestamp>) {
     let latest = media(announcements).max_by_key(|a| (a.lease.released(), a.since()));
     match latest {
-        Some(latest) => learn.learn(endpoint, latest.formats(), None, seen),
+        Some(latest) => learn.learn(
+            endpoint,
+            latest.formats(),
+            level(announcements, learn.default_level()),
+            seen,
+        ),
         None => learn.forget(endpoint),
     }
+}
+
+/// How much is to be kept of what comes and goes here: the most that is wanted of a call under way, else of the one that ended
+/// last; `None` where no rule says anything.
+fn level(announcements: &[Announcement], default: Level) -> Option<Level> {
+    let last = media(announcements).map(|a| a.lease.released()).max()?;
+    let wanted = || media(announcements).filter(|a| a.lease.released() == last);
+    wanted().find_map(|a| a.lease.level())?;
+    wanted().map(|a| a.lease.level().unwrap_or(default)).max()
 }
 
 /// Whether there is anything to tell.

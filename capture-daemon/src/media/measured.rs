@@ -245,7 +245,7 @@ impl Known {
 
     fn news(&self) -> Option<News> {
         let join = self.join.as_ref()?;
-        Some((Arc::clone(&join.call_id), join.sender, self.start, self.end))
+        Some((Arc::clone(join.call_id()), join.sender, self.start, self.end))
     }
 }
 
@@ -304,3 +304,7 @@ fn is_plausible(key: &Key, state: &StreamState) -> bool {
         && key.dst.port().is_multiple_of(2)
         && (codec::assigned(first).is_some() || first >= codec::DYNAMIC)
 }
+
+#[cfg(test)]
+#[path = "measured_tests.rs"]
+mod tests;

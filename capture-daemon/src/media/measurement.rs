@@ -1,5 +1,6 @@
 //! What the packets of one stream come to: the part that is measured, without whose stream it is.
 
+use capture_common::Level;
 use capture_common::rtp::payload_types::PayloadTypes;
 use capture_common::rtp::silence::{SILENCE, Silence};
 
@@ -54,6 +55,9 @@ const CERTAIN: u8 = 4;
 const PROBATION: u8 = 8;
 /// Also numbers that arrived are news to the order of losses when they leave the window.
 const WATCHED: u8 = 0x80;
+/// Where the number of a level stands, 0 for none: with what every packet touches.
+const LEVEL_AT: u32 = 4;
+const LEVEL: u8 = 0b11 << LEVEL_AT;
 
 /// The account of one stream's packets.
 #[derive(Clone, Debug)]
@@ -348,7 +352,7 @@ impl Measurement {
             again.take(header, || formats);
         }
         again.hot.countdown = self.hot.countdown;
-        again.hot.flags |= self.hot.flags & (CERTAIN | PROBATION);
+        again.hot.flags |= self.hot.flags & (CERTAIN | PROBATION | LEVEL);
         Some(again)
     }
 
@@ -395,6 +399,21 @@ impl Measurement {
     #[inline(always)]
     pub const fn touch(&self) -> u32 {
         self.hot.sequence.highest() as u32 ^ self.hot.flags as u32
+    }
+
+    /// How much is kept of the call it is of, as far as a rule says.
+    #[inline(always)]
+    pub const fn level(&self) -> Option<Level> {
+        Level::from_number((self.hot.flags & LEVEL) >> LEVEL_AT)
+    }
+
+    /// Notes it.
+    pub const fn set_level(&mut self, level: Option<Level>) {
+        let number = match level {
+            Some(level) => level as u8,
+            None => 0,
+        };
+        self.hot.flags = (self.hot.flags & !LEVEL) | (number << LEVEL_AT);
     }
 
     /// Packets until the next look at the endpoint table.

@@ -33,7 +33,7 @@ pub mod t38;
 mod totals;
 mod udptl_ports;
 
-pub use announcement::{Author, Basis, Claim, Place, Purpose, Srtp, Terms};
+pub use announcement::{Author, Basis, Claim, Lease, Place, Purpose, Srtp, Terms};
 pub use codec::{Format, assigned};
 pub use dtmf::InfoDigits;
 pub use endpoints::Endpoints;
@@ -43,6 +43,6 @@ pub use join::rtcp_beside;
 pub use learn::Learn;
 pub use measured::{MeasuredStreams, Seen};
 pub use quality::Scale;
-pub use streams::{Slice, Streams};
+pub use streams::{Heard, Slice, Streams};
 pub use summary::converse;
 pub use totals::{BUFFER_NAMES, Buckets, JITTER_MS, MOS, SHARE_LOST, StreamTotals, Sum};

@@ -1,5 +1,7 @@
 //! One RTP stream: an SSRC in one direction.
 
+use capture_common::Level;
+
 use super::codec::{self, Format, Kind};
 use super::endpoints::Endpoints;
 use super::events::Events;
@@ -166,9 +168,9 @@ impl Stream {
         self.measurement.flow(ts, packet, PAUSE)
     }
 
-    /// Takes one packet.
+    /// Takes one packet, and says whether it is a telephone event that can be read.
     #[inline(always)]
-    pub fn take(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) {
+    pub fn take(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) -> bool {
         let mut header = Header::of(ts, packet);
         // The join is in another cache line than what every packet touches: it is looked at where there is a reason.
         if header.may_be_tag() && self.is_encrypted() {
@@ -176,12 +178,14 @@ impl Stream {
         }
         let join = &self.join;
         let formats = || join.as_ref().map_or(&[][..], |join| &join.formats);
-        if self.measurement.take(&header, formats) && !self.is_encrypted() {
+        let is_event = self.measurement.take(&header, formats) && !self.is_encrypted();
+        if is_event {
             self.event(ts, *packet);
         }
         if self.measurement.is_young() {
             self.grow_up(header);
         }
+        is_event
     }
 
     #[cold]
@@ -267,6 +271,7 @@ impl Stream {
     /// Puts the stream into a call, or tells it what the call's SDP says by now.
     pub fn join(&mut self, join: Join) {
         let same_formats = self.formats() == &*join.formats;
+        self.measurement.set_level(join.lease.level());
         self.join = Some(join);
         self.measurement.set_certain();
         if self.is_encrypted() {
@@ -295,6 +300,11 @@ impl Stream {
             self.measurement.retract_media();
         }
         self.measurement.forget_clock();
+    }
+
+    /// Whether telephone events were read.
+    pub const fn has_events(&self) -> bool {
+        self.events.is_some()
     }
 
     fn is_encrypted(&self) -> bool {
@@ -354,6 +364,18 @@ impl Stream {
         }
     }
 
+    /// How much is kept of its call, as far as a rule says and as of the last look at it.
+    #[inline(always)]
+    pub const fn level(&self) -> Option<Level> {
+        self.measurement.level()
+    }
+
+    /// Looks at how much is kept of its call.
+    pub fn note_level(&mut self) {
+        let level = self.join.as_ref().and_then(|join| join.lease.level());
+        self.measurement.set_level(level);
+    }
+
     /// The call it belongs to.
     pub const fn joined(&self) -> Option<&Join> {
         self.join.as_ref()
@@ -388,8 +410,8 @@ impl Stream {
         self.measurement.types().main()
     }
 
-    /// Adds to the totals of the lane what has come since the last time, and says whether anything has. What was lost and
-    /// arrived after all is taken away.
+    /// Adds to the totals of the lane, and to those of its call's rule, what has come since the last time, and says whether
+    /// anything has. What was lost and arrived after all is taken away.
     pub fn tell(&mut self, sums: &mut [i64; SUMS]) -> bool {
         let [fixed_50, fixed_200, adaptive] = match self.measurement.playout() {
             Some(buffers) => buffers.map(|buffer| buffer.discarded),
@@ -409,6 +431,11 @@ impl Stream {
         .map(|figure| figure as u32);
         let told = self.told.get_or_insert_default();
         let moved = **told != now;
+        if moved && let Some(rule) = self.join.as_ref().and_then(|join| join.lease.rule()) {
+            let [packets, ..] = now;
+            let [before, ..] = **told;
+            rule.tally.packets(packets.wrapping_sub(before).into());
+        }
         for ((sum, now), told) in sums.iter_mut().zip(now).zip(told.iter_mut()) {
             *sum += i64::from(now.wrapping_sub(*told).cast_signed());
             *told = now;

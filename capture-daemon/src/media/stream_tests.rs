@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::announcement::Lease;
 use crate::media::join::Link;
 use crate::report::LinkedBy;
 
@@ -28,7 +29,7 @@ fn formats() -> Arc<[Format]> {
 
 fn join() -> Join {
     Join {
-        call_id: "call@example".into(),
+        lease: Arc::new(Lease::new(&"call@example".into())),
         link: Link {
             by: LinkedBy::Destination,
             rank: 11,

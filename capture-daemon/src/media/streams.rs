@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use capture_common::Level;
+
 use super::announcement::LEAD;
 use super::endpoints::Endpoints;
 use super::index::{Index, Print, Seeds};
@@ -34,6 +36,17 @@ pub struct Slice {
     pub streams: Vec<report::Stream>,
     /// Where the next part begins; `None` at the end.
     pub next: Option<usize>,
+}
+
+/// What came of an RTP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether it is of a stream that is told of.
+    pub outcome: Outcome,
+    /// How much is kept of its call; `None` where it has none, or no rule says.
+    pub level: Option<Level>,
+    /// It is a telephone event (RFC 4733) and not encrypted.
+    pub is_event: bool,
 }
 
 /// Where a stream is: a slot of one of the two rooms.
@@ -110,7 +123,7 @@ impl Streams {
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let print = self.print(src, dst, packet.ssrc);
         self.known_packet(ts, src, dst, print, packet, endpoints, losses)
     }
@@ -148,7 +161,7 @@ impl Streams {
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let ssrc = packet.ssrc;
         self.take(ts, &Key { src, dst, ssrc }, print, None, packet, endpoints, losses)
     }
@@ -164,7 +177,7 @@ impl Streams {
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let Path { src, dst, .. } = path;
         let (ssrc, print) = (packet.ssrc, self.print(src, dst, packet.ssrc));
         self.take(ts, &Key { src, dst, ssrc }, print, Some(via), packet, endpoints, losses)
@@ -181,7 +194,7 @@ impl Streams {
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let Some(seat) = self.index.get(print).map(Seat) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
@@ -194,7 +207,11 @@ impl Streams {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
         if via.is_none() && !seat.waits() && stream.flow(ts, packet) {
-            return Outcome::Rtp;
+            return Heard {
+                outcome: Outcome::Rtp,
+                level: stream.level(),
+                is_event: false,
+            };
         }
         if let Some(via) = via {
             stream.wrap(via);
@@ -203,11 +220,18 @@ impl Streams {
         if due != Due::No && join::look(stream, ts, endpoints, due, losses) == Look::OtherCall {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         }
-        stream.take(ts, packet);
-        if seat.waits() {
-            return self.admit(seat.at(), losses);
+        let is_event = stream.take(ts, packet);
+        let level = stream.level();
+        let outcome = if seat.waits() {
+            self.admit(seat.at(), losses)
+        } else {
+            Outcome::Rtp
+        };
+        Heard {
+            outcome,
+            level,
+            is_event,
         }
-        Outcome::Rtp
     }
 
     fn seat_of(&self, key: &Key) -> Option<Seat> {
@@ -230,24 +254,31 @@ impl Streams {
         packet: rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
-    ) -> Outcome {
+    ) -> Heard {
         let mut stream = Stream::begin(ts, key, &packet);
         if let Some(via) = via {
             stream.wrap(via);
         }
         join::look(&mut stream, ts, endpoints, Due::Pause, losses);
+        let heard = |outcome, stream: &Stream| Heard {
+            outcome,
+            level: stream.level(),
+            is_event: stream.has_events(),
+        };
         if is_told(&stream, self.without_sip) {
+            let heard = heard(Outcome::Rtp, &stream);
             let seat = self.seat(stream, losses);
             self.assign(&key, seat);
-            return Outcome::Rtp;
+            return heard;
         }
+        let heard = heard(Outcome::OtherUdp, &stream);
         let (at, left) = self.waiting.insert(stream);
         if let Some(left) = left {
             self.forget(&left, Seat::waiting(at));
             losses.count(Loss::WaitingEvicted);
         }
         self.assign(&key, Seat::waiting(at));
-        Outcome::OtherUdp
+        heard
     }
 
     /// Puts a stream that is told of into a slot.
@@ -315,7 +346,7 @@ impl Streams {
             if stream.tell(&mut self.sums)
                 && let Some(join) = stream.joined()
             {
-                news.push((Arc::clone(&join.call_id), join.sender, stream.start(), stream.end()));
+                news.push((Arc::clone(join.call_id()), join.sender, stream.start(), stream.end()));
             }
             if leaving > 0
                 && ts.since(stream.end()) >= self.linger

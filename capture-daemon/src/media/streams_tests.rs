@@ -95,9 +95,11 @@ impl Lane {
     fn packet_between(&mut self, ms: u64, src: (u8, u16), dst: (u8, u16), payload: &[u8]) -> Outcome {
         let (src, dst) = (endpoint(src.0, src.1), endpoint(dst.0, dst.1));
         match rtp::read(payload) {
-            rtp::Kind::Rtp(packet) => self
-                .streams
-                .packet(at(ms), src, dst, &packet, &self.endpoints, &self.losses),
+            rtp::Kind::Rtp(packet) => {
+                self.streams
+                    .packet(at(ms), src, dst, &packet, &self.endpoints, &self.losses)
+                    .outcome
+            }
             rtp::Kind::Rtcp | rtp::Kind::Other => Outcome::OtherUdp,
         }
     }

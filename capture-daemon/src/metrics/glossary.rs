@@ -127,7 +127,7 @@ glossary! {
     LANE_WAKEUPS: Counter "siphon_lane_wakeups_total" ["queue"] "Times a worker woke the kernel to look at the fill ring.";
     OUTCOMES: Counter "siphon_engine_outcomes_total" ["queue", "outcome"] "Frames by outcome in the engine: each frame has one.";
     LOSSES: Counter "siphon_engine_losses_total" ["queue", "loss"] "What the engine could not follow, by reason.";
-    STREAMS: Gauge "siphon_rtp_streams" ["queue"] "RTP streams a worker remembers.";
+    STREAMS: Gauge "siphon_rtp_streams" ["queue"] "RTP streams a worker remembers; with the queue `kernel`, those measured in the kernel.";
     TCP_STREAMS: Gauge "siphon_tcp_streams" ["queue"] "TCP directions a worker follows.";
 
     SIP_MESSAGES: Counter "siphon_sip_messages_total" [] "SIP messages, requests and responses.";
@@ -158,6 +158,11 @@ glossary! {
     CALLS_ENDED: Counter "siphon_calls_ended_total" ["by"] "Answered calls that are over, by what ended them: bye, or no_bye where only time did.";
     CALLS_ONE_WAY: Counter "siphon_one_way_calls_total" [] "Calls with RTP one way only though both ways were wanted for 5 s or more; counted when the call is forgotten, follow.linger after its end.";
     CALLS_NO_MEDIA: Counter "siphon_no_media_calls_total" [] "Calls with no RTP though it was wanted both ways for 5 s or more; counted likewise.";
+    CALLS_BY_LEVEL: Gauge "siphon_calls_by_level" ["level"] "Calls remembered, by how much of them is kept: signaling, headers, full.";
+    RULE_CALLS: Counter "siphon_rule_calls_total" ["rule"] "Calls that came under a rule since it was made; some may be under an earlier one by now.";
+    RULE_CALLS_NOW: Gauge "siphon_rule_calls" ["rule"] "Calls remembered that are under a rule.";
+    RULE_PACKETS: Counter "siphon_rule_rtp_packets_total" ["rule"] "RTP packets of a rule's calls that were seen, kept or not.";
+    RULE_NEVER: Gauge "siphon_rule_can_never_match" ["rule"] "1 for a rule that no call will ever come under, as `siphon rules` says why, else 0.";
     REGISTRATIONS: Gauge "siphon_registrations" ["state"] "Registrations remembered, by state.";
     TRANSACTIONS: Counter "siphon_sip_transactions_total" ["method", "result"] "SIP transactions that are over, each hop for itself, by method and class of the final response; challenged: 401 and 407, timed_out: none in time.";
     TRANSACTIONS_OPEN: Gauge "siphon_sip_open_transactions" ["method"] "SIP transactions whose final response may still come, whose request was not seen, or that were evicted.";
@@ -198,11 +203,17 @@ glossary! {
     TURN_CHANNELS: Gauge "siphon_turn_channels" [] "TURN channels that are bound.";
     TURN_RELAYED_PACKETS: Counter "siphon_turn_relayed_packets_total" ["by"] "Messages with relayed data between clients and servers, by channel or indication.";
     TURN_RELAYED_BYTES: Counter "siphon_turn_relayed_bytes_total" ["by"] "Bytes of relayed data between clients and servers, without the headers of TURN.";
+    LEARNED_ENDPOINTS: Gauge "siphon_learned_endpoints" [] "Endpoints of calls in the kernel program's map.";
+    LEARNED_CAPACITY: Gauge "siphon_learned_endpoints_capacity" [] "Endpoints of calls that the kernel program's map has room for.";
+    LEARNED_UPDATES: Counter "siphon_learned_endpoint_updates_total" ["what"] "Endpoints of calls told to the kernel program: written, removed, refused (no room) or failed.";
+    LEARNED_SECONDS: Histogram "siphon_learned_endpoint_seconds" [] "From the packet time of an SDP to its endpoint in the kernel program's map.";
     TABLE_ENTRIES: Gauge "siphon_table_entries" ["table"] "Entries of a bounded table.";
     TABLE_CAPACITY: Gauge "siphon_table_capacity_entries" ["table"] "Entries a bounded table may have.";
     TABLE_EVICTED: Counter "siphon_table_evictions_total" ["table"] "Entries that left a bounded table before their time.";
 
     SPOOL_OFFERED: Counter "siphon_spool_offered_frames_total" ["queue"] "Frames that were to be written to files.";
+    SPOOL_NOT_KEPT: Counter "siphon_spool_not_kept_frames_total" ["queue"] "Frames of which the level of their call wants nothing: filtered, not lost.";
+    SPOOL_CUT: Counter "siphon_spool_cut_frames_total" ["queue"] "Frames of which the level of their call wants only the headers.";
     SPOOL_WRITTEN: Counter "siphon_spool_written_frames_total" ["queue"] "Frames written to files.";
     SPOOL_BYTES: Counter "siphon_spool_written_bytes_total" ["queue"] "Bytes written to files.";
     SPOOL_QUEUED: Gauge "siphon_spool_queued_frames" ["queue"] "Frames in chunks, not yet written.";

@@ -10,6 +10,7 @@ mod histogram;
 mod listener;
 mod record;
 mod rtp;
+mod rules;
 mod serve;
 mod signaling;
 mod turn;

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use capture_common::Level;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 
 use super::histogram::Histograms;
-use super::{glossary as m, rtp, signaling, turn};
-use crate::control::{Health, InterfaceCounters, Lane, LaneSpool, Light, SocketCounts, SpoolStatus, Status, Tally};
+use super::{glossary as m, rtp, rules, signaling, turn};
+use crate::control::{
+    Health, InterfaceCounters, Lane, LaneSpool, Light, Measured, SocketCounts, SpoolStatus, Status, Tally,
+};
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
-use crate::report::{CallState, EndedBy, RegistrationState, RtcpCounts, Signaling, TurnFigures};
+use crate::report::{CallState, EndedBy, LearnedFigures, RegistrationState, RtcpCounts, Signaling, TurnFigures};
 
 /// Turns the daemon's state into the exposition format. Keeps the counters between scrapes, so that none goes back.
 pub struct Exporter {
@@ -45,10 +48,14 @@ impl Exporter {
         metrics::with_local_recorder(&self.recorder, || {
             self.health(health);
             daemon(status);
+            if let Some(measured) = &status.measured {
+                self::measured(measured);
+            }
             for lane in &status.lanes {
                 self::lane(lane);
             }
             stages(status);
+            learned(&status.learned, &mut histograms);
             rtp::record(&status.rtp, &mut histograms);
             rtcp(&status.rtcp, &mut histograms);
             calls(status);
@@ -59,6 +66,7 @@ impl Exporter {
         });
         let mut page = self.recorder.handle().render();
         histograms.render(&mut page);
+        rules::render(&status.rules, &mut page);
         page
     }
 
@@ -98,6 +106,14 @@ fn daemon(status: &Status) {
     }
 }
 
+/// What lanes have by their queues, the kernel program has under its own name.
+fn measured(Measured { streams, losses }: &Measured) {
+    m::STREAMS.set(&["kernel"], *streams);
+    for (loss, events) in losses {
+        m::LOSSES.set(&["kernel", loss], *events);
+    }
+}
+
 fn lane(lane: &Lane) {
     let queue = lane.queue.to_string();
     let queue = queue.as_str();
@@ -132,11 +148,15 @@ fn lane(lane: &Lane) {
     }
     let LaneSpool {
         offered,
+        not_kept,
+        cut,
         written,
         bytes,
         queued,
         dropped,
     } = &lane.spool;
+    m::SPOOL_NOT_KEPT.set(&[queue], *not_kept);
+    m::SPOOL_CUT.set(&[queue], *cut);
     m::SPOOL_OFFERED.set(&[queue], *offered);
     m::SPOOL_WRITTEN.set(&[queue], *written);
     m::SPOOL_BYTES.set(&[queue], *bytes);
@@ -164,6 +184,18 @@ fn stages(status: &Status) {
             m::STAGE_DROPPED.set(&[name, reason], *frames);
         }
         m::STAGE_HOLDS.set(&[name], u64::from(stage.holds));
+    }
+}
+
+fn learned(figures: &LearnedFigures, histograms: &mut Histograms) {
+    m::LEARNED_ENDPOINTS.set(&[], figures.endpoints);
+    m::LEARNED_CAPACITY.set(&[], figures.capacity);
+    m::LEARNED_UPDATES.set(&["written"], figures.updates);
+    m::LEARNED_UPDATES.set(&["removed"], figures.removals);
+    m::LEARNED_UPDATES.set(&["refused"], figures.refused);
+    m::LEARNED_UPDATES.set(&["failed"], figures.failed);
+    if let Some(latency) = &figures.latency {
+        histograms.set_distribution(&m::LEARNED_SECONDS, &[], &latency.seconds);
     }
 }
 
@@ -205,6 +237,8 @@ fn calls(status: &Status) {
     by_state(&m::CALLS_ENDED, &ended_by, &status.calls.ended_by);
     m::CALLS_ONE_WAY.set(&[], status.calls.one_way);
     m::CALLS_NO_MEDIA.set(&[], status.calls.no_media);
+    let levels: Vec<_> = Level::ALL.iter().map(|level| level.label()).collect();
+    by_state(&m::CALLS_BY_LEVEL, &levels, &status.calls.levels);
     by_state(
         &m::REGISTRATIONS,
         &RegistrationState::ALL.map(RegistrationState::label),

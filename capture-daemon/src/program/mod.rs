@@ -224,6 +224,14 @@ impl Program {
         self.kernel_log.take()
     }
 
+    /// The program in the kernel, for what runs it by itself (BPF_PROG_TEST_RUN).
+    ///
+    /// # Errors
+    /// When the object has no such program.
+    pub fn in_kernel(&mut self) -> Result<&mut Xdp, ProgramError> {
+        xdp(&mut self.ebpf)
+    }
+
     /// Takes the program off the interface: no frame comes into the lanes any more, what is in their rings stays there.
     /// Does nothing the second time.
     ///

@@ -85,6 +85,12 @@ pub struct Call {
     pub dst: String,
     /// SIP messages that carry this Call-ID.
     pub messages: u64,
+    /// How much of the call is kept: `signaling`, `headers`, `full`.
+    #[serde(default)]
+    pub level: String,
+    /// The rule that says so; absent where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// SSRCs of the call's RTP streams as `0x%08x`, in order of first packet.
     pub streams: Vec<String>,
     /// What SDP offered and answered; absent where no description was seen.

@@ -18,7 +18,7 @@ pub enum Change {
     /// Another rule; behind all others, unless a place is named.
     Add {
         /// The rule.
-        rule: Rule,
+        rule: Box<Rule>,
         /// Its place.
         place: Option<Place>,
     },
@@ -77,7 +77,7 @@ impl Change {
                     return Err(Unchanged::TooMany);
                 }
                 let last = Place::At(rules.len() + 1);
-                (rule, place.unwrap_or(last))
+                (*rule, place.unwrap_or(last))
             }
             Self::Change {
                 name,
@@ -139,7 +139,7 @@ mod tests {
 
     fn add(name: &str, place: Option<Place>) -> Change {
         Change::Add {
-            rule: rule(name),
+            rule: Box::new(rule(name)),
             place,
         }
     }

@@ -121,7 +121,7 @@ fn conditions_may_hold_of_different_messages() {
         codec: Some("opus"),
         ..Told::default()
     };
-    assert_eq!(decided(&list, &[offer.clone()], &CALL), None);
+    assert_eq!(decided(&list, std::slice::from_ref(&offer), &CALL), None);
     assert_eq!(decided(&list, &[offer, answer], &CALL).as_deref(), Some("both"));
 }
 
@@ -137,7 +137,7 @@ fn counts_go_on_while_other_rules_change() {
     tally("b").packets(50);
     let change = |change: Change| rules.change(change).unwrap();
     change(Change::Add {
-        rule: rule("c", &[]),
+        rule: Box::new(rule("c", &[])),
         place: Some(Place::At(1)),
     });
     change(Change::Remove { name: "a".to_owned() });
@@ -155,7 +155,7 @@ fn counts_go_on_while_other_rules_change() {
     }
     assert!(!rules.any());
     let again = change(Change::Add {
-        rule: rule("b", &[]),
+        rule: Box::new(rule("b", &[])),
         place: None,
     });
     assert_eq!(

@@ -17,7 +17,8 @@ impl Network {
     /// # Errors
     /// What would be right.
     pub fn read(text: &str) -> Result<Self, String> {
-        let wrong = || "an address or network such as \"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\"".to_owned();
+        let wrong =
+            || "expected an address or network such as \"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\"".to_owned();
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -38,7 +39,7 @@ impl Network {
             prefix,
         };
         if network.address != address {
-            return Err(format!("a network; the one {address} is in is \"{network}\""));
+            return Err(format!("{address} is in the network \"{network}\""));
         }
         Ok(network)
     }
@@ -108,10 +109,13 @@ mod tests {
             "::1/129",
             "host",
         ] {
-            assert!(Network::read(text).unwrap_err().starts_with("an address"), "{text}");
+            assert!(
+                Network::read(text).unwrap_err().starts_with("expected an address"),
+                "{text}"
+            );
         }
         let nearest = Network::read("192.0.2.77/24").unwrap_err();
-        assert_eq!(nearest, "a network; the one 192.0.2.77 is in is \"192.0.2.0/24\"");
+        assert_eq!(nearest, "192.0.2.77 is in the network \"192.0.2.0/24\"");
     }
 
     #[test]

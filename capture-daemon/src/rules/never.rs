@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::network::Network;
+use super::party::{Number, Party};
 use super::pattern::Pattern;
 use super::rule::{Conditions, Header, Rule};
 
@@ -85,13 +87,13 @@ fn covers(wide: &Conditions, narrow: &Conditions) -> bool {
     // Every call has a Call-ID, and is in a sample of 1.
     let any_id = call_id.as_ref().is_some_and(Pattern::is_everything);
     let any_share = sample.is_some_and(|sample| sample.share() >= 1.0);
-    follows(from.as_ref(), narrow.from.as_ref(), |a, b| a.covers(b))
-        && follows(to.as_ref(), narrow.to.as_ref(), |a, b| a.covers(b))
-        && follows(number.as_ref(), narrow.number.as_ref(), |a, b| a.covers(b))
-        && follows(address.as_ref(), narrow.address.as_ref(), |a, b| a.covers(b))
-        && (any_id || follows(call_id.as_ref(), narrow.call_id.as_ref(), |a, b| a.covers(b)))
-        && follows(user_agent.as_ref(), narrow.user_agent.as_ref(), |a, b| a.covers(b))
-        && follows(codec.as_ref(), narrow.codec.as_ref(), |a, b| a.covers(b))
+    follows(from.as_ref(), narrow.from.as_ref(), Party::covers)
+        && follows(to.as_ref(), narrow.to.as_ref(), Party::covers)
+        && follows(number.as_ref(), narrow.number.as_ref(), Number::covers)
+        && follows(address.as_ref(), narrow.address.as_ref(), Network::covers)
+        && (any_id || follows(call_id.as_ref(), narrow.call_id.as_ref(), Pattern::covers))
+        && follows(user_agent.as_ref(), narrow.user_agent.as_ref(), Pattern::covers)
+        && follows(codec.as_ref(), narrow.codec.as_ref(), Pattern::covers)
         && follows(header.as_ref(), narrow.header.as_ref(), same_header)
         && (any_share || follows(sample.as_ref(), narrow.sample.as_ref(), |a, b| a >= b))
 }

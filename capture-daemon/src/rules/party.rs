@@ -85,7 +85,7 @@ impl Number {
     pub fn read(text: &str) -> Result<Self, String> {
         let may_be = |octet: u8| is_of_number(octet) || b"?\\".contains(&octet);
         if !text.bytes().all(may_be) || text.bytes().all(is_separator) {
-            return Err("digits, +, #, *, ? and visual separators, such as \"+49-211-*\"".to_owned());
+            return Err("expected digits, +, #, *, ? and visual separators, such as \"+49-211-*\"".to_owned());
         }
         Ok(Self(Pattern::read(text, Case::Kept)?.without(is_separator)))
     }

@@ -117,7 +117,7 @@ impl Draft {
         let conditions = &mut self.conditions;
         let text = || match said {
             Said::Text(text) => Ok(*text),
-            _ => Err(example(word)),
+            _ => Err(expected(word)),
         };
         match word {
             "name" => self.name = Some(name(text()?)?),
@@ -131,13 +131,13 @@ impl Draft {
             "codec" => conditions.codec = Some(Pattern::read(text()?, Case::Folded)?),
             "header" => {
                 let Said::Header { name, value } = said else {
-                    return Err(example(word));
+                    return Err(expected(word));
                 };
                 conditions.header = Some(Header::read(name, value)?);
             }
             "sample" => {
                 let Said::Number(share) = said else {
-                    return Err(example(word));
+                    return Err(expected(word));
                 };
                 conditions.sample = Some(Sample::read(*share)?);
             }
@@ -169,6 +169,11 @@ impl Draft {
         })
     }
 
+    /// What it says, word by word.
+    pub fn words(&self) -> Vec<(&'static str, Written)> {
+        words(self.name.as_ref(), self.level, &self.conditions)
+    }
+
     /// `rule` with what this says in place of what it said.
     pub fn over(self, rule: &Rule) -> Rule {
         let Self {
@@ -198,41 +203,7 @@ impl Draft {
 impl Rule {
     /// What it says, word by word.
     pub fn words(&self) -> Vec<(&'static str, Written)> {
-        fn text<T: ToString>(written: Option<&T>) -> Option<Written> {
-            written.map(|written| Written::Text(written.to_string()))
-        }
-        let Self {
-            name,
-            level,
-            conditions,
-        } = self;
-        let Conditions {
-            from,
-            to,
-            number,
-            address,
-            call_id,
-            user_agent,
-            codec,
-            header,
-            sample,
-        } = conditions;
-        let header = header.as_ref();
-        let said = [
-            text(Some(name)),
-            text(Some(&level.label())),
-            text(from.as_ref()),
-            text(to.as_ref()),
-            text(number.as_ref()),
-            text(address.as_ref()),
-            text(call_id.as_ref()),
-            text(user_agent.as_ref()),
-            text(codec.as_ref()),
-            header.map(|header| Written::Header(header.name.clone(), header.value.to_string())),
-            sample.map(|sample| Written::Number(sample.share())),
-        ];
-        let words = WORDS.iter().zip(said);
-        words.filter_map(|(word, said)| Some((*word, said?))).collect()
+        words(Some(&self.name), Some(self.level), &self.conditions)
     }
 
     /// Takes a condition away, and says whether there was one of this name.
@@ -263,8 +234,46 @@ impl Rule {
     }
 }
 
+/// What is said, word by word.
+fn words(name: Option<&String>, level: Option<Level>, conditions: &Conditions) -> Vec<(&'static str, Written)> {
+    fn text<T: ToString>(written: Option<&T>) -> Option<Written> {
+        written.map(|written| Written::Text(written.to_string()))
+    }
+    let Conditions {
+        from,
+        to,
+        number,
+        address,
+        call_id,
+        user_agent,
+        codec,
+        header,
+        sample,
+    } = conditions;
+    let header = header.as_ref();
+    let said = [
+        text(name),
+        text(level.map(Level::label).as_ref()),
+        text(from.as_ref()),
+        text(to.as_ref()),
+        text(number.as_ref()),
+        text(address.as_ref()),
+        text(call_id.as_ref()),
+        text(user_agent.as_ref()),
+        text(codec.as_ref()),
+        header.map(|header| Written::Header(header.name.clone(), header.value.to_string())),
+        sample.map(|sample| Written::Number(sample.share())),
+    ];
+    let words = WORDS.iter().zip(said);
+    words.filter_map(|(word, said)| Some((*word, said?))).collect()
+}
+
 impl Header {
-    fn read(name: &str, value: &str) -> Result<Self, String> {
+    /// Reads the name and the pattern of its value.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn read(name: &str, value: &str) -> Result<Self, String> {
         // RFC 3261 section 25.1, token; compact names are written out when a message is read.
         let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&octet);
         if name.len() < 2 || !name.bytes().all(is_token) {
@@ -284,7 +293,7 @@ fn name(text: &str) -> Result<String, String> {
     let holds = !text.is_empty() && text.len() <= LONGEST_NAME && text.bytes().all(may_be);
     holds
         .then(|| text.to_owned())
-        .ok_or_else(|| format!("{} (at most {LONGEST_NAME})", example("name")))
+        .ok_or_else(|| format!("{} (at most {LONGEST_NAME})", expected("name")))
 }
 
 /// A level by its name.
@@ -293,7 +302,11 @@ fn name(text: &str) -> Result<String, String> {
 /// The names there are.
 pub fn level(text: &str) -> Result<Level, String> {
     let named = Level::ALL.iter().find(|level| level.label() == text);
-    named.copied().ok_or_else(|| example("level"))
+    named.copied().ok_or_else(|| expected("level"))
+}
+
+fn expected(word: &str) -> String {
+    format!("expected {}", example(word))
 }
 
 /// What a word may say.
@@ -381,16 +394,16 @@ mod tests {
         let said = |word: &str, said: Said<'_>| Draft::default().say(word, &said).unwrap_err();
         assert_eq!(
             said("level", Said::Text("some")),
-            "\"signaling\", \"headers\" or \"full\""
+            "expected \"signaling\", \"headers\" or \"full\""
         );
-        assert_eq!(said("sample", Said::Text("half")), "a number from 0.0 to 1.0");
-        assert_eq!(said("sample", Said::Number(2.0)), "a number from 0.0 to 1.0");
+        assert_eq!(said("sample", Said::Text("half")), "expected a number from 0.0 to 1.0");
+        assert_eq!(said("sample", Said::Number(2.0)), "expected a number from 0.0 to 1.0");
         assert_eq!(
             said("name", Said::Text("two words")),
-            "letters, digits, -, _ and . (at most 64)"
+            "expected letters, digits, -, _ and . (at most 64)"
         );
-        assert!(said("from", Said::Number(1.0)).starts_with("a pattern for user and host"));
-        assert!(said("header", Said::Other).starts_with("a name and a pattern"));
+        assert!(said("from", Said::Number(1.0)).starts_with("expected a pattern for user and host"));
+        assert!(said("header", Said::Other).starts_with("expected a name and a pattern"));
         let header = Said::Header { name: "X", value: "*" };
         assert!(said("header", header).contains("not the long name"));
         assert!(said("colour", Said::Text("red")).contains("it may say name, level"));

@@ -21,7 +21,7 @@ impl Sample {
     /// What would be right.
     pub fn read(share: f64) -> Result<Self, String> {
         if !(0.0..=1.0).contains(&share) {
-            return Err("a number from 0.0 to 1.0".to_owned());
+            return Err("expected a number from 0.0 to 1.0".to_owned());
         }
         // Not NaN, not negative and at most a million.
         Ok(Self((share * f64::from(WHOLE)).round() as u32))

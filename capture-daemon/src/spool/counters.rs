@@ -64,7 +64,7 @@ impl SpoolDrop {
 
 /// The counters of one lane, those of the worker and those of the writer on cache lines of their own.
 ///
-/// `offered = kept + Σ dropped before`; once the spool has stopped, `kept = written + Σ dropped after`; while it runs,
+/// `offered = kept + not kept + Σ dropped before`; once the spool has stopped, `kept = written + Σ dropped after`; while it runs,
 /// what is missing lies in chunks. Every reason is counted by one thread only.
 #[derive(Debug, Default)]
 pub struct LaneCounters {
@@ -81,6 +81,10 @@ pub struct WorkerCounters {
     pub kept_frames: Counter,
     /// Bytes of their records, headers included.
     pub kept_bytes: Counter,
+    /// Frames of which only the headers were wanted, also those that dropped then.
+    pub cut_frames: Counter,
+    /// Frames that were not wanted, by the level of their call.
+    pub not_kept: Counter,
     /// Frames dropped, by reason; those of the writer's reasons stay zero.
     dropped: [Counter; SpoolDrop::ALL.len()],
 }
@@ -209,6 +213,10 @@ pub struct LaneStatus {
     pub kept_frames: u64,
     /// Bytes of their records.
     pub kept_bytes: u64,
+    /// Frames of which only the headers were wanted.
+    pub cut_frames: u64,
+    /// Frames that were not wanted, by the level of their call.
+    pub not_kept: u64,
     /// Frames that went into files.
     pub written_frames: u64,
     /// Bytes of their records.
@@ -223,9 +231,9 @@ impl LaneStatus {
         self.dropped.get(reason.label()).copied().unwrap_or_default()
     }
 
-    /// Frames the worker offered: kept, or dropped before.
+    /// Frames the worker offered: kept, not wanted, or dropped before.
     pub fn offered(&self) -> u64 {
-        self.kept_frames + self.dropped_by(SpoolDrop::is_before_kept)
+        self.kept_frames + self.not_kept + self.dropped_by(SpoolDrop::is_before_kept)
     }
 
     /// Frames that were kept and are in no file yet: zero once the spool has stopped.
@@ -273,6 +281,8 @@ impl SpoolCounters {
                 file,
                 kept_frames: lane.worker.kept_frames.get(),
                 kept_bytes: lane.worker.kept_bytes.get(),
+                cut_frames: lane.worker.cut_frames.get(),
+                not_kept: lane.worker.not_kept.get(),
                 written_frames,
                 written_bytes,
                 dropped: dropped.into(),

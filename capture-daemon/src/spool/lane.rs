@@ -12,7 +12,7 @@ use crossbeam::queue::ArrayQueue;
 use super::counters::{LaneCounters, SpoolDrop};
 use super::record;
 use crate::config::Format;
-use crate::frame::{Frame, LinkType};
+use crate::frame::{Frame, Keep, LinkType};
 use crate::source::MAX_FRAME;
 use crate::time::Timestamp;
 
@@ -104,9 +104,28 @@ impl SpoolLane {
         }
     }
 
-    /// Keeps a frame, or counts why not.
+    /// Keeps as much of a frame as is wanted, or counts why not.
     #[inline]
-    pub fn keep(&mut self, frame: &Frame<'_>) {
+    pub fn keep(&mut self, frame: &Frame<'_>, wanted: Keep) {
+        let frame = match wanted {
+            Keep::All => *frame,
+            Keep::Head(len) => self.cut(frame, len),
+            Keep::Nothing => return self.counters.worker.not_kept.add(1),
+        };
+        self.write(&frame);
+    }
+
+    /// The first `len` bytes of a frame, which stays as long as it was on the wire.
+    fn cut<'a>(&self, frame: &Frame<'a>, len: u32) -> Frame<'a> {
+        let Some(bytes) = frame.bytes.get(..len as usize) else {
+            return *frame;
+        };
+        self.counters.worker.cut_frames.add(1);
+        Frame { bytes, ..*frame }
+    }
+
+    #[inline]
+    fn write(&mut self, frame: &Frame<'_>) {
         let len = record::length(self.format, frame.bytes.len());
         if frame.link != LinkType::Ethernet {
             return self.counters.worker.drop_frame(SpoolDrop::LinkType);

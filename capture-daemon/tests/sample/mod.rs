@@ -12,16 +12,20 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use capture_common::Level;
 use capture_daemon::control::{
     Audit, CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained,
-    Page, Pending, Reason, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+    Page, Pending, Reason, RuleBook, RuleStatus, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+    draft_of_json, rule_as_json,
 };
 use capture_daemon::report::{
     Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallFlow, CallState, Channel, Distribution, Events, Latency,
     LinkedBy, Message, Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts,
     RtpFigures, SessionFigures, Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures, Way,
 };
+use capture_daemon::rules::{Change, Entry, List, Rule, Rules, Unchanged};
 use capture_daemon::time::Timestamp;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 pub mod daemon;
@@ -411,6 +415,8 @@ pub fn status() -> Status {
         tcp_streams: 1,
         spool: LaneSpool {
             offered: 450_000,
+            not_kept: 0,
+            cut: 12_000,
             written: 449_900,
             bytes: 103_000_000,
             queued: 40,
@@ -486,7 +492,9 @@ pub fn status() -> Status {
             ended_by: tally([("bye", 380), ("no_bye", 8)]),
             one_way: 3,
             no_media: 1,
+            levels: tally([("signaling", 300), ("headers", 68), ("full", 22)]),
         },
+        rules: book(&Rules::new(&rules(), Level::Signaling).list()),
         registrations: tally([("registered", 12)]),
         tables: BTreeMap::from([
             (
@@ -563,6 +571,7 @@ pub struct Fake {
     pub calls: Vec<Call>,
     pub streams: Vec<Stream>,
     pub registrations: Vec<Registration>,
+    pub rules: Rules,
     pub stops: AtomicUsize,
     pub stopped: Notify,
 }
@@ -581,10 +590,34 @@ impl Default for Fake {
                 registration(1, RegistrationState::Registered),
                 registration(2, RegistrationState::Failed),
             ],
+            rules: Rules::new(&rules(), Level::Signaling),
             stops: AtomicUsize::new(0),
             stopped: Notify::new(),
         }
     }
+}
+
+/// Three rules, the last of which nothing is left to.
+pub fn rules() -> Vec<Rule> {
+    let words = [
+        json!({"name": "support", "level": "full", "from": "+49-211-*", "header": {"name": "X-Customer", "value": "acme*"}}),
+        json!({"name": "one-in-ten", "level": "headers", "sample": 0.1}),
+        json!({"name": "one-in-100", "level": "full", "sample": 0.01, "codec": "opus"}),
+    ];
+    let rule = |words: &Value| draft_of_json(words.as_object().unwrap()).unwrap().finish().unwrap();
+    words.iter().map(rule).collect()
+}
+
+/// What came of some rules.
+pub fn book(list: &List) -> Vec<RuleStatus> {
+    let status = |(entry, number): (&Entry, u64)| RuleStatus {
+        rule: rule_as_json(&entry.rule),
+        calls: 1_234 * number,
+        calls_now: 17 * number,
+        rtp_packets: 1_234_567 * number,
+        never: entry.never.as_ref().map(ToString::to_string),
+    };
+    list.entries().iter().zip(0..).map(status).collect()
 }
 
 impl Sensor for Fake {
@@ -628,6 +661,17 @@ impl Sensor for Fake {
             allocation(2, AllocationState::Active),
         ];
         Box::pin(async { filter.allocations(all) })
+    }
+
+    fn rules(&self) -> RuleBook {
+        RuleBook {
+            default_level: self.rules.default_level().label().to_owned(),
+            rules: book(&self.rules.list()),
+        }
+    }
+
+    fn change_rules(&self, change: Change) -> Pending<'_, Result<RuleBook, Unchanged>> {
+        Box::pin(async { self.rules.change(change).map(|_| Sensor::rules(self)) })
     }
 
     fn stop(&self) {

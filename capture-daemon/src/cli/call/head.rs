@@ -38,6 +38,7 @@ pub(super) fn head(call: &Call, number: Option<usize>, style: Style) -> String {
     ));
     text.push_str(&format!("  {:NAMES$}{}\n", "state", state(call, style)));
     text.push_str(&line("times", times(call), style));
+    text.push_str(&one("kept", kept(call), style));
     let oddities = oddities(call);
     if !oddities.is_empty() {
         let words = line("noticed", oddities, style);
@@ -76,6 +77,19 @@ pub(super) fn head(call: &Call, number: Option<usize>, style: Style) -> String {
         text.push_str(&line("related", call.related.iter().map(|id| printable(id)), style));
     }
     text
+}
+
+/// How much is kept, and what says so.
+fn kept(call: &Call) -> String {
+    let what = match call.level.as_str() {
+        "signaling" => "SIP and RTCP",
+        "headers" => "everything, of RTP the headers",
+        _ => "everything",
+    };
+    match &call.rule {
+        Some(rule) => format!("{what} (rule {})", printable(rule)),
+        None => what.to_owned(),
+    }
 }
 
 fn state(call: &Call, style: Style) -> String {

@@ -73,12 +73,10 @@ proptest! {
             let (batch, later) = rest.split_at((*size).min(rest.len()));
             rest = later;
             let Some(last) = batch.last() else { break };
-            for frame in batch {
-                one_by_one.frame(frame);
-            }
             let mut taken = Vec::new();
-            together.frames(batch, |frame| taken.push(frame.bytes.as_ptr()));
-            prop_assert_eq!(taken, batch.iter().map(|frame| frame.bytes.as_ptr()).collect::<Vec<_>>());
+            together.frames(batch, |frame, keep| taken.push((frame.bytes.as_ptr(), keep)));
+            let each = batch.iter().map(|frame| (frame.bytes.as_ptr(), one_by_one.frame(frame)));
+            prop_assert_eq!(taken, each.collect::<Vec<_>>());
             one_by_one.tick(last.ts);
             together.tick(last.ts);
         }

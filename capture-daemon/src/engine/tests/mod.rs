@@ -3,6 +3,7 @@
 mod batch;
 mod cases;
 mod fragments;
+mod levels;
 mod media;
 mod rtcp;
 mod tcp;

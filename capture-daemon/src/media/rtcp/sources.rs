@@ -204,7 +204,7 @@ fn is_under_way(key: &Key, part: &Part, ts: Timestamp, endpoints: &Endpoints) ->
         [key.dst, key.src]
             .into_iter()
             .filter_map(holds)
-            .any(|claim| claim.active && claim.call_id == *call_id)
+            .any(|claim| claim.active && claim.call_id() == call_id)
     })
 }
 
@@ -280,7 +280,7 @@ pub(super) fn call_of(src: Endpoint, dst: Endpoint, ts: Timestamp, endpoints: &E
         (None, src) => src?,
     };
     Some(Claimed {
-        call_id: chosen.call_id,
+        call_id: Arc::clone(chosen.call_id()),
         active: chosen.active,
     })
 }

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{Bench, NINE, config, frame, frames, listed, seconds};
 use crate::config::{self as settings, Format};
+use crate::frame::Keep;
 use crate::spool::{SpoolDrop, SpoolHealth};
 
 #[test]
@@ -54,7 +55,7 @@ fn a_file_has_exactly_the_size_it_may_have() {
         });
         for number in 0..25 {
             // All in one second, many in one chunk: the files' numbers tell them apart.
-            bench.lane.keep(&frame(NINE, &[number; 100]));
+            bench.lane.keep(&frame(NINE, &[number; 100]), Keep::All);
             if number % 7 == 6 {
                 bench.flush(NINE);
             }
@@ -77,7 +78,7 @@ fn a_frame_larger_than_a_file_may_be_has_one_to_itself() {
         ..config(folder.path(), Format::Pcap)
     });
     for number in 0..3 {
-        bench.lane.keep(&frame(NINE, &[number; 100]));
+        bench.lane.keep(&frame(NINE, &[number; 100]), Keep::All);
     }
     bench.stop();
     let counts: Vec<_> = listed(folder.path())
@@ -105,7 +106,7 @@ fn a_file_ends_where_its_interval_does_also_within_a_chunk() {
         end.minus(nanosecond),
     ];
     for ts in times {
-        bench.lane.keep(&frame(ts, &[1]));
+        bench.lane.keep(&frame(ts, &[1]), Keep::All);
     }
     bench.stop();
     let names = listed(folder.path());
@@ -274,7 +275,7 @@ proptest! {
         for (number, (pause, len, flush)) in steps.into_iter().enumerate() {
             now = now.plus(seconds(pause));
             let bytes = vec![number as u8; len];
-            bench.lane.keep(&frame(now, &bytes));
+            bench.lane.keep(&frame(now, &bytes), Keep::All);
             kept.push((now, bytes));
             if flush || number % 4 == 3 {
                 bench.flush(now);

@@ -2,7 +2,8 @@
 
 use super::{Bench, NINE, config, frame, frames, listed, seconds};
 use crate::config::Format;
-use crate::frame::{Frame, LinkType};
+use crate::frame::{Frame, Keep, LinkType};
+use crate::source::CaptureFile;
 use crate::spool::SpoolDrop;
 
 #[test]
@@ -11,7 +12,7 @@ fn frames_without_a_free_chunk_are_dropped_and_counted() {
     let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
     // Four chunks of 2,048 bytes, two records of 1,016 in each.
     for number in 0..20_u8 {
-        bench.lane.keep(&frame(NINE, &[number; 1_000]));
+        bench.lane.keep(&frame(NINE, &[number; 1_000]), Keep::All);
     }
     let lane = &bench.counters.status().lanes[0];
     assert_eq!(
@@ -20,7 +21,7 @@ fn frames_without_a_free_chunk_are_dropped_and_counted() {
     );
     assert_eq!((lane.kept_bytes, lane.in_chunks()), (8 * 1_016, 8));
     bench.writer.drain(NINE);
-    bench.lane.keep(&frame(NINE, &[99; 1_000]));
+    bench.lane.keep(&frame(NINE, &[99; 1_000]), Keep::All);
     let (counters, directory) = (bench.counters.clone(), bench.directory.clone());
     bench.stop();
     let lane = &counters.status().lanes[0];
@@ -41,14 +42,14 @@ fn a_lane_says_when_it_has_to_wait_for_the_writer() {
     let longest = [7; 2_048 - 16];
     for _ in 0..4 {
         assert!(bench.lane.has_room());
-        bench.lane.keep(&frame(NINE, &longest));
+        bench.lane.keep(&frame(NINE, &longest), Keep::All);
     }
     assert!(!bench.lane.has_room());
-    bench.lane.keep(&frame(NINE, &longest));
+    bench.lane.keep(&frame(NINE, &longest), Keep::All);
     assert_eq!(bench.counters.lanes[0].dropped(SpoolDrop::QueueFull), 1);
     bench.writer.drain(NINE);
     assert!(bench.lane.has_room());
-    bench.lane.keep(&frame(NINE, &longest));
+    bench.lane.keep(&frame(NINE, &longest), Keep::All);
     assert_eq!(bench.counters.lanes[0].dropped(SpoolDrop::QueueFull), 1);
 }
 
@@ -56,12 +57,13 @@ fn a_lane_says_when_it_has_to_wait_for_the_writer() {
 fn frames_that_fit_no_chunk_or_no_file_are_dropped_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
-    bench.lane.keep(&frame(NINE, &[1; 2_048 - 16]));
-    bench.lane.keep(&frame(NINE, &[1; 2_048 - 15]));
-    bench.lane.keep(&Frame {
+    bench.lane.keep(&frame(NINE, &[1; 2_048 - 16]), Keep::All);
+    bench.lane.keep(&frame(NINE, &[1; 2_048 - 15]), Keep::All);
+    let raw = Frame {
         link: LinkType::Raw,
         ..frame(NINE, &[1])
-    });
+    };
+    bench.lane.keep(&raw, Keep::All);
     let lane = &bench.counters.status().lanes[0];
     assert_eq!((lane.kept_frames, lane.offered()), (1, 3));
     assert_eq!(
@@ -76,7 +78,7 @@ fn a_chunk_is_handed_over_at_half_the_flush_interval() {
     let mut bench = Bench::new(&config(folder.path(), Format::Pcap));
     let half = seconds(1) / 2;
     bench.lane.tick(NINE);
-    bench.lane.keep(&frame(NINE, &[1]));
+    bench.lane.keep(&frame(NINE, &[1]), Keep::All);
     bench
         .lane
         .tick(NINE.plus(half).minus(std::time::Duration::from_nanos(1)));
@@ -84,7 +86,34 @@ fn a_chunk_is_handed_over_at_half_the_flush_interval() {
     bench.lane.tick(NINE.plus(half));
     assert!(bench.writer.drain(NINE));
     // The clock was set back: the chunk does not wait until it has caught up.
-    bench.lane.keep(&frame(NINE, &[1]));
+    bench.lane.keep(&frame(NINE, &[1]), Keep::All);
     bench.lane.tick(NINE.minus(half));
     assert!(bench.writer.drain(NINE));
+}
+
+#[test]
+fn what_is_not_wanted_is_counted_and_what_is_cut_keeps_its_length_on_the_wire() {
+    for format in [Format::Pcap, Format::Pcapng] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new(&config(folder.path(), format));
+        let bytes: Vec<u8> = (0..100).collect();
+        bench.lane.keep(&frame(NINE, &bytes), Keep::Head(54));
+        bench.lane.keep(&frame(NINE, &bytes), Keep::Nothing);
+        bench.lane.keep(&frame(NINE, &bytes), Keep::All);
+        // No more than there is.
+        bench.lane.keep(&frame(NINE, &bytes), Keep::Head(101));
+        let (counters, directory) = (bench.counters.clone(), bench.directory.clone());
+        bench.stop();
+        let lane = &counters.status().lanes[0];
+        assert_eq!(
+            (lane.offered(), lane.written_frames, lane.not_kept, lane.cut_frames),
+            (4, 3, 1, 1)
+        );
+        let file = CaptureFile::open(&directory.join(&listed(&directory)[0])).unwrap();
+        let read: Vec<(u32, Vec<u8>)> = crate::source::merge(&[file])
+            .map(|frame| (frame.wire_len, frame.bytes.to_vec()))
+            .collect();
+        let expected = [(100, bytes[..54].to_vec()), (100, bytes.clone()), (100, bytes.clone())];
+        assert_eq!(read, expected);
+    }
 }

@@ -19,7 +19,7 @@ use super::retention::Limits;
 use super::series::Rules;
 use super::writer::Writer;
 use crate::config::{self, Format};
-use crate::frame::{Frame, LinkType};
+use crate::frame::{Frame, Keep, LinkType};
 use crate::source::CaptureFile;
 use crate::time::Timestamp;
 
@@ -91,7 +91,7 @@ impl Bench {
 
     /// Keeps a frame and has it written at once, at the time of the frame.
     fn write(&mut self, ts: Timestamp, bytes: &[u8]) {
-        self.lane.keep(&frame(ts, bytes));
+        self.lane.keep(&frame(ts, bytes), Keep::All);
         self.flush(ts);
     }
 

@@ -1,0 +1,168 @@
+//! The highest rate a receiver takes without losing a frame: found by going down from what it captures under more than it can
+//! take, and up again from round to round.
+
+use anyhow::Result;
+
+use crate::run::Run;
+
+/// A rate that was held at the first try is followed, in the next round, by one higher by this factor.
+const UP: f64 = 1.04;
+
+/// After a loss, the next rate tried is at most this part of the one that was not held.
+const DOWN: f64 = 0.96;
+
+/// A rate this much lower than asked was the generator's or the wire's limit, not the receiver's.
+const SHORT: f64 = 0.98;
+
+/// Where one receiver stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Whether nothing is known yet.
+    is_new: bool,
+    /// The next rate to try, in frames a second; `None`: without pace.
+    next: Option<f64>,
+    /// What the last load without pace reached, or is thought to reach.
+    unpaced: f64,
+}
+
+/// A load to try.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Try {
+    /// Frames a second; `None`: as fast as it goes.
+    pub rate: Option<u32>,
+    /// How many a second that will be, for the length of the run.
+    pub expected: f64,
+    /// The first look at a receiver, to know where to begin: short, and no result.
+    pub is_probe: bool,
+}
+
+/// What a round found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The run that lost nothing, at the highest rate tried that was held; `None` where none of them was.
+    pub clean: Option<Run>,
+    /// The last run, which is that one or one that lost frames.
+    pub last: Run,
+    /// Runs it took.
+    pub attempts: u32,
+}
+
+impl Search {
+    /// One that begins with a load without pace, which is thought to reach `unpaced` frames a second.
+    pub const fn new(unpaced: f64) -> Self {
+        Self {
+            is_new: true,
+            next: None,
+            unpaced,
+        }
+    }
+
+    /// One round: tries rates, from the one that the rounds before lead to downwards, until one is held or `attempts` are used
+    /// up.
+    ///
+    /// # Errors
+    /// What `measure` gives.
+    pub fn round(&mut self, attempts: u32, mut measure: impl FnMut(Try) -> Result<Run>) -> Result<Found> {
+        let mut tried = 0;
+        loop {
+            let load = Try {
+                rate: self.next.map(|rate| rate.max(1.0) as u32),
+                expected: self.next.unwrap_or(self.unpaced),
+                is_probe: self.is_new,
+            };
+            let run = measure(load)?;
+            self.is_new = false;
+            let is_clean = run.is_lossless();
+            self.learn(run.offered(), run.captured(), is_clean, tried == 0);
+            if load.is_probe {
+                continue;
+            }
+            tried += 1;
+            if is_clean || tried >= attempts.max(1) {
+                return Ok(Found {
+                    clean: is_clean.then(|| run.clone()),
+                    last: run,
+                    attempts: tried,
+                });
+            }
+        }
+    }
+
+    /// Chooses the next rate. What was captured, buffers and all, is more than can be sustained.
+    fn learn(&mut self, offered: f64, captured: f64, is_clean: bool, is_first: bool) {
+        if self.next.is_none() {
+            self.unpaced = offered;
+        }
+        self.next = match (self.next, is_clean) {
+            // Nothing faster can be made.
+            (None, true) => None,
+            (Some(asked), true) if offered < asked * SHORT => None,
+            (Some(asked), true) => Some(if is_first { asked * UP } else { asked }),
+            (_, false) => Some((offered * DOWN).min(captured)),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{Account, Passage, Stage};
+    use crate::cpu::CpuTime;
+
+    /// A receiver that takes `limit` frames a second, behind a generator that makes `most`.
+    fn run(asked: Option<u32>, limit: u64, most: u64) -> Run {
+        let made = asked.map_or(most, |asked| u64::from(asked).min(most));
+        let lost = made.saturating_sub(limit);
+        let account = Account {
+            passages: vec![Passage::new(Stage::Socket, made, lost)],
+            captured: made - lost,
+        };
+        Run {
+            account: account.check().unwrap(),
+            announced: 0,
+            seconds: 1.0,
+            cpu: CpuTime { user: 0.0, system: 0.0 },
+            others: 0.0,
+        }
+    }
+
+    #[test]
+    fn the_limit_is_found_and_kept_near() {
+        let mut search = Search::new(4e6);
+        for round in 0..5 {
+            let found = search
+                .round(4, |load| Ok(run(load.rate, 1_000_000, 4_000_000)))
+                .unwrap();
+            let rate = found.clean.unwrap().offered();
+            assert!((920_000.0..=1_000_000.0).contains(&rate), "round {round}: {rate}");
+        }
+    }
+
+    #[test]
+    fn one_that_takes_all_that_can_be_made_is_not_searched_further() {
+        let mut search = Search::new(4e6);
+        for _ in 0..3 {
+            let found = search
+                .round(4, |load| Ok(run(load.rate, 5_000_000, 4_000_000)))
+                .unwrap();
+            assert_eq!((found.attempts, found.clean.unwrap().offered()), (1, 4_000_000.0));
+        }
+    }
+
+    #[test]
+    fn one_that_always_loses_has_no_rate() {
+        let losing = |asked: Option<u32>| {
+            let mut run = run(asked, 1_000_000, 4_000_000);
+            let account = Account {
+                passages: vec![Passage::new(Stage::Socket, 100, 1)],
+                captured: 99,
+            };
+            run.account = account.check().unwrap();
+            run
+        };
+        let found = Search::new(4e6).round(3, |load| Ok(losing(load.rate))).unwrap();
+        assert_eq!(found.attempts, 3);
+        assert!(found.clean.is_none());
+        assert_eq!(found.last.lost(), 1);
+    }
+}

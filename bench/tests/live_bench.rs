@@ -1,0 +1,133 @@
+//! The bench in short: every receiver on a real wire with every frame accounted for, and the whole of it around the table that
+//! takes least. What is not asked is how fast anything is.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the line that was wrong"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bench::generator::{Generator, Load};
+use bench::receiver::{Kind, Programs};
+use bench::run::measure;
+use bench::tables::flood;
+use capture_daemon::config::Follow;
+use serde_json::Value;
+use xtask::lab::process::run;
+use xtask::lab::{Need, Scratch, require};
+
+fn own() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_bench"))
+}
+
+fn siphon() -> PathBuf {
+    own().with_file_name("siphon")
+}
+
+fn can_run(test: &str) -> bool {
+    let object = xtask::ebpf::object("load").unwrap();
+    let needs = [
+        Need::Root,
+        Need::Program("ip"),
+        Need::Program("ethtool"),
+        Need::Program("tcpdump"),
+        Need::Program("dumpcap"),
+        Need::Program("netsniff-ng"),
+        Need::Program("sngrep"),
+        Need::Fact(object.is_file(), "the generator is not built: `cargo xtask build-ebpf`"),
+        Need::Fact(siphon().is_file(), "siphon is not built: `cargo build`"),
+    ];
+    require(test, &needs)
+}
+
+#[test]
+fn every_receiver_accounts_for_every_frame() {
+    if !can_run("every_receiver_accounts_for_every_frame") {
+        return;
+    }
+    let siphon = siphon();
+    let programs = Programs {
+        siphon: &siphon,
+        bench: own(),
+    };
+    let mut generator = Generator::load(&xtask::ebpf::object("load").unwrap()).unwrap();
+    let load = Load {
+        streams: 7,
+        rate: Some(20_000),
+        frames: 4_000,
+    };
+    let kinds = [
+        Kind::Siphon,
+        Kind::SiphonSpool,
+        Kind::SiphonMeasured,
+        Kind::SiphonHost,
+        Kind::Bare,
+        Kind::Discard,
+        Kind::Tcpdump,
+        Kind::TcpdumpFile,
+        Kind::Dumpcap,
+        Kind::Netsniff,
+        Kind::Sngrep,
+    ];
+    let mut measured = 0;
+    for kind in kinds.into_iter().filter(|kind| kind.missing().is_none()) {
+        // Without that there is no run: `measure` checks the account.
+        let run = measure(&mut generator, kind, &programs, load).unwrap_or_else(|error| panic!("{kind:?}: {error:#}"));
+        // Four calls of three messages announce the seven streams.
+        assert_eq!(run.announced, 12, "{kind:?}");
+        assert_eq!(run.account.made(), 4_012, "{kind:?}");
+        assert_eq!(run.account.captured() + run.lost(), 4_012, "{kind:?}");
+        assert!(run.account.captured() > 0, "{kind:?}: {run:?}");
+        assert!(run.seconds > 0.0, "{kind:?}");
+        measured += 1;
+    }
+    assert!(measured >= 9, "only {measured} receivers could be measured");
+}
+
+#[test]
+fn a_table_with_its_goals_is_written() {
+    if !can_run("a_table_with_its_goals_is_written") {
+        return;
+    }
+    let scratch = Scratch::new("bench").unwrap();
+    let file = scratch.path().join("figures.json");
+    let text = run(Command::new(own()).args(["--quick", "program", "--json"]).arg(&file)).unwrap();
+    assert!(text.contains("siphon, drop") && text.contains("GOAL"), "{text}");
+    let json: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert!(json["machine"]["kernel"].is_string(), "{json}");
+    let rows = json["tables"]["program"]["rows"].as_array().unwrap();
+    let of = |name: &str| rows.iter().find(|row| row["program"] == name).unwrap();
+    for name in ["empty XDP_PASS", "siphon, drop", "siphon, redirect"] {
+        let figure = &of(name)["figures"]["ns_per_frame"];
+        assert!(figure["median"].as_f64().unwrap() > 0.0, "{name}: {figure}");
+        assert!(!of(name)["command"].as_str().unwrap().is_empty());
+    }
+    let goals = json["goals"].as_array().unwrap();
+    let goal = |name: &str| goals.iter().find(|goal| goal["name"] == name).unwrap();
+    let drop = goal("program_drop_of_empty");
+    let value = drop["value"].as_f64().unwrap();
+    assert_eq!(
+        drop["met"].as_bool(),
+        Some(value <= drop["goal"].as_f64().unwrap()),
+        "{drop}"
+    );
+    let engine = goal("engine_of_floor");
+    assert!(engine["value"].is_null() && engine["met"] == false, "{engine}");
+    assert!(engine["reason"].is_string(), "{engine}");
+}
+
+#[test]
+fn a_flood_is_counted_whole() {
+    let follow = Follow {
+        max_calls: 50,
+        ..Follow::default()
+    };
+    let flooded = flood(&follow, 100, 300).unwrap();
+    assert!(
+        flooded.invites_per_second > 0.0 && flooded.full_bytes > 0,
+        "{flooded:?}"
+    );
+}
