@@ -13,7 +13,7 @@ use std::process::Command;
 use bench::generator::{Generator, Load};
 use bench::receiver::{Kind, Programs};
 use bench::run::measure;
-use bench::tables::flood;
+use bench::tables::{Concurrent, flood, flood_live, memory};
 use capture_daemon::config::Follow;
 use serde_json::Value;
 use xtask::lab::process::run;
@@ -130,4 +130,29 @@ fn a_flood_is_counted_whole() {
         flooded.invites_per_second > 0.0 && flooded.full_bytes > 0,
         "{flooded:?}"
     );
+}
+
+#[test]
+fn calls_on_the_wire_are_followed_and_their_memory_is_read() {
+    if !can_run("calls_on_the_wire_are_followed_and_their_memory_is_read") {
+        return;
+    }
+    let siphon = siphon();
+    let programs = Programs {
+        siphon: &siphon,
+        bench: own(),
+    };
+    let concurrent = Concurrent {
+        calls: 50,
+        packets: 5,
+        sip_rate: 2_000,
+        rtp_rate: 2_000,
+    };
+    let [with, without, each] = memory(programs, concurrent).unwrap();
+    assert!(with >= without && without > Some(1e6), "{with:?} {without:?}");
+    assert!(each.is_some());
+    let [rate, lost, percent, before, after] = flood_live(programs, 2_000, 1).unwrap();
+    assert!(rate > Some(0.0) && before > Some(0.0) && after > Some(0.0));
+    // 285 calls of seven messages.
+    assert_eq!(lost.map(|lost| lost * 100.0 / (285.0 * 7.0)), percent);
 }

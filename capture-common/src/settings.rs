@@ -12,6 +12,8 @@ pub enum Mode {
     Idle = 0,
     /// Captured frames go to their queue's socket, the rest is dropped.
     Mirror = 1,
+    /// Captured frames are copied into ring buffers; every frame goes on as if no program were there.
+    Host = 2,
 }
 
 /// The one value of the program's settings map.

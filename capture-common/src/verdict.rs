@@ -43,7 +43,7 @@ macro_rules! verdicts {
 /// What becomes of a frame in the kernel program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
-    /// It went to the socket of its queue.
+    /// It went to the socket of its queue, or its copy into a ring buffer.
     Captured,
     /// It was none of what the configuration wants.
     Filtered,
@@ -118,6 +118,10 @@ verdicts! {
     MeasuredFull = Dropped "measured_full",
     /// Wanted, but its queue has no socket.
     NoSocket = Dropped "no_socket",
+    /// Wanted, but the ring buffer had no room for its copy. The host has it all the same.
+    RingFull = Dropped "ring_full",
+    /// Wanted, but the kernel refused to copy it out of its buffers. The host has it all the same.
+    CopyRefused = Dropped "copy_refused",
 }
 
 /// One verdict's counters on one CPU, as they stand in the program's per-CPU array.

@@ -306,9 +306,144 @@ fn a_call_that_is_not_there_is_no_error() {
 }
 
 #[test]
+fn rules_are_listed_and_changed() {
+    let daemon = Daemon::start(Fake::default(), |_| {});
+    let listed = stdout(&ask(&daemon, &["rules"]));
+    let lines: Vec<&str> = listed.lines().map(str::trim_end).collect();
+    assert!(lines[0].contains("RULE") && lines[0].contains("CONDITIONS"), "{listed}");
+    assert!(
+        lines[1].contains("support") && lines[1].contains("from=+49-211-* header=X-Customer:acme*"),
+        "{listed}"
+    );
+    assert!(
+        lines[2].contains("one-in-ten") && lines[2].contains("1,234") && lines[2].contains("sample=0.1"),
+        "{listed}"
+    );
+    assert_eq!(lines[4], "calls under none have the level signaling");
+    let never = "one-in-100 can never match: every call it is about comes under one-in-ten, which stands before it";
+    assert_eq!(lines[5], never);
+    let toml = stdout(&ask(&daemon, &["rules", "--toml"]));
+    assert_eq!(parse(&toml).unwrap().rules, sample::rules());
+
+    let names = |args: &[&str]| -> Vec<String> {
+        let json: Value = serde_json::from_str(&stdout(&ask(&daemon, &[args, &["--json"]].concat()))).unwrap();
+        let rules = json["rules"].as_array().unwrap().iter();
+        rules
+            .map(|rule| rule["rule"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let add = [
+        "rules",
+        "add",
+        "first",
+        "--level",
+        "full",
+        "--to",
+        "alice@*",
+        "--number",
+        "+1(201)*",
+        "--address",
+        "192.0.2.0/24",
+        "--call-id",
+        "*@h",
+        "--user-agent",
+        "Yealink*",
+        "--codec",
+        "PCM?",
+        "--header",
+        "X-Customer: acme*",
+        "--sample",
+        "0.5",
+        "--at",
+        "1",
+    ];
+    assert_eq!(names(&add), ["first", "support", "one-in-ten", "one-in-100"]);
+    let move_it = [
+        "rules",
+        "change",
+        "first",
+        "--level",
+        "headers",
+        "--without",
+        "codec",
+        "--without",
+        "to",
+        "--before",
+        "one-in-100",
+    ];
+    assert_eq!(names(&move_it), ["support", "one-in-ten", "first", "one-in-100"]);
+    let toml = stdout(&ask(&daemon, &["rules", "--toml"]));
+    let rules = parse(&toml).unwrap().rules;
+    assert_eq!(rules[2].level.label(), "headers");
+    assert!(rules[2].conditions.codec.is_none() && rules[2].conditions.header.is_some());
+    assert_eq!(
+        names(&["rules", "remove", "first"]),
+        ["support", "one-in-ten", "one-in-100"]
+    );
+
+    for (args, code, why) in [
+        (
+            &["rules", "remove", "nobody"][..],
+            1,
+            "no rule is called nobody (conflict)",
+        ),
+        (
+            &["rules", "add", "support", "--level", "full"],
+            1,
+            "a rule called support is there already",
+        ),
+        (
+            &["rules", "add", "two words", "--level", "full"],
+            1,
+            "letters, digits, -, _ and .",
+        ),
+        (
+            &["rules", "add", "x", "--level", "some"],
+            2,
+            "\"signaling\", \"headers\" or \"full\"",
+        ),
+        (&["rules", "add", "x"], 2, "--level"),
+        (
+            &["rules", "add", "x", "--level", "full", "--address", "192.0.2.1/24"],
+            2,
+            "192.0.2.0/24",
+        ),
+        (
+            &["rules", "add", "x", "--level", "full", "--sample", "half"],
+            2,
+            "a number from 0.0 to 1.0",
+        ),
+        (
+            &["rules", "add", "x", "--level", "full", "--at", "1", "--before", "y"],
+            2,
+            "cannot be used with",
+        ),
+        (
+            &["rules", "change", "support", "--without", "level"],
+            2,
+            "possible values: from",
+        ),
+        (&["rules", "--toml", "--json"], 2, "cannot be used with"),
+    ] {
+        let output = ask(&daemon, args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+        let said = stderr(&output);
+        assert!(said.contains(why), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn every_table_fits_the_line() {
     let daemon = Daemon::start(Fake::default(), |_| {});
-    for verb in ["calls", "streams", "registrations", "signaling", "turn", "status"] {
+    for verb in [
+        "calls",
+        "streams",
+        "registrations",
+        "signaling",
+        "turn",
+        "status",
+        "rules",
+    ] {
         let text = stdout(&ask(&daemon, &[verb]));
         let longest = text.lines().map(|line| line.chars().count()).max();
         assert!(longest <= Some(100), "{verb}: {longest:?}");

@@ -253,7 +253,15 @@ fn not_one_packet_of_a_call_is_missed() {
     // What came before the INVITE can have crossed in no other way.
     let early = verdicts["media_early"].as_u64().unwrap();
     assert!(early >= u64::from(CALLS * 2 * TALK[0]) + 50, "{verdicts}");
-    assert!(verdicts["media_learned"].as_u64().unwrap() > early, "{verdicts}");
+    let learned = verdicts["media_learned"].as_u64().unwrap();
+    let of_sipp = 80 * u64::from(packets);
+    assert_eq!(
+        early + learned,
+        of_sipp + u64::from(CALLS) * 2 * each + 50,
+        "{verdicts}"
+    );
+    // A few may have overtaken their SDP.
+    assert!(learned >= of_sipp / 2, "{verdicts}");
 
     let learned = &status["learned"];
     // A call has one endpoint at each side; what is repeated is written again.

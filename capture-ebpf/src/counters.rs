@@ -14,7 +14,8 @@ pub fn count(verdict: Verdict, wire_len: u32) {
         // The verifier cannot know that every verdict has an entry.
         return;
     };
-    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on
+    // one CPU.
     let count = unsafe { &mut *count };
     count.frames = count.frames.wrapping_add(1);
     count.bytes = count.bytes.wrapping_add(wire_len.into());

@@ -1,13 +1,12 @@
 //! The frame's bytes: read where they lie in the linear part, header by header copied where a driver put them into
-//! several buffers (multi-buffer XDP).
+//! several buffers (multi-buffer XDP, or an skb's pages).
 
-use aya_ebpf::helpers::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
-use aya_ebpf::programs::XdpContext;
 use capture_common::headers::Datagram;
-use capture_common::{Bytes, Decision, Descent, Fate, Finding, MediaSettings, Place, Tables, Verdict};
+use capture_common::{Bytes, Decision, Descent, Fate, Finding, Media, MediaSettings, Place, Tables, Verdict};
 
+use crate::buffer::Buffer;
 use crate::descent::descend;
 use crate::media;
 use crate::tables::Maps;
@@ -15,14 +14,16 @@ use crate::tables::Maps;
 /// Decides on the frame. Headers nearly always lie in the linear part; only where the walk over it did not succeed, which
 /// is rare, is it done again over all of the frame.
 #[inline(always)]
-pub fn classify(ctx: &XdpContext, settings: &MediaSettings) -> Decision {
+pub fn classify<F: Buffer>(ctx: &F, settings: &MediaSettings) -> Decision {
     let mut found = find_linear(ctx);
     if matches!(verdict(found).fate(), Fate::Dropped) {
         found = find_whole(ctx);
     }
     let is_fragment = found & FRAGMENT != 0;
     let mut cut_to = 0;
-    if matches!(verdict(found), Verdict::Media) && !settings.take_all() {
+    // What stands for several packets cannot be measured as one.
+    let is_measurable = ctx.segments().0 == 0 || !settings.is(Media::Measured);
+    if matches!(verdict(found), Verdict::Media) && !settings.take_all() && is_measurable {
         let decided = media::decide(ctx, is_fragment, settings);
         cut_to = (decided >> 32) as u32;
         found = decided as u32 | found & FRAGMENT;
@@ -40,17 +41,8 @@ pub fn classify(ctx: &XdpContext, settings: &MediaSettings) -> Decision {
 #[inline(always)]
 pub fn place() -> Option<Place> {
     let found = FINDING.get_ptr(0)?;
-    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on one CPU.
     Some(unsafe { (*found).place })
-}
-
-/// Bytes of the frame, all its buffers together.
-#[inline(always)]
-pub fn length(ctx: &XdpContext) -> u32 {
-    // SAFETY: the context is the one the kernel called the program with.
-    let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) };
-    // MAX_SKB_FRAGS pages at most.
-    length as u32
 }
 
 /// What was found of the frame at hand, without the verdict. In a map and not in registers, so that the verifier knows
@@ -80,12 +72,12 @@ fn verdict(found: u32) -> Verdict {
 
 // Functions of their own: a chain of calls shares 512 bytes of stack, and these are never in one chain.
 #[inline(never)]
-fn find_linear(ctx: &XdpContext) -> u32 {
+fn find_linear<F: Buffer>(ctx: &F) -> u32 {
     note(capture_common::find(&Linear(ctx), &Maps))
 }
 
 #[inline(never)]
-fn find_whole(ctx: &XdpContext) -> u32 {
+fn find_whole<F: Buffer>(ctx: &F) -> u32 {
     match whole(ctx) {
         Some(frame) => note(capture_common::find(&frame, &Maps)),
         // The verifier cannot know that the map has an entry.
@@ -104,7 +96,7 @@ fn note(finding: Finding) -> u32 {
     let Some(found) = FINDING.get_ptr_mut(0) else {
         return number;
     };
-    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on one CPU.
     let found = unsafe { &mut *found };
     found.place = finding.place;
     if !is_fragment {
@@ -118,7 +110,7 @@ fn note(finding: Finding) -> u32 {
 
 /// Decides on a fragment as on its datagram.
 #[inline(never)]
-fn settle(ctx: &XdpContext, found: u32) -> u32 {
+fn settle<F: Buffer>(ctx: &F, found: u32) -> u32 {
     let (Some(noted), Some(frame)) = (FINDING.get_ptr(0), whole(ctx)) else {
         return found;
     };
@@ -136,14 +128,14 @@ fn settle(ctx: &XdpContext, found: u32) -> u32 {
 
 /// The frame's bytes where they lie, if it has but one buffer.
 #[inline(always)]
-pub fn linear(ctx: &XdpContext) -> Option<Linear<'_>> {
-    let linear = ctx.data_end().wrapping_sub(ctx.data());
-    (linear as u32 == length(ctx)).then_some(Linear(ctx))
+pub fn linear<F: Buffer>(ctx: &F) -> Option<Linear<'_, F>> {
+    let linear = ctx.end().wrapping_sub(ctx.start());
+    (linear as u32 == ctx.length()).then_some(Linear(ctx))
 }
 
 /// The frame's bytes, whichever buffers they lie in.
 #[inline(always)]
-pub fn whole(ctx: &XdpContext) -> Option<Whole<'_>> {
+pub fn whole<F: Buffer>(ctx: &F) -> Option<Whole<'_, F>> {
     Some(Whole {
         ctx,
         room: COPY.get_ptr_mut(0)?,
@@ -151,14 +143,14 @@ pub fn whole(ctx: &XdpContext) -> Option<Whole<'_>> {
 }
 
 /// The linear part of a frame.
-pub struct Linear<'a>(&'a XdpContext);
+pub struct Linear<'a, F>(&'a F);
 
-impl Bytes for Linear<'_> {
+impl<F: Buffer> Bytes for Linear<'_, F> {
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
         const { assert!(N >= 2) };
-        let start = self.0.data().wrapping_add(at as usize);
-        if start.wrapping_add(N) > self.0.data_end() {
+        let start = self.0.start().wrapping_add(at as usize);
+        if start.wrapping_add(N) > self.0.end() {
             return None;
         }
         // SAFETY: the bytes end before data_end, as the verifier checks too, and bytes have no alignment.
@@ -172,8 +164,8 @@ impl Bytes for Linear<'_> {
 }
 
 /// A frame with all its buffers.
-pub struct Whole<'a> {
-    ctx: &'a XdpContext,
+pub struct Whole<'a, F> {
+    ctx: &'a F,
     room: *mut [u8; ROOM],
 }
 
@@ -184,16 +176,16 @@ const ROOM: usize = 40;
 #[map]
 static COPY: PerCpuArray<[u8; ROOM]> = PerCpuArray::with_max_entries(1, 0);
 
-impl Bytes for Whole<'_> {
+impl<F: Buffer> Bytes for Whole<'_, F> {
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
         const { assert!(N <= ROOM) };
-        // SAFETY: the room holds N bytes, as just asserted; the helper refuses what is beyond the frame.
-        let result = unsafe { bpf_xdp_load_bytes(self.ctx.ctx, at, self.room.cast(), N as u32) };
-        if result != 0 {
+        // SAFETY: the room holds N bytes, as just asserted.
+        let done = unsafe { self.ctx.copy(at, self.room.cast(), N as u32) };
+        if !done {
             return None;
         }
-        // SAFETY: the entry is this CPU's own, XDP programs do not interrupt each other on one CPU, and bytes have no alignment.
+        // SAFETY: the entry is this CPU's own, the programs, which run with softirqs off, do not interrupt each other on one CPU, and bytes have no alignment.
         Some(unsafe { *self.room.cast::<[u8; N]>() })
     }
 

@@ -1,22 +1,28 @@
-//! The XDP program `siphon`: classify, stamp, count, decide. The policy itself is `capture_common::classify`.
+//! The XDP program `siphon` of mirror mode: classify, stamp, count, decide; and those of host mode, in `host`. The policy itself
+//! is `capture_common::classify`.
 
 #![no_std]
 #![no_main]
 
+mod buffer;
 mod counters;
 mod descent;
 mod fragments;
 mod frame;
+mod host;
 mod log;
 mod measure;
 mod media;
 mod redirect;
+mod ring;
 mod tables;
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use capture_common::{Decision, Fate, Mode, Verdict};
+
+use buffer::Buffer;
 
 /// The whole way of a frame through the program. Every frame of an armed program adds to one counter, of its verdict.
 #[xdp(frags)]
@@ -25,7 +31,7 @@ pub fn siphon(ctx: XdpContext) -> u32 {
     if settings.mode != Mode::Mirror as u32 {
         return xdp_action::XDP_PASS;
     }
-    let wire_len = frame::length(&ctx);
+    let wire_len = ctx.length();
     let Decision { mut verdict, cut_to } = frame::classify(&ctx, &settings.media);
     let mut action = xdp_action::XDP_DROP;
     if matches!(verdict.fate(), Fate::Captured) {
@@ -36,7 +42,7 @@ pub fn siphon(ctx: XdpContext) -> u32 {
     }
     counters::count(verdict, wire_len);
     if settings.log != 0 {
-        log::verdict(&ctx, verdict, wire_len);
+        log::verdict(&ctx, verdict, ctx.rx_queue_index(), wire_len);
     }
     action
 }

@@ -10,6 +10,7 @@ use capture_common::media::{self, EARLY_LIFE_NS, Ends};
 use capture_common::rtp::Header;
 use capture_common::{EndpointEntry, EndpointKey, MediaSettings, MediaTables, Verdict};
 
+use crate::buffer::Buffer;
 use crate::frame;
 use crate::measure;
 use crate::tables::Maps;
@@ -76,7 +77,7 @@ impl MediaTables for Maps {
 /// Decides on the frame whose ports were found to be media's: the number of the verdict, and above 32 bits of it how many bytes
 /// are kept.
 #[inline(never)]
-pub fn decide(ctx: &XdpContext, is_first: bool, settings: &MediaSettings) -> u64 {
+pub fn decide<F: Buffer>(ctx: &F, is_first: bool, settings: &MediaSettings) -> u64 {
     let Some(place) = frame::place() else {
         return Verdict::Media as u64;
     };

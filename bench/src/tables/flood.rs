@@ -85,7 +85,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
             Some(end_bytes as f64),
         ]);
         if live.missing.is_none() {
-            live.rounds.push(on_the_wire(bench.programs, hold)?);
+            live.rounds.push(flood_live(bench.programs, RATE, hold)?.to_vec());
         }
     }
     Ok(Table {
@@ -154,13 +154,17 @@ pub fn flood(follow: &Follow, full: u32, all: u32) -> Result<Flooded> {
     })
 }
 
-/// Calls on the live path for `seconds`: figures in the order of [`FIGURES`].
-fn on_the_wire(programs: Programs<'_>, seconds: u32) -> Result<Vec<Option<f64>>> {
+/// Calls on the live path, of `rate` messages a second for `seconds`: messages a second, frames lost, in percent, and siphon's
+/// memory in bytes before and after.
+///
+/// # Errors
+/// When a frame is not accounted for, or a captured one was not read as SIP.
+pub fn flood_live(programs: Programs<'_>, rate: u32, seconds: u32) -> Result<[Option<f64>; 5]> {
     let mut live = Live::start(Kind::Siphon, programs)?;
     let before = resident(&live.pid().to_string())?;
-    let calls = RATE * seconds / Message::ALL.len() as u32;
+    let calls = rate * seconds / Message::ALL.len() as u32;
     let frames = (0..calls).flat_map(|call| Message::ALL.map(|message| calls::frame(call, message)));
-    let made = live.send(RATE, frames)?;
+    let made = live.send(rate, frames)?;
     let account = live.account()?;
     let after = resident(&live.pid().to_string())?;
     let status = live.status()?;
@@ -172,7 +176,7 @@ fn on_the_wire(programs: Programs<'_>, seconds: u32) -> Result<Vec<Option<f64>>>
         account.captured()
     );
     let lost = account.made() - account.captured();
-    Ok(vec![
+    Ok([
         Some(made.frames as f64 / made.seconds),
         Some(lost as f64),
         Some(lost as f64 * 100.0 / account.made() as f64),

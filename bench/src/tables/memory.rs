@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use capture_common::load::Fields;
-use serde_json::Value;
 
 use super::{Bench, Measurement, figure};
 use crate::calls::{self, Message};
@@ -21,15 +20,26 @@ pub(super) const MEASUREMENT: Measurement = Measurement {
     measure: measure_table,
 };
 
-/// Calls with two streams each.
-const CALLS: u32 = 52_500;
+/// Calls to be followed at once, of two streams each.
+#[derive(Clone, Copy, Debug)]
+pub struct Concurrent {
+    /// How many.
+    pub calls: u32,
+    /// Packets of each stream.
+    pub packets: u32,
+    /// SIP messages a second.
+    pub sip_rate: u32,
+    /// Packets a second.
+    pub rtp_rate: u32,
+}
 
-/// Packets of each stream.
-const PACKETS: u32 = 20;
-
-/// Frames a second, of SIP and of RTP.
-const SIP_RATE: u32 = 60_000;
-const RTP_RATE: u32 = 400_000;
+/// Those of a full 10G link.
+const LINK: Concurrent = Concurrent {
+    calls: 52_500,
+    packets: 20,
+    sip_rate: 60_000,
+    rtp_rate: 400_000,
+};
 
 const FIGURES: [Figure; 3] = [
     figure("resident_bytes", "MEMORY", Style::Spread),
@@ -45,7 +55,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         if row.missing.is_none() {
             eprintln!("round {} of {rounds}", round + 1);
             wait_for_rest(bench.effort.patience.min(Duration::from_secs(30)))?;
-            row.rounds.push(measure(bench.programs)?);
+            row.rounds.push(memory(bench.programs, LINK)?.to_vec());
         }
     }
     Ok(Table {
@@ -53,9 +63,11 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         title: MEASUREMENT.about.to_owned(),
         conditions: vec![
             format!(
-                "{CALLS} concurrent calls set up by five messages each, and {PACKETS} packets of each of their {} streams, live on a \
-                 veth pair; every call and every stream is then in the answers, and no frame was lost.",
-                2 * CALLS
+                "{} concurrent calls set up by five messages each, and {} packets of each of their {} streams, live on a veth \
+                 pair; every call and every stream is then in the answers, and no frame was lost.",
+                LINK.calls,
+                LINK.packets,
+                2 * LINK.calls
             ),
             "Memory is what is resident of the process, huge pages and all, its rings among it.".to_owned(),
             format!("{rounds} rounds, medians (least - most)."),
@@ -66,23 +78,32 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     })
 }
 
-/// Figures in the order of [`FIGURES`].
-fn measure(programs: Programs<'_>) -> Result<Vec<Option<f64>>> {
+/// Bytes of memory that siphon has with these calls, that it had without any, and that each call takes.
+///
+/// # Errors
+/// When a frame is lost, or siphon does not follow every call and every stream.
+pub fn memory(programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<f64>; 3]> {
+    let Concurrent {
+        calls,
+        packets,
+        sip_rate,
+        rtp_rate,
+    } = concurrent;
     let mut live = Live::start(Kind::Siphon, programs)?;
     let pid = live.pid().to_string();
     let empty = resident(&pid)?;
     live.send(
-        SIP_RATE,
-        (0..CALLS).flat_map(|call| Message::SET_UP.map(|message| calls::frame(call, message))),
+        sip_rate,
+        (0..calls).flat_map(|call| Message::SET_UP.map(|message| calls::frame(call, message))),
     )?;
-    let streams = u64::from(2 * CALLS);
+    let streams = u64::from(2 * calls);
     let template = frame::template();
-    let packets = (0..streams * u64::from(PACKETS)).map(|number| {
+    let rtp = (0..streams * u64::from(packets)).map(|number| {
         let mut frame = template;
         frame::write(&mut frame, Fields::of(number, streams));
         frame.to_vec()
     });
-    live.send(RTP_RATE, packets)?;
+    live.send(rtp_rate, rtp)?;
     let account = live.account()?;
     ensure!(
         account.made() == account.captured(),
@@ -95,25 +116,17 @@ fn measure(programs: Programs<'_>) -> Result<Vec<Option<f64>>> {
     live.stop()?;
     let answered = status["calls"]["states"]["answered"].as_u64();
     ensure!(
-        answered == Some(CALLS.into()),
-        "of {CALLS} calls these are followed: {}",
+        answered == Some(calls.into()),
+        "of {calls} calls these are followed: {}",
         status["calls"]
     );
-    let followed: u64 = status["lanes"]
-        .as_array()
-        .context("no lanes")?
-        .iter()
-        .filter_map(|lane| lane["streams"].as_u64())
-        .sum();
+    let lanes = status["lanes"].as_array().context("no lanes")?;
+    let followed: u64 = lanes.iter().filter_map(|lane| lane["streams"].as_u64()).sum();
     ensure!(
         followed == streams,
         "{followed} of {streams} streams: {}",
-        lanes(&status)
+        status["lanes"]
     );
-    let calls = resident.saturating_sub(empty) as f64 / f64::from(CALLS);
-    Ok(vec![Some(resident as f64), Some(empty as f64), Some(calls)])
-}
-
-fn lanes(status: &Value) -> &Value {
-    &status["lanes"]
+    let each = resident.saturating_sub(empty) as f64 / f64::from(calls);
+    Ok([Some(resident as f64), Some(empty as f64), Some(each)])
 }

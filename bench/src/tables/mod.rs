@@ -20,7 +20,8 @@ use crate::generator::Generator;
 use crate::receiver::Programs;
 use crate::table::{Figure, Style, Table};
 
-pub use self::flood::{Flooded, flood};
+pub use self::flood::{Flooded, flood, flood_live};
+pub use self::memory::{Concurrent, memory};
 pub use self::program::{Cost, cost};
 
 /// Names of rows and figures, for the goals.

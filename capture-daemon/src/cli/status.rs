@@ -143,7 +143,7 @@ fn lanes(lanes: &[Lane], style: Style) -> String {
             count(lane.frames),
             bytes(lane.bytes),
             count(lane.socket.rx_dropped),
-            count(lane.socket.rx_ring_full),
+            count(lane.socket.rx_ring_full + lane.ring.map_or(0, |ring| ring.full)),
             count(lane.socket.rx_fill_ring_empty_descs),
             count(lane.streams),
             lane.pages.got.clone(),
@@ -158,6 +158,17 @@ fn lanes(lanes: &[Lane], style: Style) -> String {
             .collect();
         if !reasons.is_empty() {
             text.push_str(&format!("queue {}: {}\n", lane.queue, reasons.join(", ")));
+        }
+        if let Some(ring) = lane.ring {
+            text.push_str(&format!(
+                "queue {}: {} of {} in use, {} frames went out, {} super-frames, {} packets\n",
+                lane.queue,
+                bytes(ring.used),
+                bytes(ring.size),
+                count(ring.outgoing),
+                count(ring.super_frames),
+                count(ring.packets)
+            ));
         }
     }
     text

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use capture_common::Media;
 
-use super::{Config, Problem};
+use super::{Attach, Config, Mode, Problem};
 use crate::spool::Names;
 
 /// Bytes that all chunks of a lane may have: they are allocated at the start.
@@ -99,6 +99,26 @@ impl Check {
                 capture.umem_frames
             )
         });
+        let attach = match (capture.mode, capture.attach) {
+            (Mode::Mirror, Attach::Tcx) => {
+                Some("\"tcx\" takes no frame from the host, as mirror mode does; capture.mode = \"host\" goes with it")
+            }
+            // netif_receive_generic_xdp (net/core/dev.c) shows super-frames, and an XDP program cannot ask of how many packets.
+            (Mode::Host, Attach::Generic) => Some(
+                "\"generic\" shows super-frames without the size of their packets; in host mode \"tcx\" sees the same frames with it",
+            ),
+            _ => None,
+        };
+        if let Some(why) = attach {
+            self.wrong("capture.attach", why);
+        }
+        let size = capture.ring_size;
+        // ringbuf_map_alloc (kernel/bpf/ringbuf.c) takes powers of two of whole pages; a super-frame has to fit often.
+        self.holds(
+            "capture.ring_size",
+            size.is_power_of_two() && (1 << 18..=1 << 30).contains(&size),
+            || format!("{size} is not a power of two between 256 KiB and 1 GiB"),
+        );
         // xdp_umem_reg (net/xdp/xdp_umem.c): from 2048 to the page size.
         self.holds("capture.frame_size", matches!(capture.frame_size, 2048 | 4096), || {
             format!("{} is neither 2048 nor 4096", capture.frame_size)

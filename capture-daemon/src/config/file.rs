@@ -13,11 +13,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use capture_common::Level;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key, SECTIONS};
 use super::rules::EXAMPLE;
-use super::{Config, rules};
+use super::{Config, Mode, rules};
 use crate::rules::{MAX_RULES, never};
 
 /// Bytes of the longest file that is read; the default one has some 5,000.
@@ -282,6 +283,10 @@ impl Reading {
     }
 
     fn finish(mut self) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+        // The host pays for what is copied: of RTP it is the headers, unless the file wants more.
+        if self.config.capture.mode == Mode::Host && !self.set.contains_key("capture.level") {
+            self.config.capture.level = Level::Headers;
+        }
         for mut problem in self.config.problems() {
             problem.line = problem.key.as_ref().and_then(|key| self.set.get(key)).copied();
             self.problems.push(problem);

@@ -50,6 +50,8 @@ pub enum Mode {
     /// Wanted frames go to siphon and are taken from the host, all others are dropped: for a mirror port.
     #[default]
     Mirror,
+    /// Wanted frames of both directions are copied to siphon, and the host has all of them: for the SIP server itself.
+    Host,
 }
 
 impl Mode {
@@ -57,6 +59,7 @@ impl Mode {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Mirror => "mirror",
+            Self::Host => "host",
         }
     }
 }
@@ -64,13 +67,15 @@ impl Mode {
 /// How the kernel program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attach {
-    /// Native, else generic.
+    /// In mirror mode native, else generic; in host mode tcx.
     #[default]
     Auto,
     /// In the driver, or not at all.
     Native,
     /// In the stack, after the skb is made.
     Generic,
+    /// In the stack, both ways, beside the host's own programs.
+    Tcx,
 }
 
 /// How the AF_XDP sockets are bound.
@@ -134,6 +139,8 @@ pub struct Capture {
     pub frame_size: u32,
     /// Ask for huge pages for the umem.
     pub huge_pages: bool,
+    /// Bytes of each ring buffer of host mode, a power of two.
+    pub ring_size: u32,
     /// Have the interface receive frames that are not addressed to it.
     pub promiscuous: bool,
     /// Log from inside the kernel program (slow).
@@ -165,6 +172,7 @@ impl Default for Capture {
             umem_frames: 32_768,
             frame_size: 2_048,
             huge_pages: true,
+            ring_size: 16 << 20,
             promiscuous: true,
             kernel_log: false,
         }

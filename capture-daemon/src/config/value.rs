@@ -32,7 +32,7 @@ pub(super) trait Named: Copy + PartialEq + 'static {
 }
 
 impl Named for Mode {
-    const NAMES: &'static [(&'static str, Self)] = &[("mirror", Self::Mirror)];
+    const NAMES: &'static [(&'static str, Self)] = &[("mirror", Self::Mirror), ("host", Self::Host)];
 }
 
 impl Named for Attach {
@@ -40,6 +40,7 @@ impl Named for Attach {
         ("auto", Self::Auto),
         ("native", Self::Native),
         ("generic", Self::Generic),
+        ("tcx", Self::Tcx),
     ];
 }
 

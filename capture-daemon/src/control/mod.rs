@@ -23,5 +23,5 @@ pub use server::{Counts, Server};
 pub use socket::SocketError;
 pub use status::{
     Audit, CallCounts, ControlCounts, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Measured, Obtained,
-    Reason, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
+    Reason, RingCounts, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };

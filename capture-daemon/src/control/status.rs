@@ -171,6 +171,9 @@ pub struct Lane {
     pub wakeups: u64,
     /// The socket's own statistics.
     pub socket: SocketCounts,
+    /// Its ring buffer, in host mode.
+    #[serde(default)]
+    pub ring: Option<RingCounts>,
     /// Frames by outcome in the engine.
     pub outcomes: Tally,
     /// What the engine could not follow, by reason.
@@ -198,6 +201,23 @@ pub struct SocketCounts {
     pub rx_fill_ring_empty_descs: u64,
     /// The tx ring was empty.
     pub tx_ring_empty_descs: u64,
+}
+
+/// A lane's BPF ring buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingCounts {
+    /// Its bytes.
+    pub size: u64,
+    /// Bytes that waited for the worker when it last looked, about once a second.
+    pub used: u64,
+    /// Frames that found it full; they are among the program's verdicts as `ring_full`.
+    pub full: u64,
+    /// Frames taken from it that went out from the host; the others came in.
+    pub outgoing: u64,
+    /// Frames taken from it that stood for several packets (GSO, GRO).
+    pub super_frames: u64,
+    /// Packets that went to the engine: each frame is one, a super-frame as many as it stood for.
+    pub packets: u64,
 }
 
 /// What became of the frames a lane was to keep.

@@ -11,7 +11,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::placement;
 use crate::config::Config;
 use crate::engine::{Engine, EngineCounters, Shared};
-use crate::intake::Intake;
+use crate::intake::{Intake, Lanes};
 use crate::spool::SpoolLane;
 use crate::worker::{Fault, Question, Worker};
 use crate::xsk::LaneCounters;
@@ -107,7 +107,7 @@ impl Crew {
     /// # Errors
     /// A thread could not be started; the others have ended then.
     pub fn start(
-        lanes: Vec<impl Intake>,
+        lanes: Lanes,
         spool_lanes: Vec<Option<SpoolLane>>,
         cpus: &[usize],
         config: &Config,
@@ -118,6 +118,21 @@ impl Crew {
             threads: Vec::new(),
             stop: Arc::default(),
         };
+        match lanes {
+            Lanes::Sockets(lanes) => crew.start_all(lanes, spool_lanes, cpus, config, shared)?,
+            Lanes::Rings(lanes) => crew.start_all(lanes, spool_lanes, cpus, config, shared)?,
+        }
+        Ok(crew)
+    }
+
+    fn start_all(
+        &mut self,
+        lanes: Vec<impl Intake>,
+        spool_lanes: Vec<Option<SpoolLane>>,
+        cpus: &[usize],
+        config: &Config,
+        shared: &Arc<Shared>,
+    ) -> Result<(), CrewError> {
         for ((lane, spool), cpu) in lanes.into_iter().zip(spool_lanes).zip(cpus.iter().cycle()) {
             let engine = Engine::new(&config.follow, &config.capture, Arc::clone(shared));
             let (inbox, questions) = channel::bounded(INBOX);
@@ -132,7 +147,7 @@ impl Crew {
             };
             let queue = post.queue;
             let watched = Gone(Arc::clone(&post.gone));
-            let stop = Arc::clone(&crew.stop);
+            let stop = Arc::clone(&self.stop);
             let worker = Worker::new(lane, engine, spool, questions, stop, Arc::clone(&post.fault));
             let cpu = *cpu;
             let (pinned, told) = channel::bounded(1);
@@ -146,10 +161,10 @@ impl Crew {
                 })
                 .map_err(|source| CrewError::Thread { queue, source })?;
             post.cpu = told.recv().unwrap_or_default();
-            crew.posts.push(post);
-            crew.threads.push(thread);
+            self.posts.push(post);
+            self.threads.push(thread);
         }
-        Ok(crew)
+        Ok(())
     }
 
     /// The lanes, in order of their queues.

@@ -19,9 +19,10 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::control::{self, SocketError};
 use crate::engine::Shared;
+use crate::intake::Lanes;
 use crate::metrics::{self, MetricsError};
 use crate::program::{self, KernelLog, OpenError};
 use crate::spool::{Spool, SpoolError};
@@ -89,14 +90,19 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let allowed = crew::allowed_cpus()?;
     let cpus = crew::cpus(&config.capture.cpus, &config.capture.interface)?;
-    let (mut program, lanes) = program::open_with_room(&config.capture, &config.follow)?;
+    let (mut program, lanes) = match config.capture.mode {
+        Mode::Mirror => program::open_with_room(&config.capture, &config.follow)
+            .map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
+        Mode::Host => program::host::open(&config.capture, cpus.len(), &config.follow)
+            .map(|(program, lanes)| (program, Lanes::Rings(lanes)))?,
+    };
     let kernel_log = program.take_kernel_log();
     let measured = program.take_measured();
     placement::keep_off(&allowed, &cpus, lanes.len());
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,
-        false => (None, lanes.iter().map(|_| None).collect()),
+        false => (None, (0..lanes.len()).map(|_| None).collect()),
     };
     let shared = Shared::new(&config.follow)
         .with_privacy(&config.privacy)

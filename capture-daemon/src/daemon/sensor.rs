@@ -95,9 +95,16 @@ impl Live {
             why_not_native,
             verified_instructions,
             queues,
+            rings,
         } = &self.obtained;
         let interface = &self.config.capture.interface;
-        tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len());
+        match rings {
+            None => tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len()),
+            Some(size) => tracing::info!(
+                "capturing on {interface} beside its host: {attach}, {} ring buffers of {size} bytes",
+                self.posts.len()
+            ),
+        }
         tracing::debug!("the kernel's verifier followed {verified_instructions:?} instructions of the program");
         if let Some(why) = why_not_native {
             tracing::warn!("{interface}: no native XDP: {why}");
@@ -169,6 +176,18 @@ impl Live {
     /// What the interface's driver counts of loss, under its own names.
     pub(super) fn driver_counters(&self) -> Vec<(String, u64)> {
         lock(&self.program).driver_counters()
+    }
+
+    /// Frames that found each lane's ring buffer full; none where there are no ring buffers.
+    pub(super) fn ring_full(&self) -> Vec<u64> {
+        if self.obtained.rings.is_none() {
+            return Vec::new();
+        }
+        let full = lock(&self.program).ring_full(self.posts.len());
+        full.unwrap_or_else(|error| {
+            tracing::debug!("{error}");
+            vec![0; self.posts.len()]
+        })
     }
 
     /// Whether frames can come in.

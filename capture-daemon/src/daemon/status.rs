@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use capture_common::{Fate, Level, Verdict};
+use capture_common::{Fate, Level, Record, Verdict};
 
 use super::accounts::{Boundary, Reading};
 use super::crew::Post;
@@ -15,7 +15,7 @@ use super::measuring::Account;
 use super::sensor::Live;
 use crate::calls::CallCount;
 use crate::control::{
-    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Measured, Obtained, RuleStatus, SocketCounts,
+    CallCounts, Identity, InterfaceCounters, Lane, LaneSpool, Measured, Obtained, RingCounts, RuleStatus, SocketCounts,
     SpoolStatus, Stage, Status, TableSize, Tally, rule_as_json,
 };
 use crate::engine::{self, EngineCounters};
@@ -30,6 +30,9 @@ use crate::worker::BATCH;
 /// Tries to read an engine's outcomes between two frames, when their sum is the number of frames. Reading takes some 50 ns,
 /// a frame 100 and more.
 const TRIES: usize = 64;
+
+/// Bytes that a record takes of a ring buffer at least: the kernel's header, ours, and the smallest room for a frame.
+const SHORTEST_RECORD: u64 = (8 + Record::SIZE + Record::ROOMS[0]) as u64;
 
 /// Losses that a larger table would have prevented.
 const EVICTIONS: &[Loss] = &[
@@ -49,6 +52,7 @@ const EVICTIONS: &[Loss] = &[
 pub fn status(live: &Live, now: Timestamp) -> Status {
     let spool = live.spool.as_ref().map(|spool| spool.status());
     let engines: Vec<(u64, Tally)> = live.posts.iter().map(|post| outcomes(&post.engine)).collect();
+    let ring_full = live.ring_full();
     let lanes: Vec<Lane> = live
         .posts
         .iter()
@@ -56,7 +60,8 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         .enumerate()
         .map(|(index, (post, (_, outcomes)))| {
             let spool = spool.as_ref().and_then(|spool| spool.lanes.get(index));
-            lane(post, live.obtained.queues.get(index), outcomes.clone(), spool)
+            let full = ring_full.get(index).copied();
+            lane(post, live.obtained.queues.get(index), full, outcomes.clone(), spool)
         })
         .collect();
     let lost_in_rings = lost_in_rings(&live.posts);
@@ -124,7 +129,13 @@ fn measured(account: &Account) -> Measured {
     }
 }
 
-fn lane(post: &Post, obtained: Option<&ObtainedQueue>, outcomes: Tally, spool: Option<&spool::LaneStatus>) -> Lane {
+fn lane(
+    post: &Post,
+    obtained: Option<&ObtainedQueue>,
+    ring_full: Option<u64>,
+    outcomes: Tally,
+    spool: Option<&spool::LaneStatus>,
+) -> Lane {
     let engine = &post.engine;
     Lane {
         queue: post.queue,
@@ -134,13 +145,19 @@ fn lane(post: &Post, obtained: Option<&ObtainedQueue>, outcomes: Tally, spool: O
                 got: queue.bound.mode.to_string(),
                 why: queue.bound.why_not_better.clone(),
             })
-            .unwrap_or_default(),
+            .unwrap_or_else(|| Obtained {
+                got: "ring buffer".to_owned(),
+                why: None,
+            }),
         pages: obtained
             .map(|queue| Obtained {
                 got: if queue.huge_pages { "huge" } else { "normal" }.to_owned(),
                 why: queue.why_not_huge_pages.clone(),
             })
-            .unwrap_or_default(),
+            .unwrap_or_else(|| Obtained {
+                got: "normal".to_owned(),
+                why: None,
+            }),
         frames: post.socket.frames.get(),
         bytes: post.socket.bytes.get(),
         multi_buffer: post.socket.multi_buffer.get(),
@@ -155,6 +172,14 @@ fn lane(post: &Post, obtained: Option<&ObtainedQueue>, outcomes: Tally, spool: O
             rx_fill_ring_empty_descs: post.socket.rx_fill_ring_empty_descs.get(),
             tx_ring_empty_descs: post.socket.tx_ring_empty_descs.get(),
         },
+        ring: ring_full.filter(|_| obtained.is_none()).map(|full| RingCounts {
+            size: post.socket.ring_size.get(),
+            used: post.socket.ring_used.get(),
+            full,
+            outgoing: post.socket.outgoing.get(),
+            super_frames: post.socket.super_frames.get(),
+            packets: post.socket.packets.get(),
+        }),
         outcomes,
         losses: losses(engine),
         streams: engine.streams.get(),
@@ -268,6 +293,7 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
     let sum = |of: fn(&Post) -> u64| live.posts.iter().map(of).sum::<u64>();
     let lost = || lost_in_rings(&live.posts).values().sum();
     let received = || sum(|post| post.socket.frames.get());
+    let handed_on = || sum(|post| post.socket.handed_on());
     let taken = || sum(|post| post.engine.frames.get());
     let offered = || {
         let spool = live.spool.as_ref()?.status();
@@ -275,7 +301,7 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
     };
     let lanes = live.posts.len() as u64;
     let (lost, first) = (lost(), (offered(), taken(), received()));
-    let before = (live.verdicts(), received(), taken());
+    let before = (live.verdicts(), handed_on(), taken());
     let last = (received(), taken(), offered());
     let reading = |lost, behind_first, before, behind_last, room| Reading {
         lost,
@@ -284,7 +310,10 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
         behind_last,
         room,
     };
-    let in_rings = lanes * u64::from(live.config.capture.umem_frames);
+    let in_rings = match live.obtained.rings {
+        None => lanes * u64::from(live.config.capture.umem_frames),
+        Some(size) => lanes * (u64::from(size) / SHORTEST_RECORD),
+    };
     let in_batches = lanes * u64::from(BATCH);
     [
         before.0.map(|verdicts| {
@@ -322,8 +351,11 @@ pub fn vitals(live: &Live, violated: &[Boundary]) -> Vitals {
         presence: live.presence(),
         lost: BTreeMap::from([
             // Malformed frames are the wire's, counted and no fault of ours: who sends them must not turn the light.
-            ("program_drops", verdicts.get(Verdict::NoSocket).frames),
-            ("ring_drops", in_rings),
+            (
+                "program_drops",
+                verdicts.get(Verdict::NoSocket).frames + verdicts.get(Verdict::CopyRefused).frames,
+            ),
+            ("ring_drops", in_rings + verdicts.get(Verdict::RingFull).frames),
             ("spool_drops", in_spool),
             ("interface_drops", interface.rx_dropped + interface.rx_missed_errors),
         ]),

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use super::histogram::Histograms;
 use super::{glossary as m, rtp, rules, signaling, turn};
 use crate::control::{
-    Health, InterfaceCounters, Lane, LaneSpool, Light, Measured, SocketCounts, SpoolStatus, Status, Tally,
+    Health, InterfaceCounters, Lane, LaneSpool, Light, Measured, RingCounts, SocketCounts, SpoolStatus, Status, Tally,
 };
 use crate::media::rtcp::{BlockType, Feedback, Malformed, PacketType};
 use crate::report::{CallState, EndedBy, LearnedFigures, RegistrationState, RtcpCounts, Signaling, TurnFigures};
@@ -140,6 +140,22 @@ fn lane(lane: &Lane) {
     m::SOCKET_RING_FULL.set(&[queue], rx_ring_full);
     m::SOCKET_FILL_EMPTY.set(&[queue], rx_fill_ring_empty_descs);
     m::SOCKET_TX_EMPTY.set(&[queue], tx_ring_empty_descs);
+    if let Some(RingCounts {
+        size,
+        used,
+        full,
+        outgoing,
+        super_frames,
+        packets,
+    }) = lane.ring
+    {
+        m::RING_SIZE.set(&[queue], size);
+        m::RING_USED.set(&[queue], used);
+        m::RING_FULL.set(&[queue], full);
+        m::LANE_OUTGOING.set(&[queue], outgoing);
+        m::LANE_SUPER_FRAMES.set(&[queue], super_frames);
+        m::LANE_PACKETS.set(&[queue], packets);
+    }
     for (outcome, frames) in &lane.outcomes {
         m::OUTCOMES.set(&[queue, outcome], *frames);
     }

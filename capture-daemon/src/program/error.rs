@@ -80,6 +80,35 @@ pub enum OpenError {
         /// What was tried, and the answers.
         refused: String,
     },
+    /// A program of host mode was not accepted.
+    #[error(
+        "attach the kernel program {point} {interface} (tcx needs Linux 6.6, native XDP a driver that has it): {}",
+        with_causes(.source)
+    )]
+    AttachHost {
+        /// The interface.
+        interface: String,
+        /// Way and direction.
+        point: &'static str,
+        /// aya's error, with the errno.
+        source: Box<ProgramError>,
+    },
+    /// The kernel could not be asked for its CPUs.
+    #[error("{path}: {source}")]
+    Cpus {
+        /// The file that has them.
+        path: &'static str,
+        /// The errno.
+        source: io::Error,
+    },
+    /// A ring buffer could not be made.
+    #[error("make a ring buffer of {bytes} bytes (capture.ring_size): {}", with_causes(.source))]
+    Ring {
+        /// Its size.
+        bytes: u32,
+        /// aya's error, with the errno.
+        source: Box<MapError>,
+    },
     /// `bind = "zero-copy"` where only the generic way was to be had.
     #[error("{interface}: zero-copy needs the program in the driver, and it could only be attached generically")]
     ZeroCopyGeneric {

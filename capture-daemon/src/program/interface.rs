@@ -69,6 +69,16 @@ impl Interface {
         self.queues
     }
 
+    /// Whether it is a loopback interface, on which every frame is seen going out and coming in.
+    ///
+    /// # Errors
+    /// When its flags cannot be read: the interface is gone.
+    pub fn is_loopback(&self) -> Result<bool, ReadError> {
+        let path = Path::new(CLASS_NET).join(&self.port.name).join("flags");
+        let text = fs::read_to_string(&path).map_err(|source| ReadError::File { path, source })?;
+        Ok(flags(&text) & libc::IFF_LOOPBACK.unsigned_abs() != 0)
+    }
+
     /// An address the host lives at through this interface: its own, or one of an interface on top of it (a bridge, bond,
     /// VLAN or macvlan over it). IPv6 link-local addresses do not count: the kernel gives one to every interface that
     /// comes up.
@@ -187,14 +197,18 @@ fn presence(directory: &Path, ifindex: u32) -> Presence {
         return Presence::Gone;
     }
     let flags = fs::read_to_string(directory.join("flags")).unwrap_or_default();
-    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or_default();
-    if flags & libc::IFF_UP.unsigned_abs() == 0 {
+    if self::flags(&flags) & libc::IFF_UP.unsigned_abs() == 0 {
         return Presence::Down;
     }
     match number(&directory.join("carrier")) {
         Ok(0) => Presence::NoCarrier,
         _ => Presence::Up,
     }
+}
+
+/// The flags of an interface, as its file has them.
+fn flags(text: &str) -> u32 {
+    u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).unwrap_or_default()
 }
 
 /// The interface and all on top of it: `upper_NAME` links in its directory.

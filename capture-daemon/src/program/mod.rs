@@ -5,6 +5,7 @@
 //! until they are empty, then they are dropped.
 
 mod error;
+pub mod host;
 mod interface;
 mod kernel_log;
 mod learned;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 
 use aya::Ebpf;
 use aya::maps::{Array, PerCpuArray, XskMap};
+use aya::programs::tc::SchedClassifierLinkId;
 use aya::programs::xdp::XdpLinkId;
-use aya::programs::{ProgramError, Xdp, XdpMode};
+use aya::programs::{self, ProgramError, Xdp, XdpMode};
 use capture_common::{Media, MediaSettings, Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
 
 use crate::config::{self, Attach, Bind, Capture, Follow};
@@ -44,6 +46,8 @@ pub enum AttachMode {
     Native,
     /// In the stack, for drivers without XDP.
     Generic,
+    /// In the stack, in both directions, beside the host's own programs (BPF_LINK_TYPE_TCX).
+    Tcx,
 }
 
 impl fmt::Display for AttachMode {
@@ -51,6 +55,7 @@ impl fmt::Display for AttachMode {
         f.write_str(match self {
             Self::Native => "native",
             Self::Generic => "generic",
+            Self::Tcx => "tcx",
         })
     }
 }
@@ -65,8 +70,10 @@ pub struct Obtained {
     /// Instructions the kernel's verifier followed, of at most a million (BPF_COMPLEXITY_LIMIT_INSNS,
     /// include/linux/bpf.h); `None` from kernels before 5.16.
     pub verified_instructions: Option<u32>,
-    /// The queues, in order.
+    /// The queues with a socket, in order; none in host mode.
     pub queues: Vec<ObtainedQueue>,
+    /// Bytes of each lane's ring buffer, in host mode.
+    pub rings: Option<u32>,
 }
 
 /// What was obtained for one queue.
@@ -82,11 +89,39 @@ pub struct ObtainedQueue {
     pub why_not_huge_pages: Option<String>,
 }
 
-/// The attached program. Dropped, it is detached.
+/// Where a program of the object is attached.
+#[derive(Debug)]
+enum Link {
+    Xdp(&'static str, XdpLinkId),
+    Tcx(&'static str, SchedClassifierLinkId),
+}
+
+impl Room {
+    /// Room for what is followed, one socket and one ring buffer.
+    fn new(capture: &Capture, follow: &Follow) -> Self {
+        // The configuration has at most 2^28 of anything.
+        let room = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            queues: 1,
+            cpus: 1,
+            endpoints: room(follow.max_endpoints),
+            streams: match capture.media {
+                Media::Measured => room(follow.max_streams),
+                Media::Off | Media::Range | Media::Learned => 1,
+            },
+            early: match capture.media {
+                Media::Learned => EARLY_ENDPOINTS,
+                Media::Off | Media::Range | Media::Measured => 1,
+            },
+        }
+    }
+}
+
+/// The attached program, or those of both directions. Dropped, it is detached.
 #[derive(Debug)]
 pub struct Program {
     ebpf: Ebpf,
-    link: Option<XdpLinkId>,
+    links: Vec<Link>,
     interface: Interface,
     obtained: Obtained,
     kernel_log: Option<KernelLog>,
@@ -117,19 +152,9 @@ pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Ve
     refuse_to_steal(&interface, capture)?;
     let room = Room {
         queues: interface.queues(),
-        // The configuration has at most 2^28.
-        endpoints: u32::try_from(follow.max_endpoints).unwrap_or(u32::MAX),
-        streams: match capture.media {
-            Media::Measured => u32::try_from(follow.max_streams).unwrap_or(u32::MAX),
-            Media::Off | Media::Range | Media::Learned => 1,
-        },
-        early: if capture.media == Media::Learned {
-            EARLY_ENDPOINTS
-        } else {
-            1
-        },
+        ..Room::new(capture, follow)
     };
-    let mut ebpf = object::load(room)?;
+    let mut ebpf = object::load(room, &[object::PROGRAM])?;
     write_ports(&mut ebpf, capture)?;
     let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
     let (link, attach, why_not_native) = attach(&mut ebpf, &interface, capture.attach)?;
@@ -150,12 +175,13 @@ pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Ve
     let obtained = Obtained {
         attach,
         why_not_native,
-        verified_instructions: verified_instructions(&mut ebpf),
+        verified_instructions: verified_instructions(&mut ebpf, &[object::PROGRAM]),
         queues: lanes.iter().map(obtained_queue).collect(),
+        rings: None,
     };
     let program = Program {
         ebpf,
-        link: Some(link),
+        links: vec![Link::Xdp(object::PROGRAM, link)],
         interface,
         obtained,
         kernel_log,
@@ -187,15 +213,10 @@ impl Program {
     /// # Errors
     /// The errno of bpf(2).
     pub fn verdicts(&self) -> Result<Verdicts, ReadError> {
-        let map = self
-            .ebpf
-            .map(object::VERDICTS)
-            .ok_or(ReadError::NoMap(object::VERDICTS))?;
-        let counters: PerCpuArray<_, [u64; 2]> = map.try_into()?;
         let mut verdicts = Verdicts::default();
         for verdict in Verdict::ALL {
-            for of_one_cpu in counters.get(&(*verdict as u32), 0)?.iter() {
-                verdicts.add(*verdict, bytemuck::cast::<[u64; 2], VerdictCount>(*of_one_cpu));
+            for of_one_cpu in self.counts(*verdict)? {
+                verdicts.add(*verdict, of_one_cpu);
             }
         }
         Ok(verdicts)
@@ -224,6 +245,35 @@ impl Program {
         self.kernel_log.take()
     }
 
+    /// Frames that found the ring buffer of each of `lanes` full.
+    ///
+    /// # Errors
+    /// The errno of bpf(2).
+    pub fn ring_full(&self, lanes: usize) -> Result<Vec<u64>, ReadError> {
+        let mut full = vec![0_u64; lanes];
+        // As the rings were dealt out to the CPUs.
+        for (cpu, count) in self.counts(Verdict::RingFull)?.into_iter().enumerate() {
+            if let Some(sum) = full.get_mut(cpu % lanes.max(1)) {
+                *sum = sum.wrapping_add(count.frames);
+            }
+        }
+        Ok(full)
+    }
+
+    /// What each CPU counted for a verdict.
+    fn counts(&self, verdict: Verdict) -> Result<Vec<VerdictCount>, ReadError> {
+        let map = self
+            .ebpf
+            .map(object::VERDICTS)
+            .ok_or(ReadError::NoMap(object::VERDICTS))?;
+        let counters: PerCpuArray<_, [u64; 2]> = map.try_into()?;
+        let of_cpus = counters.get(&(verdict as u32), 0)?;
+        Ok(of_cpus
+            .iter()
+            .map(|count| bytemuck::cast::<[u64; 2], VerdictCount>(*count))
+            .collect())
+    }
+
     /// The program in the kernel, for what runs it by itself (BPF_PROG_TEST_RUN).
     ///
     /// # Errors
@@ -238,20 +288,29 @@ impl Program {
     /// # Errors
     /// The errno of bpf(2) or netlink(7).
     pub fn detach(&mut self) -> Result<(), DetachError> {
-        let Some(link) = self.link.take() else { return Ok(()) };
-        let name = &self.interface.port().name;
-        xdp(&mut self.ebpf)
-            .and_then(|program| program.detach(link))
-            .map_err(|source| DetachError {
-                interface: name.clone(),
-                source,
-            })
+        let mut first = Ok(());
+        for link in self.links.drain(..) {
+            let result = match link {
+                Link::Xdp(name, link) => match self.ebpf.program_mut(name) {
+                    Some(programs::Program::Xdp(program)) => program.detach(link),
+                    _ => Err(ProgramError::UnexpectedProgramType),
+                },
+                Link::Tcx(name, link) => match self.ebpf.program_mut(name) {
+                    Some(programs::Program::SchedClassifier(program)) => program.detach(link),
+                    _ => Err(ProgramError::UnexpectedProgramType),
+                },
+            };
+            first = first.and(result);
+        }
+        first.map_err(|source| DetachError {
+            interface: self.interface.port().name.clone(),
+            source,
+        })
     }
 }
 
 /// XDP_REDIRECT takes the frame from the host. On an interface the host itself lives on, that cuts its connections.
 fn refuse_to_steal(interface: &Interface, capture: &Capture) -> Result<(), OpenError> {
-    let config::Mode::Mirror = capture.mode;
     if capture.steal_traffic {
         return Ok(());
     }
@@ -299,19 +358,23 @@ fn attach(
         Attach::Auto => &[AttachMode::Native, AttachMode::Generic],
         Attach::Native => &[AttachMode::Native],
         Attach::Generic => &[AttachMode::Generic],
+        // The configuration has it for host mode alone.
+        Attach::Tcx => &[],
     };
     let ifindex = interface.port().ifindex;
     let mut refused = Vec::new();
     for way in ways {
         let mode = match way {
             AttachMode::Native => XdpMode::Driver,
-            AttachMode::Generic => XdpMode::Skb,
+            AttachMode::Generic | AttachMode::Tcx => XdpMode::Skb,
         };
         match xdp(ebpf).and_then(|program| program.attach_to_if_index(ifindex, mode)) {
             Ok(link) => {
                 let why_not = match (way, refused.pop()) {
                     (AttachMode::Native, _) => None,
-                    (AttachMode::Generic, why) => Some(why.unwrap_or_else(|| "not asked for".to_owned())),
+                    (AttachMode::Generic | AttachMode::Tcx, why) => {
+                        Some(why.unwrap_or_else(|| "not asked for".to_owned()))
+                    }
                 };
                 return Ok((link, *way, why_not));
             }
@@ -352,11 +415,14 @@ fn bind(ebpf: &mut Ebpf, interface: &Interface, capture: &Capture, attach: Attac
     Ok(lanes)
 }
 
-/// From here on frames are captured and the rest is dropped.
+/// From here on frames are captured; in mirror mode the rest is dropped.
 fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<Settings, OpenError> {
-    let config::Mode::Mirror = capture.mode;
+    let mode = match capture.mode {
+        config::Mode::Mirror => Mode::Mirror,
+        config::Mode::Host => Mode::Host,
+    };
     let settings = Settings {
-        mode: Mode::Mirror as u32,
+        mode: mode as u32,
         log: u32::from(capture.kernel_log),
         tunnels: capture.tunnels.iter().copied().collect(),
         media: MediaSettings::new(capture.media, capture.level, false, capture.early_packets),
@@ -376,8 +442,12 @@ fn obtained_queue(lane: &Lane) -> ObtainedQueue {
     }
 }
 
-fn verified_instructions(ebpf: &mut Ebpf) -> Option<u32> {
-    xdp(ebpf).ok()?.info().ok()?.verified_instruction_count()
+/// Those of the program that took the most.
+fn verified_instructions(ebpf: &mut Ebpf, programs: &[&str]) -> Option<u32> {
+    programs
+        .iter()
+        .filter_map(|name| ebpf.program_mut(name)?.info().ok()?.verified_instruction_count())
+        .max()
 }
 
 fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {

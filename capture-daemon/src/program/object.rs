@@ -1,19 +1,27 @@
 //! The object file of the kernel program: embedded by the build script, loaded with aya.
 
 use aya::maps::{Map, MapError};
-use aya::programs::Xdp;
+use aya::programs::Program;
 use aya::{Ebpf, EbpfLoader};
 
 use super::error::OpenError;
 
-/// Name of the program in the object.
+/// The program of mirror mode.
 pub const PROGRAM: &str = "siphon";
+/// That of host mode for what comes in, in the driver.
+pub const IN_XDP: &str = "siphon_in_xdp";
+/// The same in the stack.
+pub const IN: &str = "siphon_in";
+/// That of host mode for what goes out.
+pub const OUT: &str = "siphon_out";
 /// Map of one [`capture_common::PortTable`].
 pub const PORTS: &str = "PORTS";
 /// Map of one [`capture_common::Settings`].
 pub const SETTINGS: &str = "SETTINGS";
 /// XSKMAP: the socket of each rx queue.
 pub const SOCKETS: &str = "SOCKETS";
+/// Array of ring buffers: that of each CPU.
+pub const RINGS: &str = "RINGS";
 /// Per-CPU array of [`capture_common::VerdictCount`] by verdict.
 pub const VERDICTS: &str = "VERDICTS";
 
@@ -39,6 +47,8 @@ pub const STREAMS: &str = "STREAMS";
 pub struct Room {
     /// Sockets.
     pub queues: u32,
+    /// CPUs, each of which has a ring buffer in host mode.
+    pub cpus: u32,
     /// Endpoints of calls.
     pub endpoints: u32,
     /// Endpoints that no call has named, for which packets are counted.
@@ -47,24 +57,27 @@ pub struct Room {
     pub streams: u32,
 }
 
-/// Loads the maps and the program into the kernel.
+/// Loads the maps and some of the programs into the kernel.
 ///
 /// # Errors
 /// The errno and the end of the verifier's log where the kernel refuses it.
-pub fn load(room: Room) -> Result<Ebpf, OpenError> {
+pub fn load(room: Room, programs: &[&'static str]) -> Result<Ebpf, OpenError> {
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(SOCKETS, room.queues)
+        .map_max_entries(RINGS, room.cpus)
         .map_max_entries(ENDPOINTS, room.endpoints)
         .map_max_entries(EARLY, room.early)
         .map_max_entries(STREAMS, room.streams)
         .load(OBJECT)
         .map_err(|source| OpenError::Object(Box::new(source)))?;
-    let program: &mut Xdp = ebpf
-        .program_mut(PROGRAM)
-        .ok_or(OpenError::NoProgram(PROGRAM))?
-        .try_into()
-        .map_err(|source| OpenError::Load(Box::new(source)))?;
-    program.load().map_err(|source| OpenError::Load(Box::new(source)))?;
+    for name in programs {
+        let loaded = match ebpf.program_mut(name) {
+            Some(Program::Xdp(program)) => program.load(),
+            Some(Program::SchedClassifier(program)) => program.load(),
+            _ => return Err(OpenError::NoProgram(name)),
+        };
+        loaded.map_err(|source| OpenError::Load(Box::new(source)))?;
+    }
     Ok(ebpf)
 }
 

@@ -13,7 +13,8 @@ pub struct Mapping(MmapRaw);
 const HUGE_PAGE_BITS: u8 = 21;
 
 impl Mapping {
-    /// Maps a ring of `socket`; `offset` is one of the XDP_…PGOFF_… constants.
+    /// Maps a ring of `socket`; `offset` is one of the XDP_…PGOFF_… constants. Or, of a BPF ring buffer, what its reader
+    /// writes.
     ///
     /// # Errors
     /// The errno of mmap(2).
@@ -23,6 +24,19 @@ impl Mapping {
             .len(len)
             .populate()
             .map_raw(socket.as_fd().as_raw_fd())
+            .map(Self)
+    }
+
+    /// Maps `len` bytes of `map` from `offset` on for reading alone.
+    ///
+    /// # Errors
+    /// The errno of mmap(2).
+    pub fn read_only(map: impl AsFd, offset: u64, len: usize) -> io::Result<Self> {
+        MmapOptions::new()
+            .offset(offset)
+            .len(len)
+            .populate()
+            .map_raw_read_only(map.as_fd().as_raw_fd())
             .map(Self)
     }
 
@@ -50,7 +64,7 @@ impl Mapping {
             .map(|mapping| Self(mapping.into()))
     }
 
-    /// The first byte.
+    /// The first byte; of a mapping for reading, nothing may be written through it.
     pub fn start(&self) -> *mut u8 {
         self.0.as_mut_ptr()
     }

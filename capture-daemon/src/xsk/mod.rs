@@ -28,6 +28,9 @@ pub mod file_map;
 /// From the kernel's clock to the wall's.
 pub mod clock;
 
+/// The reading end of a BPF ring buffer: no socket, but memory shared with the kernel.
+pub mod records;
+
 /// Frames out of the rings: what the kernel gave, borrowed until it is given back.
 mod receive;
 

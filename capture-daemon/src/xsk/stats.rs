@@ -28,6 +28,16 @@ pub struct LaneCounters {
     pub clock_steps: Counter,
     /// Times the kernel was woken to look at the fill ring.
     pub wakeups: Counter,
+    /// Of a ring buffer, frames among them that went out from the host.
+    pub outgoing: Counter,
+    /// Of a ring buffer, frames among them that stood for several packets (GSO, GRO).
+    pub super_frames: Counter,
+    /// Of a ring buffer, packets handed on: a frame that stood for several is as many.
+    pub packets: Counter,
+    /// Bytes of the ring buffer; 0 where there is none.
+    pub ring_size: Counter,
+    /// Bytes of it that waited for the worker when it last looked.
+    pub ring_used: Counter,
     /// See [`Statistics::rx_dropped`].
     pub rx_dropped: Counter,
     /// See [`Statistics::rx_invalid_descs`].
@@ -43,6 +53,14 @@ pub struct LaneCounters {
 }
 
 impl LaneCounters {
+    /// Packets handed to the engine.
+    pub fn handed_on(&self) -> u64 {
+        match self.ring_size.get() {
+            0 => self.frames.get(),
+            _ => self.packets.get(),
+        }
+    }
+
     /// Takes over what the kernel counted.
     pub fn set_statistics(&self, statistics: &Statistics) {
         let Statistics {

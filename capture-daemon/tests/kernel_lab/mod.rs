@@ -129,7 +129,12 @@ pub struct Sender(OwnedFd);
 
 impl Sender {
     pub fn open() -> Self {
-        let index = std::fs::read_to_string(format!("/sys/class/net/{SENDER}/ifindex")).unwrap();
+        Self::at(SENDER)
+    }
+
+    /// Sends out of any end of the wire.
+    pub fn at(end: &str) -> Self {
+        let index = std::fs::read_to_string(format!("/sys/class/net/{end}/ifindex")).unwrap();
         let socket = sys::socket(libc::AF_PACKET).unwrap();
         let address = SockaddrLl {
             family: libc::AF_PACKET as u16,

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use capture_common::Level;
 use capture_daemon::control::{
     Audit, CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained,
-    Page, Pending, Reason, RuleBook, RuleStatus, Sensor, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
-    draft_of_json, rule_as_json,
+    Page, Pending, Reason, RingCounts, RuleBook, RuleStatus, Sensor, SocketCounts, SpoolStatus, Stage, Status,
+    TableSize, Tally, draft_of_json, rule_as_json,
 };
 use capture_daemon::report::{
     Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallFlow, CallState, Channel, Distribution, Events, Latency,
@@ -409,6 +409,14 @@ pub fn status() -> Status {
             rx_fill_ring_empty_descs: 3,
             ..SocketCounts::default()
         },
+        ring: (queue == 1).then_some(RingCounts {
+            size: 16 << 20,
+            used: 4096,
+            full: 5,
+            outgoing: 200_000,
+            super_frames: 10,
+            packets: 450_090,
+        }),
         outcomes: tally([("rtp", 449_000), ("sip_udp", 990), ("sip_malformed", 10)]),
         losses: tally([("sdp_malformed", 2)]),
         streams: 2,

@@ -38,7 +38,9 @@ pub(super) fn head(call: &Call, number: Option<usize>, style: Style) -> String {
     ));
     text.push_str(&format!("  {:NAMES$}{}\n", "state", state(call, style)));
     text.push_str(&line("times", times(call), style));
-    text.push_str(&one("kept", kept(call), style));
+    if let Some(kept) = kept(call) {
+        text.push_str(&one("kept", kept, style));
+    }
     let oddities = oddities(call);
     if !oddities.is_empty() {
         let words = line("noticed", oddities, style);
@@ -79,17 +81,18 @@ pub(super) fn head(call: &Call, number: Option<usize>, style: Style) -> String {
     text
 }
 
-/// How much is kept, and what says so.
-fn kept(call: &Call) -> String {
+/// How much is kept, and what says so; `None` where that is all, and nobody said anything.
+fn kept(call: &Call) -> Option<String> {
     let what = match call.level.as_str() {
         "signaling" => "SIP and RTCP",
         "headers" => "everything, of RTP the headers",
+        "full" | "" if call.rule.is_none() => return None,
         _ => "everything",
     };
-    match &call.rule {
-        Some(rule) => format!("{what} (rule {})", printable(rule)),
+    Some(match &call.rule {
+        Some(rule) => format!("{what}, by the rule {}", printable(rule)),
         None => what.to_owned(),
-    }
+    })
 }
 
 fn state(call: &Call, style: Style) -> String {

@@ -1,6 +1,12 @@
 //! Where a worker's frames come from: what every kind of kernel ring can do. The worker is compiled once for each kind,
 //! so that none pays for the others.
 
+mod offload;
+mod ring;
+mod transport;
+
+pub use ring::RingLane;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +43,7 @@ pub trait Intake: Send + 'static {
     ///
     /// # Errors
     /// When the interface is down or gone.
-    fn poll(&self, timeout: Duration) -> Result<bool, LaneError>;
+    fn poll(&mut self, timeout: Duration) -> Result<bool, LaneError>;
 
     /// Takes the kernel's own statistics of the rings into the counters. A system call: about once a second, and at the
     /// end.
@@ -45,6 +51,30 @@ pub trait Intake: Send + 'static {
     /// # Errors
     /// The errno of the call.
     fn read_statistics(&self) -> Result<(), LaneError>;
+}
+
+/// The lanes of a daemon, all of one kind.
+#[derive(Debug)]
+pub enum Lanes {
+    /// Mirror mode: AF_XDP sockets.
+    Sockets(Vec<Lane>),
+    /// Host mode: BPF ring buffers.
+    Rings(Vec<RingLane>),
+}
+
+impl Lanes {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Sockets(lanes) => lanes.len(),
+            Self::Rings(lanes) => lanes.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl Intake for Lane {
@@ -84,7 +114,7 @@ impl Intake for Lane {
         Self::wake_if_needed(self)
     }
 
-    fn poll(&self, timeout: Duration) -> Result<bool, LaneError> {
+    fn poll(&mut self, timeout: Duration) -> Result<bool, LaneError> {
         Self::poll(self, timeout)
     }
 

@@ -1,0 +1,147 @@
+//! A lane of host mode: one BPF ring buffer, into which the kernel programs copy what is wanted.
+//!
+//! The programs wake nobody, as a wake-up costs the host more than a frame does: the reader comes by in naps, which grow
+//! while there is nothing and are short again with the first frame.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use capture_common::{Direction, Record};
+
+use super::Intake;
+use super::offload::{Captured, Offloads};
+use crate::frame::{Frame, LinkType};
+use crate::xsk::records::Records;
+use crate::xsk::{Clock, LaneCounters, LaneError};
+
+/// The first nap of a quiet lane.
+const SHORTEST_NAP: Duration = Duration::from_micros(250);
+
+/// Bytes a second that may begin to come while a quiet lane naps: a 10 Gbit/s link's.
+const FULL_LINK: u64 = 1_250_000_000;
+
+/// The longest nap lets a full link fill this part of the ring.
+const NAP_PART: u64 = 4;
+
+/// One ring buffer and what is made of its records.
+#[derive(Debug)]
+pub struct RingLane {
+    records: Records,
+    offloads: Offloads,
+    counters: Arc<LaneCounters>,
+    queue: u32,
+    nap: Duration,
+    longest_nap: Duration,
+}
+
+impl RingLane {
+    /// Maps the ring buffer of `size` bytes that is the map behind `map`; the lane's number is `queue`.
+    ///
+    /// # Errors
+    /// The errno of mmap(2), with the interface and the lane.
+    pub fn open(interface: &str, queue: u32, map: impl AsFd, size: u32) -> Result<Self, LaneError> {
+        let records = Records::new(map, size).map_err(|source| LaneError::Io {
+            interface: interface.to_owned(),
+            queue,
+            operation: "map the ring buffer",
+            source,
+        })?;
+        let counters = Arc::<LaneCounters>::default();
+        counters.ring_size.set(records.size());
+        let longest_nap = Duration::from_nanos(u64::from(size) * 1_000_000_000 / FULL_LINK / NAP_PART);
+        Ok(Self {
+            records,
+            offloads: Offloads::new(),
+            counters,
+            queue,
+            nap: SHORTEST_NAP,
+            longest_nap: longest_nap.max(SHORTEST_NAP),
+        })
+    }
+}
+
+impl Intake for RingLane {
+    fn queue(&self) -> u32 {
+        self.queue
+    }
+
+    fn counters(&self) -> Arc<LaneCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    #[inline]
+    fn take(&mut self, max: u32, clock: &Clock, mut each: impl FnMut(&Frame<'_>)) -> u32 {
+        let mut taken = 0;
+        while taken < max {
+            let Some(record) = self.records.next_record() else {
+                break;
+            };
+            // No program writes a record that is shorter than its head or says more than it holds.
+            let Some((head, bytes)) = read(record) else {
+                self.counters.bad_descriptors.add(1);
+                continue;
+            };
+            self.counters.frames.add(1);
+            self.counters.bytes.add(head.wire_len.into());
+            if head.direction == Direction::Out as u32 {
+                self.counters.outgoing.add(1);
+            }
+            let captured = Captured {
+                wire_len: head.wire_len,
+                bytes,
+                segment: head.segment,
+                keep: head.keep,
+            };
+            let ts = clock.wall(head.arrival);
+            if head.segment != 0 {
+                self.counters.super_frames.add(1);
+            }
+            let counters = &self.counters;
+            self.offloads.packets(captured, |wire_len, bytes| {
+                // Before the engine counts it: whoever reads finds no more behind than before.
+                counters.packets.add(1);
+                each(&Frame {
+                    ts,
+                    link: LinkType::Ethernet,
+                    wire_len,
+                    bytes,
+                });
+            });
+            taken += 1;
+        }
+        if taken > 0 {
+            self.nap = SHORTEST_NAP;
+        }
+        taken
+    }
+
+    #[inline]
+    fn refill(&mut self) {
+        self.records.release();
+    }
+
+    #[inline]
+    fn wake_if_needed(&mut self) -> Result<(), LaneError> {
+        Ok(())
+    }
+
+    fn poll(&mut self, timeout: Duration) -> Result<bool, LaneError> {
+        thread::sleep(self.nap.min(timeout));
+        self.nap = (self.nap * 2).min(self.longest_nap);
+        Ok(!self.records.is_empty())
+    }
+
+    fn read_statistics(&self) -> Result<(), LaneError> {
+        self.counters.ring_used.set(self.records.used());
+        Ok(())
+    }
+}
+
+/// A record's head and the bytes of its frame.
+fn read(record: &[u8]) -> Option<(Record, &[u8])> {
+    let (head, rest) = record.split_at_checked(Record::SIZE)?;
+    let head: Record = bytemuck::try_pod_read_unaligned(head).ok()?;
+    Some((head, rest.get(..head.captured as usize)?))
+}

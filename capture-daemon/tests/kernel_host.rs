@@ -1,0 +1,265 @@
+//! The programs of host mode on real frames: both directions are copied byte for byte, tags and super-frames as on the wire,
+//! every frame is counted once, and what no ring has room for is counted and not held up.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the line that was wrong"
+)]
+
+mod kernel_lab;
+
+use std::net::UdpSocket;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use capture_common::{Fate, Level, Verdict};
+use capture_daemon::config::{Attach, Capture, Follow, Mode};
+use capture_daemon::intake::{Intake, RingLane};
+use capture_daemon::program::Program;
+use capture_daemon::program::host;
+use capture_daemon::xsk::{Clock, sys};
+use kernel_lab::frames::{datagram, datagram6, ethernet, ipv4, tcp, udp};
+use kernel_lab::{CAPTURE, PATIENCE, SENDER, Sender, Wire};
+
+const BOTH: [Attach; 2] = [Attach::Tcx, Attach::Native];
+
+fn config(attach: Attach) -> Capture {
+    Capture {
+        mode: Mode::Host,
+        attach,
+        ring_size: 1 << 20,
+        ..kernel_lab::config()
+    }
+}
+
+/// A frame as a worker sees it, kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    wire_len: u32,
+    bytes: Vec<u8>,
+}
+
+/// Takes all that lies in the rings.
+fn take(lanes: &mut [RingLane]) -> Vec<Seen> {
+    let clock = Clock::new();
+    let mut seen = Vec::new();
+    for lane in lanes {
+        while lane.take(64, &clock, |frame| {
+            seen.push(Seen {
+                wire_len: frame.wire_len,
+                bytes: frame.bytes.to_vec(),
+            });
+        }) > 0
+        {
+            lane.refill();
+        }
+    }
+    seen
+}
+
+/// Waits until the programs have seen `frames`.
+fn wait(program: &Program, frames: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while program.verdicts().unwrap().seen() < frames {
+        assert!(Instant::now() < deadline, "{:?}", program.verdicts());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(program.verdicts().unwrap().seen(), frames, "{:?}", program.verdicts());
+}
+
+fn sorted(mut frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    frames.sort();
+    frames
+}
+
+#[test]
+fn both_directions_are_copied_byte_for_byte() {
+    Wire::new(2, 9000).run("both_directions_are_copied_byte_for_byte", || {
+        for attach in BOTH {
+            let (mut program, mut lanes) = host::open(&config(attach), 2, &Follow::default()).unwrap();
+            assert_eq!(lanes.len(), 2);
+            let wanted = [
+                datagram(5060, 5060, b"OPTIONS sip:a SIP/2.0\r\n\r\n"),
+                datagram(20_000, 20_000, &[7; 172]),
+                datagram6(20_000, 20_002, &[8; 172]),
+                ethernet(&[], 0x0800, &ipv4(6, 0, 0, &[], &tcp(40_000, 5060, &[9; 1_000]))),
+                ethernet(
+                    &[0x8100],
+                    0x0800,
+                    &ipv4(17, 0, 0, &[], &udp(20_000, 20_000, &[6; 1_300])),
+                ),
+                datagram(5060, 5060, &[5; 8_000]),
+            ];
+            let unwanted = datagram(53, 53, b"a question");
+            for end in [SENDER, CAPTURE] {
+                let sender = Sender::at(end);
+                for frame in wanted.iter().chain([&unwanted]) {
+                    sender.send(frame);
+                }
+            }
+            wait(&program, 14);
+            let verdicts = program.verdicts().unwrap();
+            assert_eq!(verdicts.frames(Fate::Captured), 12, "{attach:?}: {verdicts:?}");
+            assert_eq!(verdicts.get(Verdict::OtherPorts).frames, 2);
+            let seen = take(&mut lanes);
+            assert!(seen.iter().all(|frame| frame.wire_len as usize == frame.bytes.len()));
+            let expected = [&wanted[..], &wanted[..]].concat();
+            let found = seen.into_iter().map(|frame| frame.bytes).collect();
+            assert_eq!(sorted(found), sorted(expected), "{attach:?}");
+            let outgoing: u64 = lanes.iter().map(|lane| lane.counters().outgoing.get()).sum();
+            assert_eq!(outgoing, 6);
+            program.detach().unwrap();
+            Sender::at(SENDER).send(&wanted[0]);
+            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(program.verdicts().unwrap().seen(), 14, "detached");
+        }
+    });
+}
+
+/// Of RTP, the headers are copied, and the length it had is kept.
+#[test]
+fn rtp_is_cut_to_its_headers_before_the_copy() {
+    Wire::new(1, 1500).run("rtp_is_cut_to_its_headers_before_the_copy", || {
+        for attach in BOTH {
+            let capture = Capture {
+                level: Level::Headers,
+                ..config(attach)
+            };
+            let (program, mut lanes) = host::open(&capture, 1, &Follow::default()).unwrap();
+            let rtp = [&[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7][..], &[9; 160]].concat();
+            let frame = datagram(20_000, 20_000, &rtp);
+            for end in [SENDER, CAPTURE] {
+                Sender::at(end).send(&frame);
+            }
+            wait(&program, 2);
+            let seen = take(&mut lanes);
+            let expected = Seen {
+                wire_len: frame.len() as u32,
+                bytes: frame[..14 + 20 + 8 + 12].to_vec(),
+            };
+            assert_eq!(seen, [expected.clone(), expected], "{attach:?}");
+            assert_eq!(program.verdicts().unwrap().get(Verdict::MediaHeaders).frames, 2);
+        }
+    });
+}
+
+/// Sends `packets` packets of RTP of 172 bytes as one frame (UDP_SEGMENT, udp(7)).
+fn send_super_frame(to: &str, port: u16, packets: u8) {
+    let socket = UdpSocket::bind((if to.starts_with("127") { "127.0.0.1" } else { "10.0.0.2" }, 0)).unwrap();
+    sys::set_option(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, &172_i32).unwrap();
+    let payload: Vec<u8> = (0..packets)
+        .flat_map(|number| [&[0x80, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 7][..], &[number; 160]].concat())
+        .collect();
+    let sent = socket.send_to(&payload, (to, port)).unwrap();
+    assert_eq!(sent, payload.len());
+}
+
+/// Whether the frame is a whole packet of RTP over UDP over IPv4 with this sequence number and with right checksums, which a
+/// host leaves to its interface.
+fn assert_packet(frame: &Seen, number: u8) {
+    let bytes = &frame.bytes;
+    assert_eq!((bytes.len(), frame.wire_len), (14 + 20 + 8 + 172, 214));
+    let length = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    assert_eq!((length(16), length(38)), (200, 180), "lengths of IP and UDP");
+    assert_eq!(bytes[45], number);
+    let sum = |bytes: &[u8]| {
+        let mut sum: u32 = bytes
+            .chunks(2)
+            .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)))
+            .sum();
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        sum
+    };
+    assert_eq!(sum(&bytes[14..34]), 0xffff, "checksum of IP");
+    let pseudo = [&bytes[26..34], &[0, 17], &bytes[38..40]].concat();
+    assert_eq!(sum(&[&pseudo, &bytes[34..]].concat()), 0xffff, "checksum of UDP");
+}
+
+#[test]
+fn super_frames_are_split_into_the_packets_of_the_wire() {
+    let wire = Wire {
+        address: Some("10.0.0.2/24"),
+        ..Wire::new(1, 1500)
+    };
+    wire.run("super_frames_are_split_into_the_packets_of_the_wire", || {
+        let command = |line: &str| {
+            let mut words = line.split_whitespace();
+            let status = Command::new(words.next().unwrap()).args(words).status().unwrap();
+            assert!(status.success(), "{line}");
+        };
+        command(&format!("ethtool -K {CAPTURE} tx on gso on"));
+        command(&format!(
+            "ip neighbour replace 10.0.0.1 lladdr 02:00:00:00:00:01 dev {CAPTURE} nud permanent"
+        ));
+        for level in [Level::Full, Level::Headers] {
+            // Out of the host's interface; and on the loopback interface, where it also comes in and is seen once.
+            for (interface, to) in [(CAPTURE, "10.0.0.1"), ("lo", "127.0.0.1")] {
+                let capture = Capture {
+                    interface: interface.to_owned(),
+                    level,
+                    ..config(Attach::Auto)
+                };
+                let (program, mut lanes) = host::open(&capture, 1, &Follow::default()).unwrap();
+                // Nobody need listen; on lo somebody does, or ICMP would come back.
+                let _listener = UdpSocket::bind(("127.0.0.1", 20_000)).unwrap();
+                send_super_frame(to, 20_000, 10);
+                wait(&program, 1);
+                let seen = take(&mut lanes);
+                assert_eq!(seen.len(), 10, "{interface}");
+                for (number, frame) in (0..).zip(&seen) {
+                    if level == Level::Full {
+                        assert_packet(frame, number);
+                    } else {
+                        assert_eq!((frame.bytes.len(), frame.wire_len), (54, 214));
+                        assert_eq!(frame.bytes[45], number);
+                    }
+                }
+                let counters = lanes[0].counters();
+                assert_eq!((counters.super_frames.get(), counters.packets.get()), (1, 10));
+                assert_eq!(counters.outgoing.get(), u64::from(interface == CAPTURE));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_full_ring_is_counted_and_holds_nobody_up() {
+    Wire::new(1, 1500).run("a_full_ring_is_counted_and_holds_nobody_up", || {
+        let capture = Capture {
+            ring_size: 1 << 18,
+            ..config(Attach::Tcx)
+        };
+        let (program, mut lanes) = host::open(&capture, 1, &Follow::default()).unwrap();
+        let sender = Sender::at(CAPTURE);
+        let frame = datagram(5060, 5060, &[7; 1_000]);
+        for _ in 0..500 {
+            sender.send(&frame);
+        }
+        wait(&program, 500);
+        let verdicts = program.verdicts().unwrap();
+        let full = verdicts.get(Verdict::RingFull).frames;
+        let captured = verdicts.frames(Fate::Captured);
+        assert!(full > 0 && captured > 0, "{verdicts:?}");
+        assert_eq!(captured + full, 500);
+        assert_eq!(program.ring_full(1).unwrap(), [full]);
+        assert_eq!(take(&mut lanes).len() as u64, captured);
+        // With room again, all is as before.
+        sender.send(&frame);
+        wait(&program, 501);
+        assert_eq!(take(&mut lanes)[0].bytes, frame);
+    });
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_by_name() {
+    Wire::new(1, 1500).run("what_cannot_be_had_is_refused_by_name", || {
+        let capture = Capture {
+            interface: "lo".to_owned(),
+            ..config(Attach::Native)
+        };
+        let error = host::open(&capture, 1, &Follow::default()).unwrap_err().to_string();
+        assert!(error.contains("natively (XDP) to what comes in on lo"), "{error}");
+    });
+}
