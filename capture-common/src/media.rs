@@ -38,6 +38,8 @@ pub trait MediaTables {
     /// Whether a packet of RTP to an endpoint that no call has named is among the first `packets` since that was quiet
     /// for [`EARLY_LIFE_NS`].
     fn is_early(&self, key: &EndpointKey, packets: u32) -> bool;
+    /// Whether there are streams here to account for RTP in; else it crosses.
+    const MEASURES: bool = true;
     /// Accounts for a packet of `octets` where it is: [`Verdict::Measured`] or [`Verdict::MeasuredFull`]; `None` where its
     /// call's level lets it cross.
     fn measure(&self, ends: &Ends, header: &Header, octets: u32) -> Option<Verdict>;
@@ -167,7 +169,8 @@ pub fn decide<B: Bytes + ?Sized, T: MediaTables>(
     if settings.is(Media::Off) {
         return Decision::whole(Verdict::MediaOff);
     }
-    if settings.is(Media::Measured)
+    if T::MEASURES
+        && settings.is(Media::Measured)
         && matches!(datagram.kind, Kind::Rtp)
         && let Some(header) = Header::read(frame, &datagram)
         && let Some(ends) = Ends::read(frame, place)

@@ -1,5 +1,7 @@
 //! Every media mode and level on real frames: what crosses, what does not and why, and what is cut to the byte.
 
+#![expect(clippy::unwrap_used, reason = "all of this is tests")]
+
 mod kernel_lab;
 
 use std::net::Ipv4Addr;

@@ -1,12 +1,15 @@
 //! The policy of the kernel program in front of the engine, over captures of real programs: what is told of calls whose RTP was
 //! cut to its headers, or crossed for its learned endpoints only, is what is told of them whole.
 
+#![expect(clippy::unwrap_used, reason = "all of this is tests")]
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use capture_common::media::{self, MediaTables};
+use capture_common::media::{self, Ends, MediaTables};
+use capture_common::rtp::Header;
 use capture_common::{
     Decision, EndpointEntry, EndpointFormat, EndpointKey, Fate, FragmentKey, Level, Media, MediaSettings, PortFlags,
     Tables, Tunnels, Verdict, find, settle,
@@ -35,7 +38,7 @@ impl Learn for Learned {
             ..EndpointEntry::default()
         };
         for (place, format) in entry.formats.iter_mut().zip(formats) {
-            *place = EndpointFormat::new(format.payload_type, format.clock_rate).expect("a clock of RTP");
+            *place = EndpointFormat::new(format.payload_type, format.kind()).expect("a clock of RTP");
             entry.count += 1;
         }
         self.0.lock().unwrap().insert(key(endpoint), entry);
@@ -104,6 +107,10 @@ impl MediaTables for Program {
         let crossed = early.entry(*key).or_default();
         *crossed += 1;
         *crossed <= packets
+    }
+
+    fn measure(&self, _: &Ends, _: &Header, _: u32) -> Option<Verdict> {
+        None
     }
 }
 

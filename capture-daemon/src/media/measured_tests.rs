@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::announcement::{Author, Basis, Purpose, Srtp, Terms};
+use super::super::announcement::{Author, Basis, Lease, Purpose, Srtp, Terms};
 use super::super::codec::Format;
 use super::super::join::Link;
 use super::super::measurement::Measurement;
@@ -31,7 +31,7 @@ fn formats() -> Arc<[Format]> {
 
 fn join() -> Join {
     Join {
-        call_id: "a".into(),
+        lease: Arc::new(Lease::new(&"a".into())),
         link: Link {
             by: LinkedBy::Destination,
             rank: 1,
@@ -159,6 +159,7 @@ fn engine(packets: &[Sent], join: Option<&Join>) -> report::Stream {
             timestamp: packet.timestamp,
             ssrc: 7,
             payload: &payload[..usize::from(packet.len)],
+            len: usize::from(packet.len),
         };
         Header::of(Timestamp::from_nanos(packet.at), &rtp)
     };

@@ -14,14 +14,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use capture_common::Level;
 use capture_daemon::control::{
-    Audit, CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Obtained,
-    Page, Pending, Reason, RingCounts, RuleBook, RuleStatus, Sensor, SocketCounts, SpoolStatus, Stage, Status,
-    TableSize, Tally, draft_of_json, rule_as_json,
+    Audit, CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Measured,
+    Obtained, Page, Pending, Reason, RingCounts, RuleBook, RuleStatus, Sensor, SocketCounts, SpoolStatus, Stage,
+    Status, TableSize, Tally, draft_of_json, rule_as_json,
 };
 use capture_daemon::report::{
     Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallFlow, CallState, Channel, Distribution, Events, Latency,
-    LinkedBy, Message, Permission, Ratio, Registration, RegistrationFigures, RegistrationState, Relayed, RtcpCounts,
-    RtpFigures, SessionFigures, Signaling, SipCounts, Stream, StunTransactions, Transactions, TurnFigures, Way,
+    LearnedFigures, LearningLatency, LinkedBy, Message, Permission, Ratio, Registration, RegistrationFigures,
+    RegistrationState, Relayed, RtcpCounts, RtpFigures, SessionFigures, Signaling, SipCounts, Stream, StunTransactions,
+    Transactions, TurnFigures, Way,
 };
 use capture_daemon::rules::{Change, Entry, List, Rule, Rules, Unchanged};
 use capture_daemon::time::Timestamp;
@@ -504,6 +505,23 @@ pub fn status() -> Status {
         },
         rules: book(&Rules::new(&rules(), Level::Signaling).list()),
         registrations: tally([("registered", 12)]),
+        learned: LearnedFigures {
+            endpoints: 780,
+            capacity: 65_536,
+            updates: 1_560,
+            removals: 780,
+            refused: 2,
+            failed: 0,
+            latency: Some(LearningLatency {
+                p50_ms: 0.125,
+                p99_ms: 0.5,
+                ..LearningLatency::default()
+            }),
+        },
+        measured: Some(Measured {
+            streams: 4,
+            losses: tally([("stream_evicted", 1)]),
+        }),
         tables: BTreeMap::from([
             (
                 "calls".to_owned(),
