@@ -184,6 +184,11 @@ impl Outcomes {
         self.0[outcome as usize].add(1);
     }
 
+    /// Counts so many frames.
+    pub fn add(&self, outcome: Outcome, frames: u64) {
+        self.0[outcome as usize].add(frames);
+    }
+
     /// Frames with this outcome.
     pub fn get(&self, outcome: Outcome) -> u64 {
         self.0[outcome as usize].get()

@@ -152,11 +152,12 @@ impl<L: Intake> Worker<L> {
             spool,
             ..
         } = self;
-        lane.take(max, clock, |frame| {
-            let wanted = engine.frame(frame);
-            if let Some(spool) = spool {
-                spool.keep(frame, wanted);
-            }
+        lane.take_together(max, clock, |frames| {
+            engine.frames(frames, |frame, wanted| {
+                if let Some(spool) = spool {
+                    spool.keep(frame, wanted);
+                }
+            });
         })
     }
 

@@ -132,6 +132,15 @@ impl Sequence {
         self.highest
     }
 
+    /// The common case of [`arrive`](Self::arrive), where nobody watches numbers that arrived: whether `seq` is the next number, and
+    /// the one that leaves the window for it had arrived. It is taken then.
+    #[inline(always)]
+    pub fn step(&mut self, seq: u16) -> bool {
+        let is_next = seq == (self.highest as u16).wrapping_add(1) && self.is_marked(self.highest + 1);
+        self.highest += u64::from(is_next);
+        is_next
+    }
+
     /// Whether `seq` is where no network puts a packet of this run: too far ahead, or further below than reordering.
     pub const fn is_far(&self, seq: u16) -> bool {
         let ahead = seq.wrapping_sub(self.highest as u16);

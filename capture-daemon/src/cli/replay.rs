@@ -10,11 +10,14 @@ use super::terminal::{complain, say};
 use super::text::{bytes, count, duration, list, moment};
 use super::{Form, Style, calls, registrations, signaling, streams, turn};
 use crate::config::{Config, load};
-use crate::replay::{Replayed, replay};
+use crate::replay::{Replayed, replay_by};
 use crate::report::{CallFlow, Document};
 
 /// Exit status where a file could not be read to its end.
 const UNREADABLE: u8 = 3;
+
+/// Engines at once at most: each has tables of its own.
+const MOST_JOBS: usize = 64;
 
 /// Arguments of `siphon replay`.
 #[derive(Debug, Args)]
@@ -25,6 +28,9 @@ pub struct Replay {
     /// Configuration file, of which capture.sip_ports, the caps of the section follow and the section privacy are used.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Read with so many engines at once, each on a thread of its own; 0: as many as there are CPUs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub jobs: usize,
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
@@ -50,7 +56,11 @@ impl Replay {
 
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let config = self.configuration()?;
-        let Replayed { document, errors } = replay(&self.files, &config);
+        let jobs = match self.jobs {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            jobs => jobs.min(MOST_JOBS),
+        };
+        let Replayed { document, errors } = replay_by(&self.files, &config, jobs);
         if let Some(call_id) = &self.call_id {
             let flow = gather(call_id, self.form.related, |id| {
                 Ok::<_, anyhow::Error>(CallFlow::of(&document, id))

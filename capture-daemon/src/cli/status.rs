@@ -280,7 +280,8 @@ fn spool(spool: &SpoolStatus) -> String {
         return "spool          off\n".to_owned();
     }
     let state = match (&spool.error, spool.writing) {
-        (_, true) => "writing".to_owned(),
+        (_, true) if spool.writes.got.is_empty() => "writing".to_owned(),
+        (_, true) => format!("writing {}", why(&spool.writes)),
         (Some(error), false) => format!("not writing: {}", printable(error)),
         (None, false) => "not writing".to_owned(),
     };

@@ -129,7 +129,7 @@ pub struct Capture {
     /// How sockets are bound.
     pub bind: Bind,
     /// CPUs the workers are pinned to, in order of the queues, over again when there are fewer; empty: all the
-    /// process may run on.
+    /// process may run on, of the NIC's NUMA node where that is known.
     pub cpus: Vec<usize>,
     /// Entries of each rx and fill ring, a power of two.
     pub ring_entries: u32,

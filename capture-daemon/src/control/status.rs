@@ -382,6 +382,9 @@ pub struct SpoolStatus {
     pub writing: bool,
     /// The error that stops writing.
     pub error: Option<String>,
+    /// How whole blocks are written: `direct`, past the page cache, or `cached`; empty before the first file.
+    #[serde(default)]
+    pub writes: Obtained,
     /// Files open now.
     pub files_open: u64,
     /// Files closed since the start.

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam::channel::{self, Sender};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use super::placement;
 use crate::config::Config;
 use crate::engine::{Engine, EngineCounters, Shared};
 use crate::intake::{Intake, Lanes};
@@ -76,18 +77,26 @@ pub struct Crew {
     stop: Arc<AtomicBool>,
 }
 
-/// The CPUs to pin workers to: the configured ones, or all this process may run on.
+/// The CPUs this process may run on.
 ///
 /// # Errors
-/// A configured CPU is none of those.
-pub fn cpus(configured: &[usize]) -> Result<Vec<usize>, CrewError> {
+/// The errno of sched_getaffinity(2).
+pub fn allowed_cpus() -> Result<Vec<usize>, CrewError> {
     let set = sched_getaffinity(None).map_err(|errno| CrewError::Affinity(errno.into()))?;
-    let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect();
+    Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
+}
+
+/// The CPUs to pin workers to: the configured ones, or those this process may run on that are near the interface.
+///
+/// # Errors
+/// A configured CPU is none of those it may run on.
+pub fn cpus(configured: &[usize], interface: &str) -> Result<Vec<usize>, CrewError> {
+    let allowed = allowed_cpus()?;
     if let Some(cpu) = configured.iter().find(|cpu| !allowed.contains(cpu)) {
         return Err(CrewError::NoSuchCpu { cpu: *cpu, allowed });
     }
     Ok(match configured {
-        [] => allowed,
+        [] => placement::near(interface, allowed),
         some => some.to_vec(),
     })
 }
@@ -212,10 +221,10 @@ mod tests {
 
     #[test]
     fn a_cpu_that_is_not_there_is_named_with_those_that_are() {
-        let all = cpus(&[]).unwrap();
+        let all = cpus(&[], "lo").unwrap();
         assert!(!all.is_empty());
         let wrong = CpuSet::MAX_CPU - 1;
-        let error = cpus(&[wrong]).unwrap_err().to_string();
+        let error = cpus(&[wrong], "lo").unwrap_err().to_string();
         assert!(
             error.contains(&format!("CPU {wrong}")) && error.contains(&format!("{all:?}")),
             "{error}"

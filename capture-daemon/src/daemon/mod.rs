@@ -8,6 +8,7 @@ mod accounts;
 mod crew;
 mod health;
 mod measuring;
+mod placement;
 mod sensor;
 mod signals;
 mod status;
@@ -87,7 +88,8 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         true => Some(metrics::Server::bind(&config.metrics).await?),
         false => None,
     };
-    let cpus = crew::cpus(&config.capture.cpus)?;
+    let allowed = crew::allowed_cpus()?;
+    let cpus = crew::cpus(&config.capture.cpus, &config.capture.interface)?;
     let (mut program, lanes) = match config.capture.mode {
         Mode::Mirror => program::open_with_room(&config.capture, &config.follow)
             .map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
@@ -96,6 +98,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let kernel_log = program.take_kernel_log();
     let measured = program.take_measured();
+    placement::keep_off(&allowed, &cpus, lanes.len());
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,

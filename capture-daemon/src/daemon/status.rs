@@ -543,6 +543,14 @@ fn files(live: &Live, spool: Option<&spool::SpoolStatus>) -> SpoolStatus {
             SpoolHealth::Green { .. } => None,
             SpoolHealth::Red { error, .. } => Some(error.clone()),
         },
+        writes: Obtained {
+            got: match (&spool.no_direct_io, spool.files_opened) {
+                (_, 0) => String::new(),
+                (None, _) => "direct".to_owned(),
+                (Some(_), _) => "cached".to_owned(),
+            },
+            why: spool.no_direct_io.clone(),
+        },
         files_open: spool.lanes.iter().filter(|lane| lane.file.is_some()).count() as u64,
         files_closed: spool.files_closed,
         files_mended: live.mended,

@@ -46,6 +46,38 @@ pub struct EngineCounters {
     stun_malformed: [Counter; stun::Malformed::ALL.len()],
 }
 
+/// Frames of a batch that ended alike.
+#[derive(Debug)]
+pub(super) struct Tally {
+    frames: u64,
+    bytes: u64,
+    first: u64,
+    last: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            frames: 0,
+            bytes: 0,
+            first: u64::MAX,
+            last: 0,
+        }
+    }
+}
+
+impl Tally {
+    /// One more.
+    #[inline(always)]
+    pub fn take(&mut self, frame: &Frame<'_>) {
+        let ts = frame.ts.as_nanos();
+        self.frames += 1;
+        self.bytes += u64::from(frame.wire_len);
+        self.first = self.first.min(ts);
+        self.last = self.last.max(ts);
+    }
+}
+
 impl EngineCounters {
     /// Nothing counted yet, beside what the streams of the lane count by themselves.
     pub fn of(rtp: Arc<StreamTotals>) -> Self {
@@ -83,6 +115,20 @@ impl EngineCounters {
         self.bytes.add(u64::from(frame.wire_len));
         self.outcomes.count(outcome);
         self.frames.add(1);
+    }
+
+    /// Counts frames that ended alike.
+    pub(super) fn add(&self, outcome: Outcome, tally: &Tally) {
+        if tally.frames == 0 {
+            return;
+        }
+        if self.frames.get() == 0 || tally.first < self.first_ts.get() {
+            self.first_ts.set(tally.first);
+        }
+        self.last_ts.set(self.last_ts.get().max(tally.last));
+        self.bytes.add(tally.bytes);
+        self.outcomes.add(outcome, tally.frames);
+        self.frames.add(tally.frames);
     }
 
     pub(super) fn message(&self, message: &Message<'_>) {

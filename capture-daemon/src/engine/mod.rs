@@ -1,5 +1,6 @@
 //! The engine: frames in, facts out. It has no clock, no socket and no thread; one belongs to each lane.
 
+mod batch;
 mod carried;
 mod counters;
 mod descriptions;
@@ -53,6 +54,8 @@ const MAX_REASSEMBLIES: usize = 4;
 #[derive(Debug)]
 pub struct Engine {
     sip_ports: PortSet,
+    /// Those, and the ports of tunnels over UDP: a datagram on any other is not looked into before it is read as RTP.
+    looked_into: PortSet,
     /// Where TCP may carry SIP, as it is or in WebSocket, or TURN.
     stream_ports: PortSet,
     tcp: TcpStreams<Carried>,
@@ -74,6 +77,7 @@ impl Engine {
         let counters = Arc::new(EngineCounters::of(streams.totals()));
         Self {
             sip_ports: PortSet::new(&capture.sip_ports),
+            looked_into: PortSet::new(&[&capture.sip_ports[..], &net::TUNNEL_PORTS].concat()),
             stream_ports: PortSet::new(
                 &[&capture.sip_ports[..], &capture.websocket_ports, &capture.turn_ports].concat(),
             ),

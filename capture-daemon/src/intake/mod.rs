@@ -25,6 +25,11 @@ pub trait Intake: Send + 'static {
     /// Takes at most `max` frames that the kernel has brought, one after the other; how many there were.
     fn take(&mut self, max: u32, clock: &Clock, each: impl FnMut(&Frame<'_>)) -> u32;
 
+    /// The same with many frames at once, where the kind of ring can lend them so.
+    fn take_together(&mut self, max: u32, clock: &Clock, mut each: impl FnMut(&[Frame<'_>])) -> u32 {
+        self.take(max, clock, |frame| each(std::slice::from_ref(frame)))
+    }
+
     /// Gives the places of the frames that were taken back to the kernel.
     fn refill(&mut self);
 
@@ -92,6 +97,11 @@ impl Intake for Lane {
         }
         batch.release();
         taken
+    }
+
+    #[inline]
+    fn take_together(&mut self, max: u32, clock: &Clock, each: impl FnMut(&[Frame<'_>])) -> u32 {
+        Self::take_together(self, max, clock, each)
     }
 
     #[inline]

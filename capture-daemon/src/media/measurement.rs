@@ -8,7 +8,8 @@ use super::burst::Burst;
 use super::codec::{self, Format, Kind};
 use super::jitter::{self, Meter, Period, Rhythm};
 use super::playout::{self, BUFFERS, Playout, Points};
-use super::probation::Header;
+use super::probation::{Header, TAG};
+use super::rtp;
 use super::sequence::{Account, Arrival, Sequence};
 use crate::time::Timestamp;
 
@@ -20,7 +21,7 @@ const ADAPT: u16 = 64;
 
 /// What every packet touches: two cache lines.
 #[derive(Clone, Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Hot {
     sequence: Sequence,
     /// Arrival of the latest packet.
@@ -52,6 +53,8 @@ const ANCHORED: u8 = 2;
 const CERTAIN: u8 = 4;
 /// The first packets are being kept.
 const PROBATION: u8 = 8;
+/// Also numbers that arrived are news to the order of losses when they leave the window.
+const WATCHED: u8 = 0x80;
 /// Where the number of a level stands, 0 for none: with what every packet touches.
 const LEVEL_AT: u32 = 4;
 const LEVEL: u8 = 0b11 << LEVEL_AT;
@@ -111,6 +114,46 @@ impl Measurement {
         (measurement, kind)
     }
 
+    /// Takes what nearly every packet is: the next of a stream that has its call and its clock and is under way, with nothing
+    /// about it that anyone has to look at. Whether it was that; where not, nothing has changed. What it does is what [`due`
+    /// ](super::stream::Stream::due) and [`take`](Self::take) would do.
+    #[inline(always)]
+    pub fn flow(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>, pause: u64) -> bool {
+        const FLOWS: u8 = ANCHORED | CERTAIN;
+        let hot = &mut self.hot;
+        // A packet of an earlier time wraps around to the longest of pauses.
+        let nanos = ts.as_nanos().wrapping_sub(hot.end.as_nanos());
+        let flows = nanos < pause
+            && hot.flags & (FLOWS | AFTER_NOISE | PROBATION | WATCHED) == FLOWS
+            && hot.countdown > 1
+            && packet.payload_type == hot.payload_type
+            && !packet.marker
+            && hot.rhythm.period.is_known()
+            && packet.len != TAG
+            && hot.sequence.step(packet.seq);
+        if !flows {
+            return false;
+        }
+        hot.countdown -= 1;
+        // Less than a pause.
+        let delta = (nanos as u32) / 1000;
+        hot.delta_min = hot.delta_min.min(delta);
+        hot.delta_max = hot.delta_max.max(delta);
+        hot.end = ts;
+        let transit = hot
+            .rhythm
+            .step(ts.as_nanos(), packet.timestamp)
+            .transit(hot.rhythm.period);
+        hot.lag += transit.unwrap_or_default();
+        hot.meter.take(transit, true);
+        hot.rhythm.move_to(ts.as_nanos(), packet.timestamp);
+        if packet.seq.is_multiple_of(ADAPT) {
+            self.adapt();
+        }
+        self.play(packet.seq);
+        true
+    }
+
     /// Takes the next packet, and says whether it is an event. `formats` are what SDP says of payload types by now, asked for
     /// where that matters.
     #[inline(always)]
@@ -120,10 +163,18 @@ impl Measurement {
         let step = hot.rhythm.step(ts.as_nanos(), timestamp);
         let period = hot.rhythm.period;
         let known = header.payload_type() == hot.payload_type && period.is_known();
-        let arrival = self.account.arrive(&mut hot.sequence, seq, move || {
-            let fits = |transit: i64| transit.unsigned_abs() < 1_000_000_000;
-            known && step.is_forward() && step.transit(period).is_some_and(fits)
-        });
+        // The account is in another cache line: nearly every packet is the next, and no business of its.
+        let arrival = if hot.flags & WATCHED == 0 && hot.sequence.step(seq) {
+            Arrival::Next
+        } else {
+            let arrival = self.account.arrive(&mut hot.sequence, seq, move || {
+                let fits = |transit: i64| transit.unsigned_abs() < 1_000_000_000;
+                known && step.is_forward() && step.transit(period).is_some_and(fits)
+            });
+            let watched = if self.account.watches() { WATCHED } else { 0 };
+            hot.flags = (hot.flags & !WATCHED) | watched;
+            arrival
+        };
         let delta = if ts >= hot.end {
             let delta = ((ts.as_nanos() - hot.end.as_nanos()) / 1000).min(u64::from(u32::MAX)) as u32;
             hot.delta_min = hot.delta_min.min(delta);
@@ -170,6 +221,7 @@ impl Measurement {
         let late = self.points.weigh(&mut self.hot.playout, lag, before);
         if late != 0 {
             self.account.discard(self.hot.sequence.number(seq), late);
+            self.set(WATCHED, true);
         }
     }
 
@@ -340,6 +392,13 @@ impl Measurement {
     /// There is no doubt any more that it is RTP.
     pub const fn set_certain(&mut self) {
         self.set(CERTAIN, true);
+    }
+
+    /// Touches the two cache lines that every packet touches, where the number returned is used: one by its first field, the
+    /// other by its last.
+    #[inline(always)]
+    pub const fn touch(&self) -> u32 {
+        self.hot.sequence.highest() as u32 ^ self.hot.flags as u32
     }
 
     /// How much is kept of the call it is of, as far as a rule says.

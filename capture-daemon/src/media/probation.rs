@@ -47,6 +47,9 @@ pub struct Header {
     pub len: u8,
 }
 
+/// Octets of a payload that may be SRTP's tag alone.
+pub const TAG: usize = 4;
+
 impl Header {
     /// Whether this may be the packet [`strip_tag`](Self::strip_tag) is for.
     #[inline]

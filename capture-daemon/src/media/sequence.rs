@@ -30,6 +30,12 @@ impl Account {
         sequence.arrive(&mut self.counts, &mut self.history, seq, same_clock)
     }
 
+    /// Whether numbers that arrived are to be told too when they leave the window.
+    #[inline]
+    pub fn watches(&self) -> bool {
+        self.history.watches()
+    }
+
     /// A packet with this extended number arrived too late for the buffers of the mask (bit `1 << buffer`).
     pub fn discard(&mut self, number: u64, buffers: u8) {
         self.history.discard(number, buffers);

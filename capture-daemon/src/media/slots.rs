@@ -11,7 +11,10 @@ const RESERVED: usize = 1 << 20;
 /// The slots.
 #[derive(Debug)]
 pub struct Slots {
-    slots: Vec<Option<Stream>>,
+    /// A slot nobody sits in holds a [husk](Stream::husk).
+    slots: Vec<Stream>,
+    /// Whether anybody sits there. Apart, so that a packet, which knows, need not touch it.
+    taken: Vec<bool>,
     free: Vec<u32>,
     max: usize,
     /// Slot where the next sweep goes on.
@@ -27,6 +30,7 @@ impl Slots {
         Self {
             // Address space, not memory, until it is used: growing later would stop the lane to move what is there.
             slots: Vec::with_capacity(max.min(RESERVED)),
+            taken: Vec::with_capacity(max.min(RESERVED)),
             free: Vec::new(),
             max,
             sweep: 0,
@@ -40,33 +44,49 @@ impl Slots {
         let at = match self.free.pop() {
             Some(at) => at as usize,
             None if self.slots.len() < self.max => {
-                self.slots.push(None);
-                self.slots.len() - 1
+                self.slots.push(stream);
+                self.taken.push(true);
+                return ((self.slots.len() - 1) as u32, None);
             }
             None => self.least_needed(),
         };
-        let left = self.slots.get_mut(at).and_then(|slot| slot.replace(stream));
-        (at as u32, left)
+        let before = std::mem::replace(&mut self.slots[at], stream);
+        let left = std::mem::replace(&mut self.taken[at], true);
+        (at as u32, left.then_some(before))
     }
 
     fn least_needed(&mut self) -> usize {
         let len = self.slots.len();
         let sample = (self.hand..self.hand + SAMPLE.min(len)).map(|at| at % len);
-        let idle = |&at: &usize| self.slots[at].as_ref().map(|s| (s.is_certain(), s.end()));
+        let idle = |&at: &usize| (self.taken[at], self.slots[at].is_certain(), self.slots[at].end());
         let at = sample.min_by_key(idle).unwrap_or(0);
         self.hand = (self.hand + SAMPLE) % len;
         at
     }
 
+    /// The stream in a slot where one is known to sit.
+    #[inline(always)]
+    pub fn seated(&mut self, at: u32) -> Option<&mut Stream> {
+        debug_assert!(self.taken[at as usize]);
+        self.slots.get_mut(at as usize)
+    }
+
+    /// Touches what a packet touches of the stream in a slot, where the number returned is used.
+    #[inline(always)]
+    pub fn touch(&self, at: u32) -> u32 {
+        self.slots.get(at as usize).map_or(0, Stream::touch)
+    }
+
     /// The stream in a slot.
-    #[inline]
     pub fn get_mut(&mut self, at: u32) -> Option<&mut Stream> {
-        self.slots.get_mut(at as usize)?.as_mut()
+        let taken = self.taken.get(at as usize).copied().unwrap_or_default();
+        self.slots.get_mut(at as usize).filter(|_| taken)
     }
 
     /// Empties a slot.
     pub fn remove(&mut self, at: u32) -> Option<Stream> {
-        let stream = self.slots.get_mut(at as usize)?.take()?;
+        let stream = std::mem::replace(self.get_mut(at)?, Stream::husk());
+        self.taken[at as usize] = false;
         self.free.push(at);
         Some(stream)
     }

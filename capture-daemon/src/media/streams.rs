@@ -1,6 +1,5 @@
 //! The streams of one lane: those that are told of, and a waiting room for what looks like RTP and whose SDP may still come.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use capture_common::Level;
 
 use super::announcement::LEAD;
 use super::endpoints::Endpoints;
+use super::index::{Index, Print, Seeds};
 use super::join::{self, Look};
 use super::rtp;
 use super::slots::Slots;
@@ -25,9 +25,6 @@ const SWEEP: usize = 1024;
 
 /// Streams let go at one tick: what is said of one at its end takes some microseconds.
 const LEAVE: usize = 128;
-
-/// Entries of the index whose memory is reserved at the start.
-const RESERVED: usize = 1 << 20;
 
 /// What was heard of a call: its Call-ID, who sent it, first and latest packet.
 pub type News = (Arc<str>, Option<Party>, Timestamp, Timestamp);
@@ -81,7 +78,8 @@ impl Seat {
 pub struct Streams {
     /// Seat of the stream that packets with this key belong to. A stream whose call is over may stay in its slot
     /// while another has taken its key.
-    index: HashMap<Key, Seat, foldhash::fast::RandomState>,
+    index: Index,
+    seeds: Seeds,
     /// Streams that belong to calls, and those told of without.
     told: Slots,
     /// What no SDP has announced yet.
@@ -99,8 +97,8 @@ impl Streams {
     pub fn new(follow: &Follow) -> Self {
         let max = follow.max_streams.saturating_add(follow.waiting_room);
         Self {
-            // Address space, not memory, until it is used: growing later would stop the lane to move what is there.
-            index: HashMap::with_capacity_and_hasher(max.min(RESERVED), foldhash::fast::RandomState::default()),
+            index: Index::new(max),
+            seeds: Seeds::draw(),
             told: Slots::new(follow.max_streams),
             waiting: Slots::new(follow.waiting_room),
             linger: follow.linger,
@@ -126,8 +124,46 @@ impl Streams {
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Heard {
+        let print = self.print(src, dst, packet.ssrc);
+        self.known_packet(ts, src, dst, print, packet, endpoints, losses)
+    }
+
+    /// What packets of an SSRC between these ends are known by.
+    #[inline(always)]
+    pub fn print(&self, src: Endpoint, dst: Endpoint, ssrc: u32) -> Print {
+        self.seeds.print(&Key { src, dst, ssrc })
+    }
+
+    /// Touches what packets with these prints are about to touch, all at once: the entry of the index, and the two cache lines
+    /// of the stream.
+    #[inline(always)]
+    pub fn touch(&self, prints: impl Iterator<Item = Print> + Clone) {
+        let entries = prints.clone().fold(0, |sum, print| sum ^ self.index.touch(print));
+        let seats = prints.filter_map(|print| self.index.get(print).map(Seat));
+        let streams = seats.fold(entries, |sum, seat| sum ^ self.room(seat).touch(seat.at()));
+        // A plain read is a prefetch to the memory behind it, as long as it is not left out for being of no use.
+        std::hint::black_box(streams);
+    }
+
+    const fn room(&self, seat: Seat) -> &Slots {
+        if seat.waits() { &self.waiting } else { &self.told }
+    }
+
+    /// Takes what reads as an RTP packet with this print.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one function with its callers")]
+    pub fn known_packet(
+        &mut self,
+        ts: Timestamp,
+        src: Endpoint,
+        dst: Endpoint,
+        print: Print,
+        packet: &rtp::Packet<'_>,
+        endpoints: &Endpoints,
+        losses: &Losses,
+    ) -> Heard {
         let ssrc = packet.ssrc;
-        self.take(ts, &Key { src, dst, ssrc }, None, packet, endpoints, losses)
+        self.take(ts, &Key { src, dst, ssrc }, print, None, packet, endpoints, losses)
     }
 
     /// Takes an RTP packet that TURN wrapped between `src` and `dst`. It is a stream of its own beside the one between
@@ -143,21 +179,23 @@ impl Streams {
         losses: &Losses,
     ) -> Heard {
         let Path { src, dst, .. } = path;
-        let ssrc = packet.ssrc;
-        self.take(ts, &Key { src, dst, ssrc }, Some(via), packet, endpoints, losses)
+        let (ssrc, print) = (packet.ssrc, self.print(src, dst, packet.ssrc));
+        self.take(ts, &Key { src, dst, ssrc }, print, Some(via), packet, endpoints, losses)
     }
 
     #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "one function with its callers")]
     fn take(
         &mut self,
         ts: Timestamp,
         key: &Key,
+        print: Print,
         via: Option<Via>,
         packet: &rtp::Packet<'_>,
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Heard {
-        let Some(&seat) = self.index.get(key) else {
+        let Some(seat) = self.index.get(print).map(Seat) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
         let room = if seat.waits() {
@@ -165,9 +203,16 @@ impl Streams {
         } else {
             &mut self.told
         };
-        let Some(stream) = room.get_mut(seat.at()) else {
+        let Some(stream) = room.seated(seat.at()) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
+        if via.is_none() && !seat.waits() && stream.flow(ts, packet) {
+            return Heard {
+                outcome: Outcome::Rtp,
+                level: stream.level(),
+                is_event: false,
+            };
+        }
         if let Some(via) = via {
             stream.wrap(via);
         }
@@ -187,6 +232,15 @@ impl Streams {
             level,
             is_event,
         }
+    }
+
+    fn seat_of(&self, key: &Key) -> Option<Seat> {
+        self.index.get(self.seeds.print(key)).map(Seat)
+    }
+
+    fn assign(&mut self, key: &Key, seat: Seat) {
+        let Seat(number) = seat;
+        self.index.insert(self.seeds.print(key), number);
     }
 
     /// Begins a stream, which takes the key from an earlier one.
@@ -214,7 +268,7 @@ impl Streams {
         if is_told(&stream, self.without_sip) {
             let heard = heard(Outcome::Rtp, &stream);
             let seat = self.seat(stream, losses);
-            self.index.insert(key, seat);
+            self.assign(&key, seat);
             return heard;
         }
         let heard = heard(Outcome::OtherUdp, &stream);
@@ -223,7 +277,7 @@ impl Streams {
             self.forget(&left, Seat::waiting(at));
             losses.count(Loss::WaitingEvicted);
         }
-        self.index.insert(key, Seat::waiting(at));
+        self.assign(&key, Seat::waiting(at));
         heard
     }
 
@@ -249,10 +303,10 @@ impl Streams {
         }
         if let Some(stream) = self.waiting.remove(at) {
             let key = *stream.key();
-            let holds_key = self.index.get(&key) == Some(&Seat::waiting(at));
+            let holds_key = self.seat_of(&key) == Some(Seat::waiting(at));
             let seat = self.seat(stream, losses);
             if holds_key {
-                self.index.insert(key, seat);
+                self.assign(&key, seat);
             }
         }
         Outcome::Rtp
@@ -260,8 +314,8 @@ impl Streams {
 
     /// Takes away the key of a stream that has left this seat.
     fn forget(&mut self, left: &Stream, seat: Seat) {
-        if self.index.get(left.key()) == Some(&seat) {
-            self.index.remove(left.key());
+        if self.seat_of(left.key()) == Some(seat) {
+            self.index.remove(self.seeds.print(left.key()));
         }
     }
 

@@ -273,7 +273,7 @@ fn idle_streams_leave_without_a_loss() {
     );
     assert_eq!(lane.streams.len(), 1);
     lane.streams.tick(at(0).plus(LINGER), &lane.endpoints, &lane.losses);
-    assert!(lane.streams.is_empty() && lane.streams.index.is_empty());
+    assert!(lane.streams.is_empty() && lane.streams.index.len() == 0);
     assert!(Loss::ALL.iter().all(|loss| lane.losses.get(*loss) == 0));
     // The slots are used again.
     lane.packet(400_000, &rtp(3, 0, 96));

@@ -50,6 +50,17 @@ impl Endpoint {
         self.addr
     }
 
+    /// The address of IPv4 as a number; `None` of IPv6.
+    #[inline(always)]
+    pub const fn mapped(&self) -> Option<u32> {
+        let number = u128::from_be_bytes(self.addr);
+        if number >> 32 == 0xffff {
+            Some(number as u32)
+        } else {
+            None
+        }
+    }
+
     /// The port.
     pub const fn port(&self) -> u16 {
         self.port

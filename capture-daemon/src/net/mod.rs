@@ -22,6 +22,7 @@ pub use domain::Domain;
 pub use endpoint::Endpoint;
 pub use fragments::{Fragment, Fragments};
 pub use tcp::{Flags, Limits, Offer, Segment, Taken, TcpStreams};
+pub use tunnel::PORTS as TUNNEL_PORTS;
 
 use self::fragments::Datagram;
 use crate::frame::LinkType;
@@ -101,14 +102,19 @@ pub fn decode<'a>(link: LinkType, bytes: &'a [u8]) -> Result<Decoded<'a>, Outcom
 // This and what it calls become one function with its caller: a layer handed on through memory costs as much as reading it.
 #[inline(always)]
 pub fn datagram<'a>(link: LinkType, bytes: &'a [u8]) -> Option<Packet<'a>> {
+    outer_datagram(link, bytes).filter(|packet| !tunnel::has_port(packet))
+}
+
+/// The same, also where the ports are [those of a tunnel](TUNNEL_PORTS) and there may be another inside.
+#[inline(always)]
+pub fn outer_datagram<'a>(link: LinkType, bytes: &'a [u8]) -> Option<Packet<'a>> {
     let (LinkType::Ethernet, Ok(Layer::Typed(ethertype, rest))) = (link, link::open(LinkType::Ethernet, bytes)) else {
         return None;
     };
     let Ok(Layer::Transport(payload)) = link::ip(ethertype, rest)? else {
         return None;
     };
-    let packet = transport::datagram(&payload)?;
-    (!tunnel::has_port(&packet)).then_some(packet)
+    transport::datagram(&payload)
 }
 
 /// Opens at most `layers` layers of what is in `domain`.

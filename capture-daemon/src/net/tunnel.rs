@@ -32,6 +32,9 @@ pub(super) fn in_ip<'a>(ip: &Payload<'a>, domain: &mut Domain) -> Result<Layer<'
     }
 }
 
+/// Ports of tunnels over UDP.
+pub const PORTS: [u16; 5] = [L2TP_PORT, GTP_U_PORT, VXLAN_PORT, GENEVE_PORT, TZSP_PORT];
+
 /// Whether a datagram's ports are those of a tunnel. L2TP's answering end may send to a port of the other's choice (RFC
 /// 2661 section 8.1).
 #[inline]

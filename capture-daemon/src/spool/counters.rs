@@ -151,6 +151,8 @@ pub struct SpoolCounters {
 struct Standing {
     files: Vec<Option<String>>,
     health: SpoolHealth,
+    /// Why blocks go through the page cache; `None` where they do not.
+    no_direct_io: Option<String>,
 }
 
 /// Whether files are written.
@@ -197,6 +199,9 @@ pub struct SpoolStatus {
     pub files_bytes: u64,
     /// Bytes free for siphon on the file system.
     pub disk_free_bytes: u64,
+    /// Why what is written goes through the page cache: the file system refuses O_DIRECT. `None` where whole blocks go past it,
+    /// and before the first file.
+    pub no_direct_io: Option<String>,
 }
 
 /// How a lane of the spool stands.
@@ -256,13 +261,18 @@ impl SpoolCounters {
             standing: Mutex::new(Standing {
                 files: vec![None; lanes],
                 health: SpoolHealth::Green { since: now },
+                no_direct_io: None,
             }),
         }
     }
 
     /// How the spool stands now.
     pub fn status(&self) -> SpoolStatus {
-        let Standing { files, health } = self.standing().clone();
+        let Standing {
+            files,
+            health,
+            no_direct_io,
+        } = self.standing().clone();
         let lanes = self.lanes.iter().zip(files).map(|(lane, file)| {
             // The writer's side first: what it ended was kept before.
             let (written_frames, written_bytes) = (lane.writer.written_frames.get(), lane.writer.written_bytes.get());
@@ -286,11 +296,20 @@ impl SpoolCounters {
             files_removed: self.files_removed.get(),
             files_bytes: self.files_bytes.get(),
             disk_free_bytes: self.disk_free.get(),
+            no_direct_io,
         }
     }
 
     pub(super) fn set_file(&self, lane: usize, name: Option<String>) {
         self.standing().files[lane] = name;
+    }
+
+    /// Notes why what is written goes through the page cache, or that it does not.
+    pub(super) fn set_no_direct_io(&self, why: Option<&str>) {
+        let mut standing = self.standing();
+        if standing.no_direct_io.as_deref() != why {
+            standing.no_direct_io = why.map(str::to_owned);
+        }
     }
 
     /// Sets the health; returns whether green turned red or red turned green.

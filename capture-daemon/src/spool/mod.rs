@@ -16,6 +16,7 @@ mod name;
 mod record;
 mod retention;
 mod series;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod writer;

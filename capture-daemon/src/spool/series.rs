@@ -1,26 +1,20 @@
 //! The files of one lane, one after another: when a file begins, how records get into it, when and how it ends.
 
 use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::num::NonZeroU64;
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-
-use rustix::fs::Advice;
 
 use super::SpoolError;
 use super::counters::{SpoolCounters, WriterCounters};
 use super::lane::Chunk;
 use super::name::{self, Names, PART, Parts};
 use super::record::{self, Run};
+use super::sink::{Sink, Stage};
 use crate::config::Format;
 use crate::time::Timestamp;
-
-/// Bytes after which the kernel is asked to write to disk what lies in its memory, so that the `fsync(2)` at the end of a
-/// file has little left to do.
-const WRITE_BACK: u64 = 8 << 20;
 
 /// What all series of a spool have in common.
 #[derive(Debug)]
@@ -43,6 +37,7 @@ pub(super) struct Series {
     counters: Arc<SpoolCounters>,
     lane: usize,
     file: Option<OpenFile>,
+    stage: Stage,
     /// Time and number in the name of the latest file.
     latest_name: (String, u32),
     unclean: Option<SpoolError>,
@@ -50,8 +45,7 @@ pub(super) struct Series {
 
 #[derive(Debug)]
 struct OpenFile {
-    /// Open for appending, and locked: a leftover is what nobody has locked.
-    file: File,
+    sink: Sink,
     part: PathBuf,
     path: PathBuf,
     /// Bytes up to the end of the last whole record.
@@ -64,8 +58,6 @@ struct OpenFile {
     latest: Timestamp,
     /// Wall-clock time of the latest write.
     touched: Timestamp,
-    /// Bytes the kernel was asked to write to disk.
-    written_back: u64,
     /// Ends within a record, because it could not be cut back.
     torn: bool,
 }
@@ -77,6 +69,7 @@ impl Series {
             counters,
             lane,
             file: None,
+            stage: Stage::default(),
             latest_name: (String::new(), 0),
             unclean: None,
         }
@@ -98,10 +91,10 @@ impl Series {
                 frames: chunk.frames - done.frames,
                 latest: chunk.latest,
             };
-            let open = match &mut self.file {
-                Some(open) => open,
-                None => self.open(rest, now)?,
-            };
+            if self.file.is_none() {
+                self.open(rest, now)?;
+            }
+            let Some(open) = &mut self.file else { break };
             let run = open.fitting(&rules, rest, left);
             if run.frames == 0 {
                 // The frames at hand are not to suffer for the file before theirs.
@@ -110,7 +103,8 @@ impl Series {
                 }
                 continue;
             }
-            let appended = open.append(&rules, &rest[..run.len], run, now, &lane.writer);
+            let appended = open.append(&rules, &mut self.stage, &rest[..run.len], run, now, &lane.writer);
+            self.counters.set_no_direct_io(open.sink.refusal());
             if open.torn {
                 // It keeps its `.part`, and the next start mends it.
                 self.file = None;
@@ -150,11 +144,13 @@ impl Series {
         }
         let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_nanos(open.latest.as_nanos()));
         let dated = open
-            .file
+            .sink
+            .file()
             .set_times(times)
             .map_err(|error| SpoolError::io("date", &open.part, error));
         let synced = open
-            .file
+            .sink
+            .file()
             .sync_all()
             .map_err(|error| SpoolError::io("sync", &open.part, error));
         // Named all the same: what the kernel has is readable, and a reader is not kept from it.
@@ -166,7 +162,7 @@ impl Series {
 
     /// Lets go of an open file that somebody has removed: nobody would ever read what is still written to it.
     pub fn let_go_if_removed(&mut self) -> Result<(), SpoolError> {
-        match self.file.take_if(|open| !is_linked(&open.file)) {
+        match self.file.take_if(|open| !is_linked(open.sink.file())) {
             None => Ok(()),
             Some(open) => {
                 self.counters.set_file(self.lane, None);
@@ -178,14 +174,14 @@ impl Series {
     }
 
     /// Begins the file that has the record at the start of `records` as its first.
-    fn open(&mut self, records: &[u8], now: Timestamp) -> Result<&mut OpenFile, SpoolError> {
+    fn open(&mut self, records: &[u8], now: Timestamp) -> Result<(), SpoolError> {
         let first = record::head(self.rules.format, records).map_or(Timestamp::ZERO, |head| head.ts);
         let time = name::time_text(first);
         let (file, number) = self.create(&time)?;
         let path = self.path(&time, number);
         let part = part_of(&path);
         let mut open = OpenFile {
-            file,
+            sink: Sink::new(file, &part),
             part,
             path,
             len: self.rules.header.len() as u64,
@@ -197,10 +193,9 @@ impl Series {
             interval_end: name::interval_end(first, self.rules.rotate_interval),
             latest: first,
             touched: now,
-            written_back: 0,
             torn: false,
         };
-        if let Err(error) = open.file.write_all(&self.rules.header) {
+        if let (_, Err(error)) = open.sink.append(&mut self.stage, &self.rules.header) {
             let error = SpoolError::io("write header of", &open.part, error);
             // Nothing is in it; if it stays, the next start removes it.
             let _ = fs::remove_file(&open.part);
@@ -210,7 +205,8 @@ impl Series {
         self.counters.files_opened.add(1);
         let name = open.part.file_name().map(|name| name.to_string_lossy().into_owned());
         self.counters.set_file(self.lane, name);
-        Ok(self.file.insert(open))
+        self.file = Some(open);
+        Ok(())
     }
 
     /// Makes and locks a file of a name that no other file has: its own name is taken first with `.part` behind it, which
@@ -224,7 +220,12 @@ impl Series {
             let path = self.path(time, number);
             let part = part_of(&path);
             // Telephone calls are in there: for the owner and the group.
-            let made = OpenOptions::new().append(true).create_new(true).mode(0o640).open(&part);
+            let made = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o640)
+                .open(&part);
             let file = match made {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -297,25 +298,17 @@ impl OpenFile {
     fn append(
         &mut self,
         rules: &Rules,
+        stage: &mut Stage,
         records: &[u8],
         run: Run,
         now: Timestamp,
         counters: &WriterCounters,
     ) -> Result<(), SpoolError> {
-        let mut rest = records;
-        let written = loop {
-            match self.file.write(rest) {
-                Ok(0) => break Err(io::Error::from(io::ErrorKind::WriteZero)),
-                Ok(n) if n == rest.len() => break Ok(()),
-                Ok(n) => rest = &rest[n..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
+        let (len, written) = self.sink.append(stage, records);
         let got_in = match written {
             Ok(()) => run,
             // A write is short where the disk became full in the middle of it.
-            Err(_) => record::run(rules.format, &records[..records.len() - rest.len()], |_, _| true),
+            Err(_) => record::run(rules.format, &records[..len], |_, _| true),
         };
         self.len += got_in.len as u64;
         self.frames += got_in.frames;
@@ -323,25 +316,13 @@ impl OpenFile {
         self.touched = now;
         counters.written_frames.add(got_in.frames);
         counters.written_bytes.add(got_in.len as u64);
-        self.write_back();
-        written.map_err(|error| match self.file.set_len(self.len) {
+        written.map_err(|error| match self.sink.cut(self.len) {
             Ok(()) => SpoolError::io("write", &self.part, error),
             Err(error) => {
                 self.torn = true;
                 SpoolError::io("cut", &self.part, error)
             }
         })
-    }
-
-    /// Asks the kernel to begin writing out what is new and to forget what is on disk: DONTNEED does both for the pages
-    /// it finds dirty and clean (mm/fadvise.c, generic_fadvise).
-    fn write_back(&mut self) {
-        if self.len - self.written_back >= WRITE_BACK {
-            let from = self.written_back.saturating_sub(WRITE_BACK);
-            // A hint: a file system that refuses it is slower at the end of a file.
-            let _ = rustix::fs::fadvise(&self.file, from, NonZeroU64::new(self.len - from), Advice::DontNeed);
-            self.written_back = self.len;
-        }
     }
 }
 

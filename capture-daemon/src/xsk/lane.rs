@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::clock::Clock;
 use super::receive::{Batch, Receive};
 use super::socket::{Bound, Socket, SocketError};
 use super::stats::{self, LaneCounters};
 use super::sys;
 use super::umem::Umem;
 use crate::config::Capture;
+use crate::frame::Frame;
 
 /// What went wrong with a lane; names the interface and the queue.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +147,12 @@ impl Lane {
     #[inline]
     pub fn peek(&mut self, max: u32) -> Batch<'_> {
         self.receive.peek(max)
+    }
+
+    /// Lends at most `max` packets that the kernel has brought, as many at once as may be; how many there were.
+    #[inline]
+    pub fn take_together(&mut self, max: u32, clock: &Clock, each: impl FnMut(&[Frame<'_>])) -> u32 {
+        self.receive.take_together(max, clock, each)
     }
 
     /// Gives the frames that were released back to the kernel.

@@ -9,10 +9,13 @@
     reason = "descriptors come from shared memory"
 )]
 
+mod together;
+
 use std::sync::Arc;
 
 use capture_common::{FrameMeta, Verdict};
 
+use self::together::{Held, TOGETHER};
 use super::clock::Clock;
 use super::ring::{Consumer, Producer};
 use super::stats::LaneCounters;
@@ -27,7 +30,7 @@ const MAX_BUFFERS: u32 = 64;
 const MAX_PACKET: usize = 65_535 + 64;
 
 /// Rings and frames of one queue. Every frame is in one place: in the fill ring or the kernel's hands, in the rx ring, in
-/// `free`, or in the one packet the worker looks at.
+/// `free`, in `held`, or in the one packet the worker looks at.
 #[derive(Debug)]
 pub struct Receive {
     rx: Consumer<Desc>,
@@ -38,6 +41,8 @@ pub struct Receive {
     /// Where a packet of several buffers is put together.
     scratch: Box<[u8]>,
     counters: Arc<LaneCounters>,
+    /// Packets about to be lent together. Has room for all of them from the start.
+    held: Vec<Held>,
 }
 
 /// A packet out of the rx ring, before the worker has it.
@@ -65,6 +70,7 @@ impl Receive {
             free: tokens,
             scratch: vec![0; MAX_PACKET].into_boxed_slice(),
             counters: Arc::default(),
+            held: Vec::with_capacity(TOGETHER),
         };
         receive.refill();
         receive
@@ -193,6 +199,18 @@ impl Receive {
     }
 }
 
+/// A packet as the engine and the spool take it. One that the program could not stamp is given the time of now.
+#[inline(always)]
+fn frame<'a>(bytes: &'a [u8], meta: Option<FrameMeta>, clock: &Clock) -> Frame<'a> {
+    Frame {
+        ts: meta.map_or_else(|| clock.now(), |meta| clock.wall(meta.arrival)),
+        link: LinkType::Ethernet,
+        // At most MAX_PACKET; what the program has not stamped it has not cut either.
+        wire_len: meta.map_or(0, |meta| meta.wire_len).max(bytes.len() as u32),
+        bytes,
+    }
+}
+
 /// Packets the kernel has brought, borrowed from their lane. Dropped, it gives the rx ring's places back; packets not
 /// taken stay in the ring.
 #[derive(Debug)]
@@ -273,14 +291,7 @@ impl Packet<'_> {
     /// The packet as the engine and the spool take it. One that the program could not stamp is given the time of now.
     #[inline]
     pub fn frame(&self, clock: &Clock) -> Frame<'_> {
-        let bytes = self.bytes();
-        Frame {
-            ts: self.meta.map_or_else(|| clock.now(), |meta| clock.wall(meta.arrival)),
-            link: LinkType::Ethernet,
-            // At most MAX_PACKET; what the program has not stamped it has not cut either.
-            wire_len: self.meta.map_or(0, |meta| meta.wire_len).max(bytes.len() as u32),
-            bytes,
-        }
+        frame(self.bytes(), self.meta, clock)
     }
 
     /// Why the kernel program captured it, if it said so.

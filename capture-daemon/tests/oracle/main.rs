@@ -8,6 +8,7 @@
 
 mod captures;
 mod differences;
+mod jobs;
 mod order;
 mod reports;
 mod response_times;

@@ -547,6 +547,10 @@ pub fn status() -> Status {
             error: Some("write: ENOSPC".to_owned()),
             files_open: 2,
             files_closed: 3,
+            writes: Obtained {
+                got: "cached".to_owned(),
+                why: Some("O_DIRECT: Invalid argument (os error 22)".to_owned()),
+            },
             files_mended: 1,
             files_removed: 0,
             files_bytes: 206_000_000,

@@ -1,5 +1,6 @@
 //! Whole calls through the engine, from Ethernet frames to the report.
 
+mod batch;
 mod cases;
 mod fragments;
 mod levels;

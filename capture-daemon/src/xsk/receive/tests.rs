@@ -105,6 +105,48 @@ fn a_stamp_is_the_frames_own_and_a_missing_one_is_counted() {
 }
 
 #[test]
+fn packets_lent_together_are_those_lent_one_by_one() {
+    let lengths = [1, 1, 3, 1, 2, 1, 1];
+    let deliver = |receive: &mut Receive, kernel: &mut Kernel| {
+        for (number, pieces) in lengths.into_iter().enumerate() {
+            let pieces: Vec<Vec<u8>> = (0..pieces).map(|piece| vec![number as u8 * 8 + piece; 60]).collect();
+            assert!(kernel.deliver(receive, &pieces, Some(number as u64)));
+        }
+    };
+    let clock = Clock::new();
+    let (mut receive, mut kernel) = pair(u32::MAX - 3);
+    deliver(&mut receive, &mut kernel);
+    let one_by_one = all(&mut receive);
+    let (mut receive, mut kernel) = pair(u32::MAX - 3);
+    deliver(&mut receive, &mut kernel);
+    let mut together = Vec::new();
+    let mut times = Vec::new();
+    for (max, expected) in [(2, 2), (4, 4), (64, 1), (64, 0)] {
+        let taken = receive.take_together(max, &clock, |frames| {
+            together.extend(frames.iter().map(|frame| frame.bytes.to_vec()));
+            times.extend(frames.iter().map(|frame| frame.ts));
+        });
+        assert_eq!(taken, expected, "of at most {max}");
+    }
+    assert_eq!(together, one_by_one);
+    assert_eq!(times, (0..7).map(|nanos| clock.wall(nanos)).collect::<Vec<_>>());
+    let counters = &receive.counters;
+    let counted = [
+        &counters.frames,
+        &counters.bytes,
+        &counters.multi_buffer,
+        &counters.no_timestamp,
+    ];
+    assert_eq!(counted.map(|counter| counter.get()), [7, 600, 2, 0]);
+    receive.refill();
+    assert_eq!(
+        receive.free.len() + kernel.frames(),
+        FRAMES as usize,
+        "every frame is back"
+    );
+}
+
+#[test]
 fn the_batch_is_as_long_as_asked_for_and_the_rest_stays() {
     let (mut receive, mut kernel) = pair(0);
     for number in 0..5 {
