@@ -137,7 +137,7 @@ fn packets_lent_together_are_those_lent_one_by_one() {
         &counters.multi_buffer,
         &counters.no_timestamp,
     ];
-    assert_eq!(counted.map(|counter| counter.get()), [7, 600, 2, 0]);
+    assert_eq!(counted.map(crate::counter::Counter::get), [7, 600, 2, 0]);
     receive.refill();
     assert_eq!(
         receive.free.len() + kernel.frames(),
