@@ -23,7 +23,7 @@ pub(super) const MEASUREMENT: Measurement = Measurement {
 /// Numbers of streams, without new calls.
 pub const STREAMS: [u32; 5] = [1_000, 10_000, 50_000, 100_000, 500_000];
 
-/// New calls a second, beside [`BESIDE`] streams.
+/// New calls a second, beside `BESIDE` streams.
 pub const CALLS: [u32; 4] = [1, 10, 100, 1_000];
 
 /// Streams that are there when calls come and go.

@@ -154,7 +154,7 @@ pub struct Terms {
 #[derive(Debug)]
 pub struct Lease {
     pub(super) call_id: Arc<str>,
-    /// Packet time of the end in nanoseconds; that of [`NEVER`] while it lasts.
+    /// Packet time of the end in nanoseconds; that of the farthest time there is while it lasts.
     released: AtomicU64,
     /// Tags of those who began it; 0 where there is none yet.
     callers: [AtomicU64; CALLERS],
@@ -235,7 +235,7 @@ impl Lease {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Packet time of the end; [`NEVER`] while it lasts.
+    /// Packet time of the end; the farthest time there is while it lasts.
     pub fn released(&self) -> Timestamp {
         Timestamp::from_nanos(self.released.load(Ordering::Relaxed))
     }

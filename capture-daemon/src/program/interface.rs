@@ -107,7 +107,7 @@ impl Interface {
     }
 
     /// What its driver counts beyond that and whose name speaks of loss, under the driver's own names; at most
-    /// [`MAX_DRIVER_COUNTERS`]. Empty where the driver has none.
+    /// 512. Empty where the driver has none.
     pub fn driver_counters(&self) -> Vec<(String, u64)> {
         let mut counters = ethtool::statistics(&self.port.name).unwrap_or_default();
         counters.retain(|(name, _)| speaks_of_loss(name));
