@@ -71,7 +71,7 @@ struct Case {
 
 const MEDIA: u16 = 10_000;
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 7] = [
     Case {
         name: EMPTY,
         capture: None,
@@ -93,13 +93,6 @@ const CASES: [Case; 8] = [
         is_varied: false,
         port: MEDIA,
         action: XDP_DROP,
-    },
-    Case {
-        name: "siphon, pass",
-        capture: Some("mode = \"host\""),
-        is_varied: false,
-        port: 4_000,
-        action: XDP_PASS,
     },
     Case {
         name: EMPTY_VARIED,

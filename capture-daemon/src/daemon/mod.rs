@@ -93,7 +93,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     let (mut program, lanes) = match config.capture.mode {
         Mode::Mirror => program::open_with_room(&config.capture, &config.follow)
             .map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
-        Mode::Host => program::host::open(&config.capture, cpus.len(), &config.follow)
+        Mode::Host => program::host::open(&config.capture, 1, &config.follow)
             .map(|(program, lanes)| (program, Lanes::Rings(lanes)))?,
     };
     let kernel_log = program.take_kernel_log();
