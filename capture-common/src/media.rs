@@ -38,11 +38,6 @@ pub trait MediaTables {
     /// Whether a packet of RTP to an endpoint that no call has named is among the first `packets` since that was quiet
     /// for [`EARLY_LIFE_NS`].
     fn is_early(&self, key: &EndpointKey, packets: u32) -> bool;
-    /// Whether there are streams here to account for RTP in; else it crosses.
-    const MEASURES: bool = true;
-    /// Accounts for a packet of `octets` where it is: [`Verdict::Measured`] or [`Verdict::MeasuredFull`]; `None` where its
-    /// call's level lets it cross.
-    fn measure(&self, ends: &Ends, header: &Header, octets: u32) -> Option<Verdict>;
 }
 
 /// What was decided on a datagram.
@@ -153,7 +148,54 @@ const fn is_text(first: u8, second: u8, third: u8, fourth: u8) -> bool {
         && (fourth.is_ascii_uppercase() || fourth == b' ' || fourth == b'/')
 }
 
-/// Decides on the datagram at `place`. That of a fragment, `is_first`, is not cut: it could not be put together again.
+/// A packet of RTP, as far as its stream's account asks.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Its stream.
+    pub key: StreamKey,
+    /// What its header says.
+    pub header: Header,
+    /// Octets of RTP, header and padding included.
+    pub octets: u32,
+}
+
+impl Packet {
+    /// Reads the datagram at `place`; `None` where it is no RTP to its last byte.
+    #[inline(always)]
+    pub fn read<B: Bytes + ?Sized>(frame: &B, place: &Place) -> Option<Self> {
+        let datagram = Datagram::read(frame, place);
+        if !matches!(datagram.kind, Kind::Rtp) {
+            return None;
+        }
+        let header = Header::read(frame, &datagram)?;
+        let ends = Ends::read(frame, place)?;
+        Some(Self {
+            key: ends.stream(header.ssrc),
+            header,
+            octets: datagram.len,
+        })
+    }
+
+    /// The ends of its stream.
+    #[inline(always)]
+    pub const fn ends(&self) -> Ends {
+        let StreamKey {
+            source,
+            destination,
+            source_port,
+            destination_port,
+            ..
+        } = self.key;
+        Ends {
+            source: EndpointKey::new(source, source_port),
+            destination: EndpointKey::new(destination, destination_port),
+        }
+    }
+}
+
+/// Decides on the datagram at `place`, unless it was accounted for ([`Packet::read`]). That of a fragment, `is_first`, is not
+/// cut: it could not be put together again.
 #[inline(always)]
 pub fn decide<B: Bytes + ?Sized, T: MediaTables>(
     frame: &B,
@@ -168,15 +210,6 @@ pub fn decide<B: Bytes + ?Sized, T: MediaTables>(
     }
     if settings.is(Media::Off) {
         return Decision::whole(Verdict::MediaOff);
-    }
-    if T::MEASURES
-        && settings.is(Media::Measured)
-        && matches!(datagram.kind, Kind::Rtp)
-        && let Some(header) = Header::read(frame, &datagram)
-        && let Some(ends) = Ends::read(frame, place)
-        && let Some(verdict) = tables.measure(&ends, &header, datagram.len)
-    {
-        return Decision::whole(verdict);
     }
     let learned = settings.is(Media::Learned);
     let mut level = settings.level();

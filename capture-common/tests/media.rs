@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use capture_common::media::{self, Ends, Kind, UNCUT_PAYLOAD};
+use capture_common::media::{self, Kind, Packet, UNCUT_PAYLOAD};
 use capture_common::rtp::{Header, StreamKey};
 use capture_common::{
     Decision, EndpointEntry, EndpointKey, Fate, FragmentKey, Level, Media, MediaSettings, MediaTables, PortFlags,
@@ -16,7 +16,7 @@ use proptest::prelude::*;
 struct Plain {
     endpoints: HashMap<EndpointKey, EndpointEntry>,
     early: RefCell<HashMap<EndpointKey, u32>>,
-    measured: RefCell<Vec<(StreamKey, Header, u32)>>,
+    measured: RefCell<Vec<Packet>>,
 }
 
 impl Tables for Plain {
@@ -53,14 +53,14 @@ impl MediaTables for Plain {
         *crossed += 1;
         true
     }
+}
 
-    fn measure(&self, ends: &Ends, header: &Header, octets: u32) -> Option<Verdict> {
-        if ends.crosses(self) {
+impl Plain {
+    fn measure(&self, packet: &Packet) -> Option<Verdict> {
+        if packet.ends().crosses(self) {
             return None;
         }
-        self.measured
-            .borrow_mut()
-            .push((ends.stream(header.ssrc), *header, octets));
+        self.measured.borrow_mut().push(*packet);
         Some(Verdict::Measured)
     }
 }
@@ -300,13 +300,12 @@ fn decided(sent: &Sent, (media, level, levels, early): (Media, Level, bool, u32)
     let finding = find(frame.as_slice(), tables);
     assert_eq!(finding.verdict, Verdict::Media, "{frame:02x?}");
     let settings = MediaSettings::new(media, level, levels, early);
-    media::decide(
-        frame.as_slice(),
-        &finding.place,
-        finding.is_fragment(),
-        &settings,
-        tables,
-    )
+    let (frame, place) = (frame.as_slice(), &finding.place);
+    let measured = (media == Media::Measured).then(|| Packet::read(frame, place));
+    match measured.flatten().and_then(|packet| tables.measure(&packet)) {
+        Some(verdict) => Decision { verdict, cut_to: 0 },
+        None => media::decide(frame, place, finding.is_fragment(), &settings, tables),
+    }
 }
 
 proptest! {
@@ -358,7 +357,7 @@ proptest! {
             destination_port: destination.port,
             ssrc: word(8),
         };
-        prop_assert_eq!(measured, [(key, header, payload.len() as u32)]);
+        prop_assert_eq!(measured, [Packet { key, header, octets: payload.len() as u32 }]);
     }
 
     /// Nothing is cut but RTP behind its header, whatever the bytes say.

@@ -108,10 +108,6 @@ impl MediaTables for Program {
         *crossed += 1;
         *crossed <= packets
     }
-
-    fn measure(&self, _: &Ends, _: &Header, _: u32) -> Option<Verdict> {
-        None
-    }
 }
 
 /// What came of a file, and of how many frames the program decided what.

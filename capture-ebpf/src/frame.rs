@@ -8,7 +8,7 @@ use capture_common::{Bytes, Decision, Descent, Fate, Finding, Media, MediaSettin
 
 use crate::buffer::Buffer;
 use crate::descent::descend;
-use crate::media;
+use crate::{measure, media};
 use crate::tables::Maps;
 
 /// Decides on the frame. Headers nearly always lie in the linear part; only where the walk over it did not succeed, which
@@ -24,7 +24,15 @@ pub fn classify<F: Buffer>(ctx: &F, settings: &MediaSettings) -> Decision {
     // What stands for several packets cannot be measured as one.
     let is_measurable = ctx.segments().0 == 0 || !settings.is(Media::Measured);
     if matches!(verdict(found), Verdict::Media) && !settings.take_all() && is_measurable {
-        let decided = media::decide(ctx, is_fragment, settings);
+        let measured = if settings.is(Media::Measured) {
+            measure::measure(ctx)
+        } else {
+            None
+        };
+        let decided = match measured {
+            Some(verdict) => verdict as u64,
+            None => media::decide(ctx, is_fragment, settings),
+        };
         cut_to = (decided >> 32) as u32;
         found = decided as u32 | found & FRAGMENT;
     }

@@ -7,10 +7,12 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, PerCpuArray};
-use capture_common::media::Ends;
-use capture_common::rtp::{Header, Kind, StreamKey, StreamState};
-use capture_common::{EndpointKey, Verdict};
+use capture_common::Verdict;
+use capture_common::media::Packet;
+use capture_common::rtp::{Kind, StreamKey, StreamState};
 
+use crate::buffer::Buffer;
+use crate::frame;
 use crate::tables::Maps;
 
 /// The streams. The daemon gives the map its size, reads it, and takes out those that are over.
@@ -25,30 +27,37 @@ static BEGUN: PerCpuArray<StreamState> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
-#[repr(C)]
-struct Packet {
-    key: StreamKey,
-    header: Header,
-    octets: u32,
-}
-
-/// What [`account`] answers where the packet is to cross.
-const CROSSES: u32 = u32::MAX;
-
-/// Takes a packet of `octets` into its stream's account; `None` where its call's level lets it cross.
+/// Takes the RTP packet that the frame carries into its stream's account; `None` where it carries none, or its call's
+/// level lets it cross.
 #[inline(always)]
-pub fn measure(ends: &Ends, header: &Header, octets: u32) -> Option<Verdict> {
-    let packet = PACKET.get_ptr_mut(0)?;
-    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
-    let packet = unsafe { &mut *packet };
-    packet.key = ends.stream(header.ssrc);
-    packet.header = *header;
-    packet.octets = octets;
+pub fn measure<F: Buffer>(frame: &F) -> Option<Verdict> {
+    if read(frame) == 0 {
+        return None;
+    }
     match account() {
         CROSSES => None,
         full if full == Verdict::MeasuredFull as u32 => Some(Verdict::MeasuredFull),
         _ => Some(Verdict::Measured),
     }
+}
+
+/// What [`account`] answers where the packet is to cross.
+const CROSSES: u32 = u32::MAX;
+
+/// Finds the packet at hand in its frame; 0 where there is none.
+#[inline(never)]
+fn read<F: Buffer>(frame: &F) -> u32 {
+    let (Some(place), Some(packet)) = (frame::place(), PACKET.get_ptr_mut(0)) else {
+        return 0;
+    };
+    let found = match frame::linear(frame) {
+        Some(frame) => Packet::read(&frame, &place),
+        None => frame::whole(frame).and_then(|frame| Packet::read(&frame, &place)),
+    };
+    let Some(found) = found else { return 0 };
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on one CPU.
+    unsafe { *packet = found };
+    1
 }
 
 /// Takes the packet at hand into its stream's account; says its verdict's number.
@@ -101,26 +110,10 @@ fn at_hand<'a>() -> Option<&'a Packet> {
     PACKET.get_ptr(0).map(|packet| unsafe { &*packet })
 }
 
-/// The ends of the packet at hand.
-#[inline(always)]
-fn ends() -> Option<Ends> {
-    let StreamKey {
-        source,
-        destination,
-        source_port,
-        destination_port,
-        ..
-    } = at_hand()?.key;
-    Some(Ends {
-        source: EndpointKey::new(source, source_port),
-        destination: EndpointKey::new(destination, destination_port),
-    })
-}
-
 /// Whether the level of the packet's call has it cross: not 0.
 #[inline(never)]
 fn crosses() -> u32 {
-    ends().is_some_and(|ends| ends.crosses(&Maps)).into()
+    at_hand().is_some_and(|packet| packet.ends().crosses(&Maps)).into()
 }
 
 /// Set beside the clock rate in what [`said`] hands on.
@@ -131,7 +124,7 @@ const EVENT: u64 = 3 << 32;
 /// What SDP says of a payload type of the packet's ends, as one number.
 #[inline(never)]
 fn said(payload_type: u32) -> u64 {
-    match ends().map(|ends| ends.said(&Maps, payload_type as u8)) {
+    match at_hand().map(|packet| packet.ends().said(&Maps, payload_type as u8)) {
         Some(Kind::Media(rate)) => MEDIA | u64::from(rate),
         Some(Kind::Noise(rate)) => NOISE | u64::from(rate),
         Some(Kind::Event) => EVENT,

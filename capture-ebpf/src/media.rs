@@ -6,13 +6,11 @@ use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_tail};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, LruHashMap};
 use aya_ebpf::programs::XdpContext;
-use capture_common::media::{self, EARLY_LIFE_NS, Ends};
-use capture_common::rtp::Header;
+use capture_common::media::{self, EARLY_LIFE_NS};
 use capture_common::{EndpointEntry, EndpointKey, MediaSettings, MediaTables, Verdict};
 
 use crate::buffer::Buffer;
 use crate::frame;
-use crate::measure;
 use crate::tables::Maps;
 
 /// The endpoints of calls; the daemon writes them, and gives the map its size. Memory goes to those that are there.
@@ -34,9 +32,6 @@ struct Early {
 static EARLY: LruHashMap<EndpointKey, Early> = LruHashMap::with_max_entries(1, 0);
 
 impl MediaTables for Maps {
-    // The verifier does not take the account yet: the chain of calls to it needs more than 512 bytes of stack.
-    const MEASURES: bool = false;
-
     #[inline(always)]
     fn endpoint(&self, key: &EndpointKey) -> Option<&EndpointEntry> {
         // SAFETY: memory of an entry that is deleted meanwhile is not given to another before this program has ended
@@ -69,11 +64,6 @@ impl MediaTables for Maps {
         }
         known.packets = known.packets.wrapping_add(1);
         true
-    }
-
-    #[inline(always)]
-    fn measure(&self, ends: &Ends, header: &Header, octets: u32) -> Option<Verdict> {
-        measure::measure(ends, header, octets)
     }
 }
 

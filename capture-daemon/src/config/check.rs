@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use capture_common::Media;
 
 use super::{Attach, Config, Mode, Problem};
 use crate::spool::Names;
@@ -79,9 +78,6 @@ impl Check {
         });
         self.holds("capture.sip_ports", !capture.sip_ports.is_empty(), || {
             "at least one port is needed".to_owned()
-        });
-        self.holds("capture.media", capture.media != Media::Measured, || {
-            "\"measured\" is not to be had yet".to_owned()
         });
         for cpu in capture.cpus.iter().filter(|cpu| **cpu >= CPUS) {
             self.wrong("capture.cpus", format!("CPU {cpu} is above the highest, {}", CPUS - 1));
