@@ -56,6 +56,17 @@ fn rtp() -> Vec<u8> {
     rtp
 }
 
+/// A packet of a stream of G.711, 20 ms each, with this first octet and number.
+fn voice(first: u8, number: u16) -> Vec<u8> {
+    let mut rtp = rtp();
+    rtp[0] = first;
+    rtp[2..4].copy_from_slice(&number.to_be_bytes());
+    rtp[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
+    // Octets of padding, where there is some.
+    rtp[171] = 4;
+    datagram(20_000, 20_002, &rtp)
+}
+
 /// A path: what it is called, what goes in, and where it must end.
 struct Path {
     name: &'static str,
@@ -63,6 +74,8 @@ struct Path {
     level: Level,
     /// Port of 10.0.0.2 that a call has named.
     learned: Option<u16>,
+    /// What went the same way before, uncounted.
+    before: Vec<Vec<u8>>,
     frame: Vec<u8>,
     verdict: Verdict,
     action: u64,
@@ -80,6 +93,13 @@ impl Path {
         }
     }
 
+    fn after(self, before: Vec<u8>) -> Self {
+        Self {
+            before: vec![before],
+            ..self
+        }
+    }
+
     /// The program as the path wants it.
     fn machine(&self) -> Machine {
         let mut machine = armed(self.media, self.level);
@@ -89,6 +109,10 @@ impl Path {
             let entry = EndpointEntry::zeroed();
             let key = EndpointKey::new(address, port);
             machine.write("ENDPOINTS", bytemuck::bytes_of(&key), bytemuck::bytes_of(&entry));
+        }
+        for frame in &self.before {
+            machine.run(frame);
+            machine.now += 20_000_000;
         }
         machine
     }
@@ -100,6 +124,7 @@ fn path(name: &'static str, frame: Vec<u8>, verdict: Verdict, action: u64) -> Pa
         media: Media::Range,
         level: Level::Full,
         learned: None,
+        before: Vec::new(),
         frame,
         verdict,
         action,
@@ -151,6 +176,27 @@ fn paths() -> Vec<Path> {
             .with(Media::Learned, Level::Full)
             .learned(20_002),
         path("RTP before its SDP", media(), Verdict::MediaEarly, REDIRECT).with(Media::Learned, Level::Full),
+        path("RTP measured", voice(0x80, 2), Verdict::Measured, DROP)
+            .with(Media::Measured, Level::Full)
+            .after(voice(0x80, 1)),
+        path(
+            "RTP measured, with contributors and padding",
+            voice(0xa2, 2),
+            Verdict::Measured,
+            DROP,
+        )
+        .with(Media::Measured, Level::Full)
+        .after(voice(0x80, 1)),
+        path("RTP measured, behind a loss", voice(0x80, 9), Verdict::Measured, DROP)
+            .with(Media::Measured, Level::Full)
+            .after(voice(0x80, 1)),
+        path(
+            "RTP measured, a stream's first",
+            voice(0x80, 1),
+            Verdict::Measured,
+            DROP,
+        )
+        .with(Media::Measured, Level::Full),
     ]
 }
 
@@ -161,7 +207,8 @@ fn run(machine: &mut Machine, path: &Path) -> Run {
         .read("VERDICTS", &(path.verdict as u32).to_ne_bytes())
         .expect("an entry for each verdict");
     let count: VerdictCount = bytemuck::pod_read_unaligned(&count);
-    assert_eq!((count.frames, run.action), (1, path.action), "{}", path.name);
+    let frames = path.before.len() as u64 + 1;
+    assert_eq!((count.frames, run.action), (frames, path.action), "{}", path.name);
     run
 }
 

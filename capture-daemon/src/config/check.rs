@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-
 use super::{Attach, Config, Mode, Problem};
 use crate::spool::Names;
 
