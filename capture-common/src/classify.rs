@@ -28,6 +28,11 @@ pub trait Tables {
     fn tunnels(&self) -> Tunnels;
     /// What `port` is wanted for.
     fn port(&self, port: u16) -> PortFlags;
+    /// What either of two ports is wanted for.
+    #[inline(always)]
+    fn either(&self, source: u16, destination: u16) -> PortFlags {
+        self.port(source).with(self.port(destination))
+    }
     /// Whether the datagram is wanted, if its first fragment was seen a short while ago.
     fn recall(&self, key: &FragmentKey) -> Option<bool>;
     /// Keeps the decision on a first fragment for the later ones.
@@ -99,6 +104,18 @@ pub fn classify<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Verdict 
     settle(frame, &finding, finding.verdict, tables)
 }
 
+/// What [`find`] finds of an ordinary frame, verdict and place: ports right behind one IP header, whole and in no tunnel.
+/// `None` where it takes more than a glance to know.
+#[inline(always)]
+pub fn glance<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Option<(Verdict, Place)> {
+    let ports = headers::glance(frame)?;
+    let flags = wanted_for(&ports, tables);
+    if ports.udp && flags.has(PortFlags::TUNNEL) {
+        return None;
+    }
+    Some((by_flags(flags, ports.udp), Place::of(&ports)))
+}
+
 /// Follows the headers of a frame to the ports that count.
 #[inline(always)]
 pub fn find<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Finding {
@@ -160,7 +177,7 @@ pub fn settle<B: Bytes + ?Sized, T: Tables>(frame: &B, finding: &Finding, verdic
 /// What either port is wanted for.
 #[inline(always)]
 pub(crate) fn wanted_for<T: Tables>(ports: &Ports, tables: &T) -> PortFlags {
-    tables.port(ports.source).with(tables.port(ports.destination))
+    tables.either(ports.source, ports.destination)
 }
 
 /// The port of a tunnel, if the datagram has one that is looked into. L2TP's answering end may send to a port of the

@@ -154,6 +154,56 @@ const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
+/// The ports of an ordinary frame: UDP or TCP, not fragmented, in IPv4 without options or in IPv6 without extension headers, behind one
+/// VLAN tag at most. Where it answers, [`walk`] answers the same; it costs a quarter, and nearly all frames are ordinary.
+#[inline(always)]
+pub fn glance<B: Bytes + ?Sized>(frame: &B) -> Option<Ports> {
+    let [high, low] = frame.load(12)?;
+    let ethertype = u16::from_be_bytes([high, low]);
+    if !ETHERTYPE_TAGS.contains(&ethertype) {
+        return ordinary(frame, ethertype, 14);
+    }
+    let [_, _, high, low] = frame.load(14)?;
+    ordinary(frame, u16::from_be_bytes([high, low]), 18)
+}
+
+/// The ports of an ordinary packet at `at`.
+#[inline(always)]
+fn ordinary<B: Bytes + ?Sized>(frame: &B, ethertype: u16, at: u32) -> Option<Ports> {
+    let (behind, protocol, ports) = if ethertype == ETHERTYPE_IPV4 {
+        let header: [u8; 24] = frame.load(at)?;
+        let total_len = u16::from_be_bytes([header[2], header[3]]);
+        let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
+        if header[0] != 0x45 || fragment != 0 || (total_len != 0 && total_len < 24) {
+            return None;
+        }
+        let ports = [header[20], header[21], header[22], header[23]];
+        (at.wrapping_add(20), header[9], ports)
+    } else if ethertype == ETHERTYPE_IPV6 {
+        let header: [u8; 44] = frame.load(at)?;
+        let payload_len = u16::from_be_bytes([header[4], header[5]]);
+        if header[0] >> 4 != 6 || (payload_len != 0 && payload_len < 4) {
+            return None;
+        }
+        let ports = [header[40], header[41], header[42], header[43]];
+        (at.wrapping_add(40), header[6], ports)
+    } else {
+        return None;
+    };
+    if protocol != UDP && protocol != TCP {
+        return None;
+    }
+    let [s0, s1, d0, d1] = ports;
+    Some(Ports {
+        at: behind,
+        ip_at: at,
+        udp: protocol == UDP,
+        source: u16::from_be_bytes([s0, s1]),
+        destination: u16::from_be_bytes([d0, d1]),
+        first_of: Datagram::NONE,
+    })
+}
+
 /// Follows the headers to the ports, or to the first that needs more than a glance.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ pub mod settings;
 pub mod tunnels;
 pub mod verdict;
 
-pub use classify::{Finding, FragmentKey, Place, Tables, classify, find, settle};
+pub use classify::{Finding, FragmentKey, Place, Tables, classify, find, glance, settle};
 pub use descent::Descent;
 pub use endpoint::{EndpointEntry, EndpointFormat, EndpointKey};
 pub use headers::Bytes;

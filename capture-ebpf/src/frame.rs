@@ -11,14 +11,27 @@ use crate::descent::descend;
 use crate::{measure, media};
 use crate::tables::Maps;
 
-/// Decides on the frame. Headers nearly always lie in the linear part; only where the walk over it did not succeed, which
-/// is rare, is it done again over all of the frame.
+/// Decides on the frame, which has `length` bytes. Its headers nearly always are ordinary and lie in the linear part; only where they
+/// are neither is the walk done again over all of the frame.
 #[inline(always)]
-pub fn classify<F: Buffer>(ctx: &F, settings: &MediaSettings) -> Decision {
-    let mut found = find_linear(ctx);
-    if matches!(verdict(found).fate(), Fate::Dropped) {
-        found = find_whole(ctx);
-    }
+pub fn classify<F: Buffer>(ctx: &F, length: u32, settings: &MediaSettings) -> Decision {
+    let mut found = match capture_common::glance(&Linear(ctx), &Maps) {
+        Some((verdict, place)) => {
+            if matches!(verdict, Verdict::Media) {
+                note_place(place);
+            }
+            verdict as u32
+        }
+        None => {
+            let found = find_linear(ctx);
+            // What was not found wanted may be so by what lies behind.
+            if matches!(verdict(found).fate(), Fate::Captured) || is_linear(ctx, length) {
+                found
+            } else {
+                find_whole(ctx)
+            }
+        }
+    };
     let is_fragment = found & FRAGMENT != 0;
     let mut cut_to = 0;
     // What stands for several packets cannot be measured as one.
@@ -93,6 +106,15 @@ fn find_whole<F: Buffer>(ctx: &F) -> u32 {
     }
 }
 
+/// Keeps where the datagram stands.
+#[inline(always)]
+fn note_place(place: Place) {
+    if let Some(found) = FINDING.get_ptr_mut(0) {
+        // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on one CPU.
+        unsafe { (*found).place = place };
+    }
+}
+
 /// Keeps what was found where the next step looks for it.
 #[inline(always)]
 fn note(finding: Finding) -> u32 {
@@ -134,11 +156,16 @@ fn settle<F: Buffer>(ctx: &F, found: u32) -> u32 {
     capture_common::settle(&frame, &finding, finding.verdict, &Maps) as u32
 }
 
+/// Whether the frame, which has `length` bytes, lies in one buffer.
+#[inline(always)]
+fn is_linear<F: Buffer>(ctx: &F, length: u32) -> bool {
+    ctx.end().wrapping_sub(ctx.start()) as u32 == length
+}
+
 /// The frame's bytes where they lie, if it has but one buffer.
 #[inline(always)]
 pub fn linear<F: Buffer>(ctx: &F) -> Option<Linear<'_, F>> {
-    let linear = ctx.end().wrapping_sub(ctx.start());
-    (linear as u32 == ctx.length()).then_some(Linear(ctx))
+    is_linear(ctx, ctx.length()).then_some(Linear(ctx))
 }
 
 /// The frame's bytes, whichever buffers they lie in.

@@ -34,14 +34,15 @@ pub fn siphon_out(ctx: TcContext) -> i32 {
 /// The whole way of a frame. Every frame that an armed program sees adds to one counter, of its verdict.
 #[inline(always)]
 fn see<F: Buffer + EbpfContext>(frame: &F, direction: Direction) {
-    let settings = tables::settings();
+    let Some(settings) = tables::settings() else { return };
     if settings.mode != Mode::Host as u32 {
         return;
     }
-    let Decision { mut verdict, cut_to } = frame::classify(frame, &settings.media);
+    let length = frame.length();
+    let Decision { mut verdict, cut_to } = frame::classify(frame, length, &settings.media);
     // The tag stands in front of all that is counted from the frame's beginning and kept.
     let tag = if frame.tag().is_some() { 4 } else { 0 };
-    let wire_len = frame.length().wrapping_add(tag);
+    let wire_len = length.wrapping_add(tag);
     if matches!(verdict.fate(), Fate::Captured) {
         let (segment, segments) = frame.segments();
         let keep = if cut_to == 0 { 0 } else { cut_to.wrapping_add(tag) };

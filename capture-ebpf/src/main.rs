@@ -27,12 +27,14 @@ use buffer::Buffer;
 /// The whole way of a frame through the program. Every frame of an armed program adds to one counter, of its verdict.
 #[xdp(frags)]
 pub fn siphon(ctx: XdpContext) -> u32 {
-    let settings = tables::settings();
+    let Some(settings) = tables::settings() else {
+        return xdp_action::XDP_PASS;
+    };
     if settings.mode != Mode::Mirror as u32 {
         return xdp_action::XDP_PASS;
     }
     let wire_len = ctx.length();
-    let Decision { mut verdict, cut_to } = frame::classify(&ctx, &settings.media);
+    let Decision { mut verdict, cut_to } = frame::classify(&ctx, wire_len, &settings.media);
     let mut action = xdp_action::XDP_DROP;
     if matches!(verdict.fate(), Fate::Captured) {
         if cut_to != 0 && !media::cut(&ctx, cut_to, wire_len) {

@@ -12,10 +12,11 @@ static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 #[map]
 static PORTS: Array<PortTable> = Array::with_max_entries(1, 0);
 
-/// The settings as they stand; `Idle` and silent until the daemon has written them.
+/// The settings as they stand; `Idle` and silent until the daemon has written them. The verifier cannot know that the map has
+/// an entry.
 #[inline(always)]
-pub fn settings() -> Settings {
-    SETTINGS.get(0).copied().unwrap_or_default()
+pub fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
 }
 
 /// The maps as the policy sees them.
@@ -30,6 +31,13 @@ impl Tables for Maps {
     #[inline(always)]
     fn port(&self, port: u16) -> PortFlags {
         PORTS.get(0).map_or(PortFlags::NONE, |table| table.flags(port))
+    }
+
+    #[inline(always)]
+    fn either(&self, source: u16, destination: u16) -> PortFlags {
+        PORTS.get(0).map_or(PortFlags::NONE, |table| {
+            table.flags(source).with(table.flags(destination))
+        })
     }
 
     #[inline(always)]
