@@ -180,7 +180,7 @@ fn paths() -> Vec<Path> {
             .with(Media::Measured, Level::Full)
             .after(voice(0x80, 1)),
         path(
-            "RTP measured, with contributors and padding",
+            "RTP measured, contributors and padding",
             voice(0xa2, 2),
             Verdict::Measured,
             DROP,

@@ -36,7 +36,8 @@ struct Bench {
 
 impl Bench {
     fn open(capture: &Capture, follow: &Follow) -> Self {
-        let (mut program, lanes) = program::open_with_room(capture, follow).unwrap();
+        let (mut program, lanes) = program::prepare(capture, follow).unwrap();
+        program.arm().unwrap();
         let map = program.take_measured().unwrap();
         Self {
             program,

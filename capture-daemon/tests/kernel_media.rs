@@ -284,7 +284,8 @@ fn a_full_map_counts_what_it_turns_away() {
             max_endpoints: 2,
             ..Follow::default()
         };
-        let (program, _lanes) = program::open_with_room(&capture, &follow).unwrap();
+        let (program, _lanes) = program::prepare(&capture, &follow).unwrap();
+        program.arm().unwrap();
         let learned = program.learned();
         for port in 10_000..10_005 {
             learned.learn(ends()[0].with_port(port), &[], None, None);

@@ -21,7 +21,7 @@ static DESCENT: PerCpuArray<Descent> = PerCpuArray::with_max_entries(1, 0);
 pub fn descend<B: Bytes>(frame: &B, descent: &mut Descent) {
     // The verifier cannot know that the map has an entry.
     let Some(place) = DESCENT.get_ptr_mut(0) else { return };
-    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on one CPU.
     unsafe { *place = *descent };
     let body: unsafe extern "C" fn(u32, *mut c_void) -> i64 = step::<B>;
     // SAFETY: the callback takes what the kernel gives it, the loop's index and this pointer, and the frame outlives the

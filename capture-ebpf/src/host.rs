@@ -62,8 +62,9 @@ fn see<F: Buffer + EbpfContext>(frame: &F, direction: Direction) {
             ..Record::default()
         };
         verdict = ring::copy(frame, record, verdict);
+    } else {
+        counters::count(verdict, wire_len);
     }
-    counters::count(verdict, wire_len);
     if settings.log != 0 {
         log::verdict(frame, verdict, direction as u32, wire_len);
     }

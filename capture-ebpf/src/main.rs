@@ -20,7 +20,7 @@ mod tables;
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use capture_common::{Decision, Fate, Mode, Verdict};
+use capture_common::{Decision, Fate, Mode};
 
 use buffer::Buffer;
 
@@ -34,14 +34,12 @@ pub fn siphon(ctx: XdpContext) -> u32 {
         return xdp_action::XDP_PASS;
     }
     let wire_len = ctx.length();
-    let Decision { mut verdict, cut_to } = frame::classify(&ctx, wire_len, &settings.media);
-    let mut action = xdp_action::XDP_DROP;
-    if matches!(verdict.fate(), Fate::Captured) {
-        if cut_to != 0 && !media::cut(&ctx, cut_to, wire_len) {
-            verdict = Verdict::Media;
-        }
-        (verdict, action) = redirect::to_socket(&ctx, verdict, wire_len);
-    }
+    let Decision { verdict, cut_to } = frame::classify(&ctx, wire_len, &settings.media);
+    let (verdict, action) = if matches!(verdict.fate(), Fate::Captured) {
+        redirect::to_socket(&ctx, verdict, cut_to, wire_len)
+    } else {
+        (verdict, xdp_action::XDP_DROP)
+    };
     counters::count(verdict, wire_len);
     if settings.log != 0 {
         log::verdict(&ctx, verdict, ctx.rx_queue_index(), wire_len);

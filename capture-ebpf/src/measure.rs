@@ -67,7 +67,7 @@ fn account() -> u32 {
     let Some(state) = STREAMS.get_ptr_mut(&packet.key) else {
         return begin();
     };
-    // SAFETY: packets of one stream come on one queue, whose programs do not interrupt each other. Where a network sends
+    // SAFETY: packets of one stream come on one queue, whose program does not interrupt itself. Where a network sends
     // them on two, or the daemon takes the stream out at this moment, figures of this stream or of the one that has its place
     // since may be off by a packet; all are plain numbers, which any bytes are.
     let state = unsafe { &mut *state };
@@ -94,7 +94,7 @@ fn begin() -> u32 {
         // The verifier cannot know that the maps have an entry.
         return CROSSES;
     };
-    // SAFETY: the entry is this CPU's own, and XDP programs do not interrupt each other on one CPU.
+    // SAFETY: the entry is this CPU's own, and the programs, which run with softirqs off, do not interrupt each other on one CPU.
     let state = unsafe { &mut *state };
     let said = |payload_type: u8| kind_of(said(payload_type.into()));
     state.begin(now(), &packet.header, packet.octets, said);

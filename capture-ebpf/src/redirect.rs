@@ -7,29 +7,39 @@ use aya_ebpf::maps::XskMap;
 use aya_ebpf::programs::XdpContext;
 use capture_common::{FrameMeta, Verdict};
 
+use crate::media;
+
 /// The AF_XDP socket of each rx queue. The daemon gives the map its size: the interface's number of queues.
 #[map]
 static SOCKETS: XskMap = XskMap::with_max_entries(1, 0);
 
-/// Sends the frame, which had `wire_len` bytes on the wire, to its queue's socket; says what became of it, and the action. The kernel looks the socket up at
-/// once (__bpf_xdp_redirect_map, include/linux/filter.h), so a missing one is known here.
+/// Sends the frame, which had `wire_len` bytes on the wire and is to keep `cut_to` of them (0 for all), to its queue's socket; says
+/// what became of it, and the action. The kernel looks the socket up at once (__bpf_xdp_redirect_map,
+/// include/linux/filter.h), so a missing one is known here.
+///
+/// Where the driver leaves no room for the metadata, the frame goes without, which the socket's reader counts; and whole, as
+/// only the metadata tells how long it was.
 #[inline(always)]
-pub fn to_socket(ctx: &XdpContext, verdict: Verdict, wire_len: u32) -> (Verdict, u32) {
-    stamp(ctx, verdict, wire_len);
+pub fn to_socket(ctx: &XdpContext, verdict: Verdict, cut_to: u32, wire_len: u32) -> (Verdict, u32) {
+    // SAFETY: the context is the one the kernel called the program with.
+    let has_room = unsafe { bpf_xdp_adjust_meta(ctx.ctx, -(FrameMeta::SIZE as i32)) } == 0;
+    let verdict = if cut_to == 0 || has_room && media::cut(ctx, cut_to, wire_len) {
+        verdict
+    } else {
+        Verdict::Media
+    };
+    if has_room {
+        stamp(ctx, verdict, wire_len);
+    }
     match SOCKETS.redirect(ctx.rx_queue_index(), xdp_action::XDP_DROP.into()) {
         Ok(action) => (verdict, action),
         Err(action) => (Verdict::NoSocket, action),
     }
 }
 
-/// Writes the metadata in front of the frame. Where the driver leaves no room, the frame goes without, and the socket's
-/// reader counts it.
+/// Writes the metadata in front of the frame.
 #[inline(always)]
 fn stamp(ctx: &XdpContext, verdict: Verdict, wire_len: u32) {
-    // SAFETY: the context is the one the kernel called the program with.
-    if unsafe { bpf_xdp_adjust_meta(ctx.ctx, -(FrameMeta::SIZE as i32)) } != 0 {
-        return;
-    }
     let start = ctx.metadata();
     if start.wrapping_add(FrameMeta::SIZE) > ctx.metadata_end() {
         return;

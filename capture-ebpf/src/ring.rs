@@ -1,61 +1,69 @@
-//! The way of a captured frame in host mode: copied into the ring buffer of this CPU, and nobody is woken.
+//! The way of a captured frame in host mode: copied into the ring buffer, and nobody is woken.
 
 use core::hint::black_box;
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_ebpf::btf_maps::{ArrayOfMaps, RingBuf};
-use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_map;
 use capture_common::{Record, Verdict};
 
 use crate::buffer::Buffer;
+use crate::counters;
 
 /// Shape of a ring buffer, for the verifier; the daemon makes the real ones as large as it is told.
 type Ring = RingBuf<u8, 4096>;
 
-/// The ring buffer of each CPU. The daemon gives the map its size, and CPUs share a ring where there are fewer.
+/// The ring buffer, which all CPUs share: a sender moves between them, and a stream belongs to one worker. Behind a map, as the
+/// daemon gives it its size when the program is loaded.
 #[btf_map]
 static RINGS: ArrayOfMaps<Ring, 1> = ArrayOfMaps::new();
 
 /// Copies into the room of this number.
 macro_rules! place {
-    ($number:literal, $ring:ident, $frame:ident, $record:ident) => {
+    ($number:literal, $ring:ident, $frame:ident, $record:ident, $verdict:ident) => {
         place::<
             { Record::ROOMS[$number] },
             { Record::ROOMS[$number] - (ADDRESSES + TAG) as usize },
             { Record::SIZE + Record::ROOMS[$number] },
             F,
-        >($ring, $frame, &$record)
+        >($ring, $frame, $record, $verdict)
     };
 }
 
-/// Copies the frame as `record` says, which is completed here; says what became of it.
+/// Copies the frame as `record` says, which is completed here, and counts it; says what became of it.
 #[inline(always)]
 pub fn copy<F: Buffer>(frame: &F, mut record: Record, verdict: Verdict) -> Verdict {
-    // SAFETY: the helper takes nothing and reads the number of this CPU.
-    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
-    let Some(ring) = RINGS.get(cpu) else {
-        return Verdict::RingFull;
+    let copied = match RINGS.get(0) {
+        Some(ring) => copy_into(ring, frame, &mut record, verdict),
+        None => Err(Verdict::RingFull),
     };
+    match copied {
+        Ok(()) => verdict,
+        Err(why) => {
+            counters::count(why, record.wire_len);
+            why
+        }
+    }
+}
+
+#[inline(always)]
+fn copy_into<F: Buffer>(ring: &Ring, frame: &F, record: &mut Record, verdict: Verdict) -> Result<(), Verdict> {
     // SAFETY: the helper takes nothing and reads a clock.
     record.arrival = unsafe { bpf_ktime_get_ns() };
     record.verdict = verdict as u32;
     let [headers, voice, ethernet, jumbo, _] = Record::ROOMS;
     let room = record.captured as usize;
-    let copied = if room <= headers {
-        place!(0, ring, frame, record)
+    if room <= headers {
+        place!(0, ring, frame, record, verdict)
     } else if room <= voice {
-        place!(1, ring, frame, record)
+        place!(1, ring, frame, record, verdict)
     } else if room <= ethernet {
-        place!(2, ring, frame, record)
+        place!(2, ring, frame, record, verdict)
     } else if room <= jumbo {
-        place!(3, ring, frame, record)
+        place!(3, ring, frame, record, verdict)
     } else {
-        place!(4, ring, frame, record)
-    };
-    match copied {
-        Ok(()) => verdict,
-        Err(why) => why,
+        place!(4, ring, frame, record, verdict)
     }
 }
 
@@ -70,6 +78,7 @@ fn place<const ROOM: usize, const BEHIND: usize, const SIZE: usize, F: Buffer>(
     ring: &Ring,
     frame: &F,
     record: &Record,
+    verdict: Verdict,
 ) -> Result<(), Verdict> {
     let Some(mut entry) = ring.reserve_bytes(SIZE, 0) else {
         return Err(Verdict::RingFull);
@@ -87,6 +96,8 @@ fn place<const ROOM: usize, const BEHIND: usize, const SIZE: usize, F: Buffer>(
         Some(tag) => unsafe { tagged::<BEHIND, F>(frame, to, captured, tag) },
     };
     if done {
+        // Before the reader can see it: whoever asks for the counters finds no frame behind that was not in front.
+        counters::count(verdict, record.wire_len);
         entry.submit(BPF_RB_NO_WAKEUP.into());
         Ok(())
     } else {

@@ -62,6 +62,8 @@ pub struct Accounts {
     missing: VecDeque<(Duration, u64)>,
     looks: u64,
     violations: [u64; Boundary::ALL.len()],
+    /// What the latest look found violated.
+    violated: Vec<Boundary>,
 }
 
 impl Accounts {
@@ -84,7 +86,13 @@ impl Accounts {
             }
         }
         self.looks += 1;
+        self.violated.clone_from(&violated);
         violated
+    }
+
+    /// The boundaries that the latest look found violated.
+    pub fn violated(&self) -> Vec<Boundary> {
+        self.violated.clone()
     }
 
     /// Looks taken.

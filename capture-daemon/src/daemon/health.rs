@@ -103,7 +103,8 @@ impl Watch {
             version: status.version.clone(),
             interface: status.interface.clone(),
             active_calls: count("trying") + count("ringing") + count("answered"),
-            streams: status.lanes.iter().map(|lane| lane.streams).sum(),
+            streams: status.lanes.iter().map(|lane| lane.streams).sum::<u64>()
+                + status.measured.as_ref().map_or(0, |measured| measured.streams),
             seen: status.identity.program.seen,
             dropped: status
                 .identity

@@ -117,10 +117,13 @@ impl Reader {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
-            for question in questions.try_iter() {
+            let asked: Vec<Question> = questions.try_iter().collect();
+            if !asked.is_empty() {
                 let all = self.all();
-                // Who asked may have given up.
-                let _ = question.reply.send(all);
+                for question in asked {
+                    // Who asked may have given up.
+                    let _ = question.reply.send(all.clone());
+                }
             }
             let read = self.part();
             self.note(&read);
@@ -144,19 +147,19 @@ impl Reader {
         let mut over = Vec::new();
         for (key, state) in self.chunk.iter() {
             if self.streams.see(key, state, wall, now, endpoints, losses) == Seen::Over {
-                over.push(*key);
+                over.push((*key, None));
             }
         }
         if self.cursor.is_none() {
             let crowded = self.streams.end_round(now);
-            for _ in &crowded {
-                losses.count(Loss::StreamEvicted);
-            }
-            over.extend(crowded);
+            over.extend(crowded.into_iter().map(|key| (key, Some(Loss::StreamEvicted))));
         }
-        for key in over {
+        for (key, loss) in over {
             if let Some(state) = self.map.take(&key)? {
                 self.streams.end(&key, &state, wall, losses);
+                if let Some(loss) = loss {
+                    losses.count(loss);
+                }
             }
         }
         for (call_id, sender, start, end) in self.streams.news() {

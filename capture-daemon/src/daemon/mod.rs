@@ -1,6 +1,6 @@
 //! `siphon run`: brings the parts up in order, waits, and takes them down in the order that loses nothing.
 //!
-//! Up: sockets of the control thread, spool, kernel program with its lanes, workers, READY. Down: the program is detached, so
+//! Up: sockets of the control thread, kernel program with its lanes, idle, spool, workers, the program is armed, READY. Down: the program is detached, so
 //! that no frame comes any more; the workers empty their rings and hand over their chunks; the writer closes its files; the
 //! control socket goes last.
 
@@ -24,7 +24,7 @@ use crate::control::{self, SocketError};
 use crate::engine::Shared;
 use crate::intake::Lanes;
 use crate::metrics::{self, MetricsError};
-use crate::program::{self, KernelLog, OpenError};
+use crate::program::{self, KernelLog, OpenError, Program};
 use crate::spool::{Spool, SpoolError};
 
 use crew::{Crew, CrewError};
@@ -91,10 +91,10 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     let allowed = crew::allowed_cpus()?;
     let cpus = crew::cpus(&config.capture.cpus, &config.capture.interface)?;
     let (mut program, lanes) = match config.capture.mode {
-        Mode::Mirror => program::open_with_room(&config.capture, &config.follow)
+        Mode::Mirror => program::prepare(&config.capture, &config.follow)
             .map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
-        Mode::Host => program::host::open(&config.capture, 1, &config.follow)
-            .map(|(program, lanes)| (program, Lanes::Rings(lanes)))?,
+        Mode::Host => program::host::prepare(&config.capture, &config.follow)
+            .map(|(program, lane)| (program, Lanes::Rings(vec![lane])))?,
     };
     let kernel_log = program.take_kernel_log();
     let measured = program.take_measured();
@@ -113,10 +113,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         Ok(crew) => crew,
         Err(error) => {
             // The lanes have ended with the crew, and the writer ends with its lanes.
-            drop(program);
-            if let Some(spool) = spool {
-                spool.stop()?;
-            }
+            undo(program, None, spool)?;
             return Err(error.into());
         }
     };
@@ -126,14 +123,15 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     {
         Ok(measuring) => measuring,
         Err(source) => {
-            drop(program);
-            crew.finish();
-            if let Some(spool) = spool {
-                spool.stop()?;
-            }
+            undo(program, Some(crew), spool)?;
             return Err(DaemonError::Measuring(source));
         }
     };
+    // Not before there is somebody to read what it sends: making room for calls and files takes its time.
+    if let Err(error) = program.arm() {
+        undo(program, Some(crew), spool)?;
+        return Err(error.into());
+    }
     let account = measuring.as_ref().map(Measuring::account);
     let live = Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop).measuring(account);
     let live = Arc::new(live);
@@ -176,6 +174,15 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         let _ = scrape.await;
     }
     Ok(())
+}
+
+/// Takes down what has come up, where the rest does not.
+fn undo(program: Program, crew: Option<Crew>, spool: Option<Spool>) -> Result<(), SpoolError> {
+    drop(program);
+    if let Some(crew) = crew {
+        crew.finish();
+    }
+    spool.map(Spool::stop).transpose().map(drop)
 }
 
 async fn watch_over(live: Arc<Live>) {

@@ -106,8 +106,7 @@ impl Live {
         match rings {
             None => tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len()),
             Some(size) => tracing::info!(
-                "capturing on {interface} beside its host: {attach}, {} ring buffers of {size} bytes",
-                self.posts.len()
+                "capturing on {interface} beside its host: {attach}, a ring buffer of {size} bytes"
             ),
         }
         tracing::debug!("the kernel's verifier followed {verified_instructions:?} instructions of the program");
@@ -120,8 +119,12 @@ impl Live {
     /// Looks at how things stand, about once a second: whether every frame is in one place, and the rest.
     pub fn observe(&self) {
         let uptime = self.uptime();
-        let violated = lock(&self.accounts).look(uptime, status::readings(self));
-        for boundary in &violated {
+        let mut accounts = lock(&self.accounts);
+        let before = accounts.violated();
+        let violated = accounts.look(uptime, status::readings(self));
+        drop(accounts);
+        // Once until it is right again: what is missing stays missing.
+        for boundary in violated.iter().filter(|boundary| !before.contains(boundary)) {
             tracing::error!(
                 "frames without a place before the stage {}: {:?}",
                 boundary.label(),
@@ -172,6 +175,11 @@ impl Live {
         (self.verdicts().unwrap_or_default(), interface.unwrap_or_default())
     }
 
+    /// Frames that the interface lost before the program could see them.
+    pub(super) fn interface_lost(&self, counters: &crate::program::InterfaceCounters) -> u64 {
+        lock(&self.program).interface_lost(counters)
+    }
+
     /// The kernel program's counters, where they can be read.
     pub(super) fn verdicts(&self) -> Option<Verdicts> {
         let verdicts = lock(&self.program).verdicts();
@@ -181,18 +189,6 @@ impl Live {
     /// What the interface's driver counts of loss, under its own names.
     pub(super) fn driver_counters(&self) -> Vec<(String, u64)> {
         lock(&self.program).driver_counters()
-    }
-
-    /// Frames that found each lane's ring buffer full; none where there are no ring buffers.
-    pub(super) fn ring_full(&self) -> Vec<u64> {
-        if self.obtained.rings.is_none() {
-            return Vec::new();
-        }
-        let full = lock(&self.program).ring_full(self.posts.len());
-        full.unwrap_or_else(|error| {
-            tracing::debug!("{error}");
-            vec![0; self.posts.len()]
-        })
     }
 
     /// Whether frames can come in.

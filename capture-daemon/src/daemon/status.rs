@@ -21,7 +21,7 @@ use crate::control::{
 use crate::engine::{self, EngineCounters};
 use crate::outcome::{Loss, Outcome};
 use crate::program::{ObtainedQueue, Verdicts};
-use crate::report::CallState;
+use crate::report::{CallState, LearnedFigures};
 use crate::rules::Entry;
 use crate::spool::{self, SpoolHealth};
 use crate::time::Timestamp;
@@ -52,7 +52,8 @@ const EVICTIONS: &[Loss] = &[
 pub fn status(live: &Live, now: Timestamp) -> Status {
     let spool = live.spool.as_ref().map(|spool| spool.status());
     let engines: Vec<(u64, Tally)> = live.posts.iter().map(|post| outcomes(&post.engine)).collect();
-    let ring_full = live.ring_full();
+    let (verdicts, interface) = live.kernel();
+    let ring_full = live.obtained.rings.map(|_| verdicts.get(Verdict::RingFull).frames);
     let lanes: Vec<Lane> = live
         .posts
         .iter()
@@ -60,13 +61,11 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         .enumerate()
         .map(|(index, (post, (_, outcomes)))| {
             let spool = spool.as_ref().and_then(|spool| spool.lanes.get(index));
-            let full = ring_full.get(index).copied();
-            lane(post, live.obtained.queues.get(index), full, outcomes.clone(), spool)
+            lane(post, live.obtained.queues.get(index), ring_full, outcomes.clone(), spool)
         })
         .collect();
     let lost_in_rings = lost_in_rings(&live.posts);
     let counted = live.shared.calls.count(now);
-    let (verdicts, interface) = live.kernel();
     let kernel = live.measuring.iter().map(|account| Arc::clone(&account.counters));
     let of_lanes = live.posts.iter().map(|post| Arc::clone(&post.engine));
     let engine_counters: Vec<_> = of_lanes.chain(kernel).collect();
@@ -357,16 +356,16 @@ pub fn vitals(live: &Live, violated: &[Boundary]) -> Vitals {
             // Malformed frames are the wire's, counted and no fault of ours: who sends them must not turn the light.
             (
                 "program_drops",
-                verdicts.get(Verdict::NoSocket).frames + verdicts.get(Verdict::CopyRefused).frames,
+                [Verdict::NoSocket, Verdict::CopyRefused, Verdict::MeasuredFull]
+                    .map(|verdict| verdicts.get(verdict).frames)
+                    .iter()
+                    .sum(),
             ),
             ("ring_drops", in_rings + verdicts.get(Verdict::RingFull).frames),
             ("spool_drops", in_spool),
-            ("interface_drops", interface.rx_dropped + interface.rx_missed_errors),
+            ("interface_drops", live.interface_lost(&interface)),
         ]),
-        evicted: EVICTIONS
-            .iter()
-            .flat_map(|loss| live.posts.iter().map(|post| post.engine.losses.get(*loss)))
-            .sum(),
+        evicted: evicted(live),
         violated,
         faults: live.posts.iter().filter_map(Post::trouble).collect(),
         gone: live
@@ -380,6 +379,19 @@ pub fn vitals(live: &Live, violated: &[Boundary]) -> Vitals {
             .map(|spool| (spool.disk_free_bytes, disk_size(&live.config.spool.directory))),
         spool: spool.map(|spool| spool.health),
     }
+}
+
+/// What left full tables, or found no room in them: those of the lanes, of what is measured in the kernel, and of the endpoints
+/// that the kernel program knows.
+fn evicted(live: &Live) -> u64 {
+    let of_lanes = live.posts.iter().map(|post| &post.engine);
+    let of_kernel = live.measuring.iter().map(|account| &account.counters);
+    let evicted: u64 = of_lanes
+        .chain(of_kernel)
+        .flat_map(|counters| EVICTIONS.iter().map(|loss| counters.losses.get(*loss)))
+        .sum();
+    let LearnedFigures { refused, failed, .. } = live.learned.figures();
+    evicted + refused + failed
 }
 
 fn disk_size(directory: &Path) -> u64 {

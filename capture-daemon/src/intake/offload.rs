@@ -94,10 +94,16 @@ impl Offloads {
         let payload = payload
             .get(..transport.end.saturating_sub(transport.payload))
             .unwrap_or(payload);
-        let count = payload.len().div_ceil(usize::from(frame.segment)).max(1);
+        let segment = usize::from(frame.segment);
+        let count = payload.len().div_ceil(segment).max(1);
+        let is_whole = frame.bytes.len() >= frame.wire_len as usize;
         let mut packets = 0;
-        for (number, part) in payload.chunks(usize::from(frame.segment)).enumerate() {
-            let is_last = number.saturating_add(1) == count;
+        for (number, part) in payload.chunks(segment).enumerate() {
+            // What was not captured whole is no packet, and what ends the frame's copy does not end the frame.
+            if !is_whole && part.len() < segment {
+                break;
+            }
+            let is_last = is_whole && number.saturating_add(1) == count;
             let Some(packet) = self.packet(frame.bytes, transport, frame.segment, number, part, is_last) else {
                 break;
             };

@@ -31,6 +31,17 @@ pub enum OpenError {
     /// A file under /sys/class/net.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Frames there are none that siphon reads.
+    #[error(
+        "{interface} carries no Ethernet frames (type {kind} in /sys/class/net/{interface}/type); capture on the interface \
+         below it, or where its packets leave the tunnel"
+    )]
+    NotEthernet {
+        /// As configured.
+        interface: String,
+        /// ARPHRD number.
+        kind: u64,
+    },
     /// The addresses of the interfaces could not be asked.
     #[error("list the addresses of the interfaces (getifaddrs): {0}")]
     Addresses(#[source] io::Error),
@@ -92,14 +103,6 @@ pub enum OpenError {
         point: &'static str,
         /// aya's error, with the errno.
         source: Box<ProgramError>,
-    },
-    /// The kernel could not be asked for its CPUs.
-    #[error("{path}: {source}")]
-    Cpus {
-        /// The file that has them.
-        path: &'static str,
-        /// The errno.
-        source: io::Error,
     },
     /// A ring buffer could not be made.
     #[error("make a ring buffer of {bytes} bytes (capture.ring_size): {}", with_causes(.source))]

@@ -3,21 +3,20 @@
 //! Nothing is taken from the host. Links are descriptors of this process: the kernel takes the programs off when they are
 //! closed, however the process ends.
 
-use aya::Ebpf;
-use capture_common::Media;
 use std::sync::Arc;
 
+use aya::Ebpf;
 use aya::maps::{ArrayOfMaps, MapData};
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
-use aya::util::nr_cpus;
+use capture_common::{Media, Mode};
 
 use super::error::OpenError;
 use super::interface::Interface;
 use super::object::Room;
 use super::{
-    AttachMode, EMBEDDED, KernelLog, LearnedEndpoints, Link, MeasuredMap, Obtained, Program, arm, object, write_ports,
+    AttachMode, EMBEDDED, KernelLog, LearnedEndpoints, Link, MeasuredMap, Obtained, Program, object, settings, write_ports,
 };
 use crate::config::{Attach, Capture, Follow};
 use crate::intake::RingLane;
@@ -25,34 +24,28 @@ use crate::intake::RingLane;
 /// Type number of a ring buffer (enum bpf_map_type, include/uapi/linux/bpf.h).
 const RING_BUFFER: u32 = 27;
 
-/// Attaches the programs to both directions of the interface, and makes `rings` ring buffers, among which the CPUs are
-/// dealt out; a lane for each. There is room for what is followed.
+/// Attaches the programs to both directions of the interface, idle, and makes the ring buffer, with its lane. There is room for what
+/// is followed.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the direction, the call and its errno. Nothing stays attached then.
-pub fn open(capture: &Capture, rings: usize, follow: &Follow) -> Result<(Program, Vec<RingLane>), OpenError> {
+pub fn prepare(capture: &Capture, follow: &Follow) -> Result<(Program, RingLane), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
     let interface = Interface::find(&capture.interface)?;
-    let cpus = nr_cpus().map_err(|(path, source)| OpenError::Cpus { path, source })?;
-    let lanes = rings.clamp(1, cpus);
     let points = points(capture.attach, &interface)?;
     let programs: Vec<_> = points.iter().map(Point::program).collect();
-    let room = Room {
-        cpus: cpus as u32,
-        ..Room::new(capture, follow)
-    };
+    let room = Room::new(capture, follow);
     let mut ebpf = object::load(room, &programs)?;
     write_ports(&mut ebpf, capture)?;
     let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
-    let lanes = ring_lanes(&mut ebpf, capture, lanes, cpus)?;
+    let lane = ring_lane(&mut ebpf, capture)?;
     let mut links = Vec::new();
     for point in &points {
         links.push(point.attach(&mut ebpf, &interface)?);
     }
-    let settings = arm(&mut ebpf, capture)?;
-    let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
+    let learned = LearnedEndpoints::new(&mut ebpf, settings(capture), room.endpoints)?;
     let measured = (capture.media == Media::Measured)
         .then(|| MeasuredMap::new(&mut ebpf, room.streams))
         .transpose()?;
@@ -71,13 +64,14 @@ pub fn open(capture: &Capture, rings: usize, follow: &Follow) -> Result<(Program
         ebpf,
         links,
         interface,
+        mode: Mode::Host,
         obtained,
         kernel_log,
         learned: Arc::new(learned),
         measured,
         _promiscuous: None,
     };
-    Ok((program, lanes))
+    Ok((program, lane))
 }
 
 /// Where a program is attached.
@@ -127,10 +121,10 @@ impl Point {
                     tcx.attach_with_options(name, TcAttachType::Ingress, order)
                 })
                 .map(|link| Link::Tcx(program, link)),
-            // Behind other programs: what they drop does not go out.
+            // In front as well: a program that does not say NEXT ends the chain, and most do not.
             Self::Out => tcx(ebpf, program)
                 .and_then(|tcx| {
-                    let order = TcAttachOptions::TcxOrder(LinkOrder::last());
+                    let order = TcAttachOptions::TcxOrder(LinkOrder::first());
                     tcx.attach_with_options(name, TcAttachType::Egress, order)
                 })
                 .map(|link| Link::Tcx(program, link)),
@@ -147,31 +141,19 @@ impl Point {
     }
 }
 
-/// Makes the ring buffers, and shows each CPU's to the programs.
-fn ring_lanes(ebpf: &mut Ebpf, capture: &Capture, rings: usize, cpus: usize) -> Result<Vec<RingLane>, OpenError> {
-    let mut lanes = Vec::new();
-    let mut maps = Vec::new();
-    for lane in 0..rings {
-        let shape = aya_obj::Map::new_from_params(RING_BUFFER, 0, 0, capture.ring_size, 0);
-        let map = MapData::create(shape, "siphon_ring", None).map_err(|source| OpenError::Ring {
-            bytes: capture.ring_size,
-            source: Box::new(source),
-        })?;
-        lanes.push(RingLane::open(
-            &capture.interface,
-            lane as u32,
-            map.fd(),
-            capture.ring_size,
-        )?);
-        maps.push(map);
-    }
-    let mut of_cpus: ArrayOfMaps<_, MapData> = object::map(ebpf, object::RINGS)?;
-    for (cpu, map) in (0..cpus as u32).zip(maps.iter().cycle()) {
-        of_cpus
-            .set(cpu, map, 0)
-            .map_err(|source| OpenError::map(object::RINGS, source))?;
-    }
-    Ok(lanes)
+/// Makes the ring buffer, and shows it to the programs.
+fn ring_lane(ebpf: &mut Ebpf, capture: &Capture) -> Result<RingLane, OpenError> {
+    let shape = aya_obj::Map::new_from_params(RING_BUFFER, 0, 0, capture.ring_size, 0);
+    let map = MapData::create(shape, "siphon_ring", None).map_err(|source| OpenError::Ring {
+        bytes: capture.ring_size,
+        source: Box::new(source),
+    })?;
+    let lane = RingLane::open(&capture.interface, 0, map.fd(), capture.ring_size)?;
+    let mut rings: ArrayOfMaps<_, MapData> = object::map(ebpf, object::RINGS)?;
+    rings
+        .set(0, &map, 0)
+        .map_err(|source| OpenError::map(object::RINGS, source))?;
+    Ok(lane)
 }
 
 fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProgramError> {

@@ -35,7 +35,19 @@ pub enum Presence {
 pub struct Interface {
     port: Port,
     queues: u32,
+    /// The driver counts what the program drops as rx_dropped.
+    counts_program: bool,
 }
+
+/// The driver that counts frames which an XDP program drops as dropped (virtnet_poll, drivers/net/virtio_net.c: `xdp_drops` and
+/// `drops`, of which the latter is rx_dropped).
+const COUNTS_PROGRAM: &str = "virtio_net";
+
+/// What it calls those frames, each queue's.
+const PROGRAM_DROPS: &str = "xdp_drop";
+
+/// Types of interfaces whose frames begin with an Ethernet header (include/uapi/linux/if_arp.h): ARPHRD_ETHER and ARPHRD_LOOPBACK.
+const ETHERNET: [u64; 2] = [1, 772];
 
 impl Interface {
     /// Looks an interface up by its name.
@@ -48,6 +60,13 @@ impl Interface {
             source,
         })?;
         let directory = Path::new(CLASS_NET).join(name);
+        let kind = number(&directory.join("type"))?;
+        if !ETHERNET.contains(&kind) {
+            return Err(OpenError::NotEthernet {
+                interface: name.to_owned(),
+                kind,
+            });
+        }
         let mtu = u32::try_from(number(&directory.join("mtu"))?).unwrap_or(u32::MAX);
         Ok(Self {
             port: Port {
@@ -56,6 +75,8 @@ impl Interface {
                 mtu,
             },
             queues: count_queues(&directory.join("queues"))?,
+            counts_program: fs::read_link(directory.join("device/driver"))
+                .is_ok_and(|driver| driver.ends_with(COUNTS_PROGRAM)),
         })
     }
 
@@ -106,6 +127,16 @@ impl Interface {
         InterfaceCounters::read(&Path::new(CLASS_NET).join(&self.port.name).join("statistics"))
     }
 
+    /// Frames that the driver counts as dropped although it was the program that dropped them.
+    pub fn counted_of_program(&self) -> u64 {
+        if !self.counts_program {
+            return 0;
+        }
+        let counters = ethtool::statistics(&self.port.name).unwrap_or_default();
+        let of_program = counters.iter().filter(|(name, _)| name.contains(PROGRAM_DROPS));
+        of_program.map(|(_, count)| count).sum()
+    }
+
     /// What its driver counts beyond that and whose name speaks of loss, under the driver's own names; at most
     /// 512. Empty where the driver has none.
     pub fn driver_counters(&self) -> Vec<(String, u64)> {
@@ -137,7 +168,10 @@ const LOSS: [&str; 12] = [
 
 fn speaks_of_loss(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    !name.starts_with("tx") && LOSS.iter().any(|word| name.contains(word))
+    // What the program drops is no loss; and an interrupt no error.
+    let is_other = name.starts_with("tx") || name.contains(PROGRAM_DROPS);
+    let name = name.replace("interrupt", "");
+    !is_other && LOSS.iter().any(|word| name.contains(word))
 }
 
 /// Declares the counters once: field, and file of the same name.
@@ -297,7 +331,13 @@ mod tests {
         ] {
             assert!(speaks_of_loss(name), "{name}");
         }
-        for name in ["rx_packets", "tx_queue_0_xdp_xmit_errors", "peer_ifindex"] {
+        for name in [
+            "rx_packets",
+            "tx_queue_0_xdp_xmit_errors",
+            "peer_ifindex",
+            "rx_queue_0_xdp_drops",
+            "rx_interrupts",
+        ] {
             assert!(!speaks_of_loss(name), "{name}");
         }
     }

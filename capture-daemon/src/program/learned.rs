@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError};
-use capture_common::{EndpointEntry, EndpointFormat, EndpointKey, Level, Media, Settings, endpoint};
+use capture_common::{EndpointEntry, EndpointFormat, EndpointKey, Level, Media, Mode, Settings, endpoint};
 
 use super::error::OpenError;
 use super::object;
@@ -50,7 +50,7 @@ impl fmt::Debug for LearnedEndpoints {
 }
 
 impl LearnedEndpoints {
-    /// Takes the map out of the loaded object, whose program was given these settings.
+    /// Takes the maps of endpoints and settings out of the loaded object, whose program is idle until [`arm`](Self::arm).
     pub(super) fn new(ebpf: &mut Ebpf, settings: Settings, capacity: u32) -> Result<Self, OpenError> {
         let mut take = |name| ebpf.take_map(name).ok_or(OpenError::NoMap(name));
         let map =
@@ -70,6 +70,14 @@ impl LearnedEndpoints {
             failed: AtomicU64::new(0),
             times: Mutex::default(),
         })
+    }
+
+    /// Writes the settings, with this mode.
+    pub(super) fn arm(&self, mode: Mode) -> Result<(), OpenError> {
+        let (map, settings) = &mut *lock(&self.settings);
+        settings.mode = mode as u32;
+        map.set(0, bytemuck::cast::<Settings, Words>(*settings), 0)
+            .map_err(|source| OpenError::map(object::SETTINGS, source))
     }
 
     /// How many there are, what became of them, and how long they took.
@@ -99,14 +107,18 @@ impl LearnedEndpoints {
 
     /// Has the program look for levels of single calls, from the first on.
     fn mind_levels(&self) {
-        if self.has_levels.swap(true, Ordering::Relaxed) {
+        if self.has_levels.load(Ordering::Relaxed) {
             return;
         }
         let (map, settings) = &mut *lock(&self.settings);
         settings.media.levels = 1;
-        if let Err(error) = map.set(0, bytemuck::cast::<Settings, Words>(*settings), 0) {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::error!("map {}: levels of calls are not minded: {error}", object::SETTINGS);
+        // Where it fails, the next level tries again.
+        match map.set(0, bytemuck::cast::<Settings, Words>(*settings), 0) {
+            Ok(()) => self.has_levels.store(true, Ordering::Relaxed),
+            Err(error) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!("map {}: levels of calls are not minded: {error}", object::SETTINGS);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The kernel program: loaded, told what is wanted, attached, read and detached.
 //!
 //! The order of opening: checks, load, fill the maps, attach idle (every frame goes on to the host), bind one socket per
-//! rx queue in the way the attach mode allows, arm. The order of closing: [`Program::detach`], then the lanes are drained
+//! rx queue in the way the attach mode allows; [`Program::arm`] when somebody reads the lanes. The order of closing: [`Program::detach`], then the lanes are drained
 //! until they are empty, then they are dropped.
 
 mod error;
@@ -23,7 +23,7 @@ use aya::programs::xdp::XdpLinkId;
 use aya::programs::{self, ProgramError, Xdp, XdpMode};
 use capture_common::{Media, MediaSettings, Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
 
-use crate::config::{self, Attach, Bind, Capture, Follow};
+use crate::config::{Attach, Bind, Capture, Follow};
 use crate::xsk::socket::Bound;
 use crate::xsk::{Lane, Membership};
 
@@ -103,7 +103,6 @@ impl Room {
         let room = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             queues: 1,
-            cpus: 1,
             endpoints: room(follow.max_endpoints),
             streams: match capture.media {
                 Media::Measured => room(follow.max_streams),
@@ -123,6 +122,7 @@ pub struct Program {
     ebpf: Ebpf,
     links: Vec<Link>,
     interface: Interface,
+    mode: Mode,
     obtained: Obtained,
     kernel_log: Option<KernelLog>,
     learned: Arc<LearnedEndpoints>,
@@ -130,21 +130,23 @@ pub struct Program {
     _promiscuous: Option<Membership>,
 }
 
-/// Attaches the program to the interface and binds a socket to each of its rx queues, lane by lane in order of the
-/// queues. There is room for as much as the default configuration follows.
+/// [`prepare`] with room for as much as the default configuration follows, and [`Program::arm`].
+///
+/// # Errors
+/// As for [`prepare`].
+pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
+    let (program, lanes) = prepare(capture, &Follow::default())?;
+    program.arm()?;
+    Ok((program, lanes))
+}
+
+/// Attaches the program to the interface, idle, and binds a socket to each of its rx queues, lane by lane in order of the
+/// queues. There is room for as many endpoints of calls, and for as many streams where they are measured in the kernel, as
+/// are followed.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the queue, the call and its errno. Nothing stays attached then.
-pub fn open(capture: &Capture) -> Result<(Program, Vec<Lane>), OpenError> {
-    open_with_room(capture, &Follow::default())
-}
-
-/// The same, with room for as many endpoints of calls, and for as many streams where they are measured in the kernel, as are
-/// followed.
-///
-/// # Errors
-/// As for [`open`].
-pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Vec<Lane>), OpenError> {
+pub fn prepare(capture: &Capture, follow: &Follow) -> Result<(Program, Vec<Lane>), OpenError> {
     if !EMBEDDED {
         return Err(OpenError::NotBuilt);
     }
@@ -167,8 +169,7 @@ pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Ve
             interface: capture.interface.clone(),
             source,
         })?;
-    let settings = arm(&mut ebpf, capture)?;
-    let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
+    let learned = LearnedEndpoints::new(&mut ebpf, settings(capture), room.endpoints)?;
     let measured = (capture.media == Media::Measured)
         .then(|| MeasuredMap::new(&mut ebpf, room.streams))
         .transpose()?;
@@ -183,6 +184,7 @@ pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Ve
         ebpf,
         links: vec![Link::Xdp(object::PROGRAM, link)],
         interface,
+        mode: Mode::Mirror,
         obtained,
         kernel_log,
         learned: Arc::new(learned),
@@ -193,6 +195,14 @@ pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Ve
 }
 
 impl Program {
+    /// Has the program decide on frames, from the next one on.
+    ///
+    /// # Errors
+    /// The errno of bpf(2).
+    pub fn arm(&self) -> Result<(), OpenError> {
+        self.learned.arm(self.mode)
+    }
+
     /// What was obtained from the kernel, and why not better.
     pub fn obtained(&self) -> &Obtained {
         &self.obtained
@@ -235,6 +245,19 @@ impl Program {
         self.interface.counters()
     }
 
+    /// How many of the frames that the interface counts as lost never reached the program.
+    pub fn interface_lost(&self, counters: &InterfaceCounters) -> u64 {
+        match self.mode {
+            // rx_dropped are frames that nobody on the host wanted (__netif_receive_skb_core, net/core/dev.c) as well, which
+            // the program has seen.
+            Mode::Host => counters.rx_missed_errors,
+            Mode::Idle | Mode::Mirror => {
+                let by_program = self.interface.counted_of_program();
+                counters.rx_missed_errors + counters.rx_dropped.saturating_sub(by_program)
+            }
+        }
+    }
+
     /// What its driver counts of loss beyond that, under the driver's own names.
     pub fn driver_counters(&self) -> Vec<(String, u64)> {
         self.interface.driver_counters()
@@ -243,21 +266,6 @@ impl Program {
     /// The log of the program, where the configuration asks for it; once.
     pub fn take_kernel_log(&mut self) -> Option<KernelLog> {
         self.kernel_log.take()
-    }
-
-    /// Frames that found the ring buffer of each of `lanes` full.
-    ///
-    /// # Errors
-    /// The errno of bpf(2).
-    pub fn ring_full(&self, lanes: usize) -> Result<Vec<u64>, ReadError> {
-        let mut full = vec![0_u64; lanes];
-        // As the rings were dealt out to the CPUs.
-        for (cpu, count) in self.counts(Verdict::RingFull)?.into_iter().enumerate() {
-            if let Some(sum) = full.get_mut(cpu % lanes.max(1)) {
-                *sum = sum.wrapping_add(count.frames);
-            }
-        }
-        Ok(full)
     }
 
     /// What each CPU counted for a verdict.
@@ -415,22 +423,14 @@ fn bind(ebpf: &mut Ebpf, interface: &Interface, capture: &Capture, attach: Attac
     Ok(lanes)
 }
 
-/// From here on frames are captured; in mirror mode the rest is dropped.
-fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<Settings, OpenError> {
-    let mode = match capture.mode {
-        config::Mode::Mirror => Mode::Mirror,
-        config::Mode::Host => Mode::Host,
-    };
-    let settings = Settings {
-        mode: mode as u32,
+/// What the program is told, as long as it is idle.
+fn settings(capture: &Capture) -> Settings {
+    Settings {
+        mode: Mode::Idle as u32,
         log: u32::from(capture.kernel_log),
         tunnels: capture.tunnels.iter().copied().collect(),
         media: MediaSettings::new(capture.media, capture.level, false, capture.early_packets),
-    };
-    let mut map: Array<_, [u32; 5]> = object::map(ebpf, object::SETTINGS)?;
-    map.set(0, bytemuck::cast::<Settings, [u32; 5]>(settings), 0)
-        .map_err(|source| OpenError::map(object::SETTINGS, source))?;
-    Ok(settings)
+    }
 }
 
 fn obtained_queue(lane: &Lane) -> ObtainedQueue {

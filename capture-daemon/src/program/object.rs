@@ -20,7 +20,7 @@ pub const PORTS: &str = "PORTS";
 pub const SETTINGS: &str = "SETTINGS";
 /// XSKMAP: the socket of each rx queue.
 pub const SOCKETS: &str = "SOCKETS";
-/// Array of ring buffers: that of each CPU.
+/// Array of one ring buffer.
 pub const RINGS: &str = "RINGS";
 /// Per-CPU array of [`capture_common::VerdictCount`] by verdict.
 pub const VERDICTS: &str = "VERDICTS";
@@ -47,8 +47,6 @@ pub const STREAMS: &str = "STREAMS";
 pub struct Room {
     /// Sockets.
     pub queues: u32,
-    /// CPUs, each of which has a ring buffer in host mode.
-    pub cpus: u32,
     /// Endpoints of calls.
     pub endpoints: u32,
     /// Endpoints that no call has named, for which packets are counted.
@@ -64,7 +62,6 @@ pub struct Room {
 pub fn load(room: Room, programs: &[&'static str]) -> Result<Ebpf, OpenError> {
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(SOCKETS, room.queues)
-        .map_max_entries(RINGS, room.cpus)
         .map_max_entries(ENDPOINTS, room.endpoints)
         .map_max_entries(EARLY, room.early)
         .map_max_entries(STREAMS, room.streams)

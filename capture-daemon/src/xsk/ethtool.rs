@@ -40,10 +40,11 @@ pub fn statistics(interface: &str) -> io::Result<Vec<(String, u64)>> {
     // struct ethtool_gstrings: command, set, length, then the names.
     let mut strings = Buffer::new(NAME / 8);
     strings.set_head([GET_STRINGS, STATISTICS]);
+    strings.set_word(1, count as u64);
     strings.ask(&socket, interface)?;
     // struct ethtool_stats: command, length, then the figures.
     let mut figures = Buffer::new(1);
-    figures.set_head([GET_STATISTICS, 0]);
+    figures.set_head([GET_STATISTICS, count as u32]);
     figures.ask(&socket, interface)?;
     let names = strings.bytes();
     let length = u32_at(names, 8) as usize;
