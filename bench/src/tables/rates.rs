@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::{Bench, Effort, figure};
+use crate::account::Stage;
 use crate::generator::Load;
 use crate::receiver::Kind;
 use crate::run::{Run, at_rest, measure};
@@ -79,9 +80,20 @@ fn one(bench: &mut Bench<'_>, cell: Cell, load: Try) -> Result<(Run, u32)> {
         frames: (load.expected * f64::from(seconds)).max(1.0) as u32,
     };
     let (generator, programs) = (&mut bench.generator, &bench.programs);
-    at_rest(&mut bench.effort.patience, || {
+    let (run, again) = at_rest(&mut bench.effort.patience, || {
         measure(generator, cell.kind, programs, load)
-    })
+    })?;
+    eprintln!("  {}", told(&run));
+    Ok((run, again))
+}
+
+/// The rate of a run, and where it lost frames.
+fn told(run: &Run) -> String {
+    let lost = Stage::ALL.iter().filter_map(|stage| {
+        let lost = run.account.lost(*stage)?;
+        (lost > 0).then(|| format!(", {lost} lost at {stage}"))
+    });
+    format!("{:.0} pps{}", run.offered(), lost.collect::<String>())
 }
 
 /// What the generator may reach in front of this receiver, in frames a second.
@@ -110,7 +122,7 @@ fn figures_of(found: &Found) -> Vec<Option<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Account, Passage, Stage};
+    use crate::account::{Account, Passage};
     use crate::cpu::CpuTime;
 
     #[test]

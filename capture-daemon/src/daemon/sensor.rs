@@ -105,9 +105,9 @@ impl Live {
         let interface = &self.config.capture.interface;
         match rings {
             None => tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len()),
-            Some(size) => tracing::info!(
-                "capturing on {interface} beside its host: {attach}, a ring buffer of {size} bytes"
-            ),
+            Some(size) => {
+                tracing::info!("capturing on {interface} beside its host: {attach}, a ring buffer of {size} bytes")
+            }
         }
         tracing::debug!("the kernel's verifier followed {verified_instructions:?} instructions of the program");
         if let Some(why) = why_not_native {

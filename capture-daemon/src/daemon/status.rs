@@ -61,7 +61,13 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         .enumerate()
         .map(|(index, (post, (_, outcomes)))| {
             let spool = spool.as_ref().and_then(|spool| spool.lanes.get(index));
-            lane(post, live.obtained.queues.get(index), ring_full, outcomes.clone(), spool)
+            lane(
+                post,
+                live.obtained.queues.get(index),
+                ring_full,
+                outcomes.clone(),
+                spool,
+            )
         })
         .collect();
     let lost_in_rings = lost_in_rings(&live.posts);

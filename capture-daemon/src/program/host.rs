@@ -16,7 +16,8 @@ use super::error::OpenError;
 use super::interface::Interface;
 use super::object::Room;
 use super::{
-    AttachMode, EMBEDDED, KernelLog, LearnedEndpoints, Link, MeasuredMap, Obtained, Program, object, settings, write_ports,
+    AttachMode, EMBEDDED, KernelLog, LearnedEndpoints, Link, MeasuredMap, Obtained, Program, object, settings,
+    write_ports,
 };
 use crate::config::{Attach, Capture, Follow};
 use crate::intake::RingLane;

@@ -1,5 +1,7 @@
 //! Header fields: lines, folding, names, and the lists and parameters inside a value.
 
+use memchr::{memchr, memchr2};
+
 /// What RFC 3261 section 25.1 calls LWS, one octet of it. A folded line leaves its line end inside the value, so CR and
 /// LF are white space wherever a value is read.
 const fn is_lws(byte: u8) -> bool {
@@ -39,7 +41,7 @@ pub fn number(bytes: &[u8]) -> Option<u32> {
 /// The first line of `bytes` without its line end, and what comes after; `None` where no line ends.
 /// LF alone ends a line too, as implementations write it.
 pub fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|byte| *byte == b'\n')?;
+    let at = memchr(b'\n', bytes)?;
     let (line, rest) = bytes.split_at_checked(at)?;
     Some((line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..)?))
 }
@@ -88,8 +90,9 @@ impl<'a> Iterator for Fields<'a> {
             }
             let (field, rest) = self.rest.split_at_checked(folded_len(self.rest))?;
             self.rest = rest;
-            let (name, value) = split_before(field, |byte| byte == b':');
-            if let Some(value) = value.get(1..) {
+            if let Some(at) = memchr(b':', field)
+                && let (name, [_, value @ ..]) = field.split_at(at)
+            {
                 return Some((full_name(trim(name)), trim(value)));
             }
         }
@@ -101,7 +104,7 @@ impl<'a> Iterator for Fields<'a> {
 fn folded_len(bytes: &[u8]) -> usize {
     let mut len = 0;
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
+    while let Some(at) = memchr(b'\n', rest) {
         len += at + 1;
         rest = bytes.get(len..).unwrap_or_default();
         if !matches!(rest.first(), Some(b' ' | b'\t')) {
@@ -183,6 +186,12 @@ impl<'a> Iterator for Pieces<'a> {
 impl Pieces<'_> {
     /// Where the first separator stands that is neither quoted nor in brackets.
     fn separator_at(&mut self, bytes: &[u8]) -> Option<usize> {
+        // What nearly all values are: nothing in front of the separator, or of the end, that could hide it.
+        let plain = memchr(self.separator, bytes);
+        let before = plain.and_then(|at| bytes.get(..at)).unwrap_or(bytes);
+        if memchr2(b'"', b'<', before).is_none() {
+            return plain;
+        }
         let mut at = 0;
         let mut bracketed = false;
         while let Some(byte) = bytes.get(at) {
