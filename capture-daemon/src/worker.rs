@@ -129,7 +129,8 @@ impl<L: Intake> Worker<L> {
     fn drain(&mut self) {
         let until = Instant::now() + DRAIN_PATIENCE;
         let mut empty_looks = 0;
-        while empty_looks < LOOKS_BEFORE_DRAINED {
+        let unseen = Instant::now() + self.lane.lag();
+        while empty_looks < LOOKS_BEFORE_DRAINED || Instant::now() < unseen {
             while self.spool.as_ref().is_some_and(|spool| !spool.has_room()) && Instant::now() < until {
                 thread::sleep(NAP);
             }

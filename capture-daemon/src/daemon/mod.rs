@@ -6,6 +6,7 @@
 
 mod accounts;
 mod crew;
+mod front;
 mod health;
 mod measuring;
 mod placement;
@@ -28,6 +29,7 @@ use crate::program::{self, KernelLog, OpenError};
 use crate::spool::{Spool, SpoolError};
 
 use crew::{Crew, CrewError};
+use front::Front;
 use measuring::Measuring;
 use sensor::Live;
 
@@ -90,14 +92,16 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let allowed = crew::allowed_cpus()?;
     let cpus = crew::cpus(&config.capture.cpus, &config.capture.interface)?;
-    let (mut program, lanes) = match config.capture.mode {
+    let (mut front, lanes) = match config.capture.mode {
         Mode::Mirror => program::open_with_room(&config.capture, &config.follow)
-            .map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
+            .map(|(program, lanes)| (Front::Program(Box::new(program)), Lanes::Sockets(lanes)))?,
         Mode::Host => program::host::open(&config.capture, 1, &config.follow)
-            .map(|(program, lanes)| (program, Lanes::Rings(lanes)))?,
+            .map(|(program, lanes)| (Front::Program(Box::new(program)), Lanes::Rings(lanes)))?,
+        Mode::Packet => program::packet::open(&config.capture, config.capture.cpus.len())
+            .map(|(tap, lanes)| (Front::Tap(tap), Lanes::Packets(lanes)))?,
     };
-    let kernel_log = program.take_kernel_log();
-    let measured = program.take_measured();
+    let kernel_log = front.take_kernel_log();
+    let measured = front.take_measured();
     placement::keep_off(&allowed, &cpus, lanes.len());
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
@@ -107,13 +111,13 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     let shared = Shared::new(&config.follow)
         .with_privacy(&config.privacy)
         .with_rules(&config.rules, config.capture.level)
-        .told_to(program.learned());
+        .told_to(front.learn());
     let shared = Arc::new(shared);
     let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {
         Ok(crew) => crew,
         Err(error) => {
             // The lanes have ended with the crew, and the writer ends with its lanes.
-            drop(program);
+            drop(front);
             if let Some(spool) = spool {
                 spool.stop()?;
             }
@@ -126,7 +130,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     {
         Ok(measuring) => measuring,
         Err(source) => {
-            drop(program);
+            drop(front);
             crew.finish();
             if let Some(spool) = spool {
                 spool.stop()?;
@@ -135,7 +139,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         }
     };
     let account = measuring.as_ref().map(Measuring::account);
-    let live = Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop).measuring(account);
+    let live = Live::new(config, front, &crew, shared, spool.as_ref(), counts, stop).measuring(account);
     let live = Arc::new(live);
 
     let until = |stopped: &watch::Receiver<bool>| {

@@ -26,12 +26,13 @@ use crate::rules::Entry;
 use crate::spool::{self, SpoolHealth};
 use crate::time::Timestamp;
 use crate::worker::BATCH;
+use crate::xsk::packet;
 
 /// Tries to read an engine's outcomes between two frames, when their sum is the number of frames. Reading takes some 50 ns,
 /// a frame 100 and more.
 const TRIES: usize = 64;
 
-/// Bytes that a record takes of a ring buffer at least: the kernel's header, ours, and the smallest room for a frame.
+/// Bytes that a record takes of a BPF ring buffer at least: the kernel's header, ours, and the smallest room for a frame.
 const SHORTEST_RECORD: u64 = (8 + Record::SIZE + Record::ROOMS[0]) as u64;
 
 /// Losses that a larger table would have prevented.
@@ -114,7 +115,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
             .into_iter()
             .map(|(state, count)| (state.label().to_owned(), count))
             .collect(),
-        learned: live.learned.figures(),
+        learned: live.learned(),
         tables: tables(live, &lanes),
         spool: files(live, spool.as_ref()),
         control: live.control.get(),
@@ -314,16 +315,23 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
         behind_last,
         room,
     };
+    let waiting = live.waiting();
     let in_rings = match live.obtained.rings {
         None => lanes * u64::from(live.config.capture.umem_frames),
-        Some(size) => lanes * (u64::from(size) / SHORTEST_RECORD),
+        Some(size) if waiting.is_none() => lanes * (u64::from(size) / SHORTEST_RECORD),
+        Some(size) => lanes * (u64::from(size) / packet::SHORTEST),
     };
     let in_batches = lanes * u64::from(BATCH);
     [
-        before.0.map(|verdicts| {
-            let captured = verdicts.frames(Fate::Captured);
-            reading(lost, first.2, captured, last.0, in_rings)
-        }),
+        match waiting {
+            None => before.0.map(|verdicts| {
+                let captured = verdicts.frames(Fate::Captured);
+                reading(lost, first.2, captured, last.0, in_rings)
+            }),
+            // The lanes themselves have the verdicts; the two parties are the kernel, which counts what it puts into a ring, and
+            // the lane that takes it out. Their difference was taken by the lane, between two frames.
+            Some(waiting) => Some(reading(0, 0, waiting, 0, in_rings)),
+        },
         Some(reading(0, first.1, before.1, last.1, in_batches)),
         first
             .0

@@ -4,7 +4,7 @@
 //! closed, however the process ends.
 
 use aya::Ebpf;
-use capture_common::Media;
+use capture_common::{Media, Mode};
 use std::sync::Arc;
 
 use aya::maps::{ArrayOfMaps, MapData};
@@ -51,7 +51,7 @@ pub fn open(capture: &Capture, rings: usize, follow: &Follow) -> Result<(Program
     for point in &points {
         links.push(point.attach(&mut ebpf, &interface)?);
     }
-    let settings = arm(&mut ebpf, capture)?;
+    let settings = arm(&mut ebpf, capture, Mode::Host)?;
     let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
     let measured = (capture.media == Media::Measured)
         .then(|| MeasuredMap::new(&mut ebpf, room.streams))

@@ -11,6 +11,7 @@ mod kernel_log;
 mod learned;
 mod measured;
 mod object;
+pub mod packet;
 mod verdicts;
 
 use std::fmt;
@@ -21,9 +22,9 @@ use aya::maps::{Array, PerCpuArray, XskMap};
 use aya::programs::tc::SchedClassifierLinkId;
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{self, ProgramError, Xdp, XdpMode};
-use capture_common::{Media, MediaSettings, Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
+use capture_common::{Media, MediaSettings, Mode, PortTable, Settings, Verdict, VerdictCount};
 
-use crate::config::{self, Attach, Bind, Capture, Follow};
+use crate::config::{Attach, Bind, Capture, Follow};
 use crate::xsk::socket::Bound;
 use crate::xsk::{Lane, Membership};
 
@@ -48,6 +49,8 @@ pub enum AttachMode {
     Generic,
     /// In the stack, in both directions, beside the host's own programs (BPF_LINK_TYPE_TCX).
     Tcx,
+    /// No program, but packet sockets (AF_PACKET).
+    Packet,
 }
 
 impl fmt::Display for AttachMode {
@@ -56,6 +59,7 @@ impl fmt::Display for AttachMode {
             Self::Native => "native",
             Self::Generic => "generic",
             Self::Tcx => "tcx",
+            Self::Packet => "packet",
         })
     }
 }
@@ -70,9 +74,9 @@ pub struct Obtained {
     /// Instructions the kernel's verifier followed, of at most a million (BPF_COMPLEXITY_LIMIT_INSNS,
     /// include/linux/bpf.h); `None` from kernels before 5.16.
     pub verified_instructions: Option<u32>,
-    /// The queues with a socket, in order; none in host mode.
+    /// The queues with an AF_XDP socket, in order; none in host mode and packet mode.
     pub queues: Vec<ObtainedQueue>,
-    /// Bytes of each lane's ring buffer, in host mode.
+    /// Bytes of each lane's ring, in host mode and packet mode.
     pub rings: Option<u32>,
 }
 
@@ -167,7 +171,7 @@ pub fn open_with_room(capture: &Capture, follow: &Follow) -> Result<(Program, Ve
             interface: capture.interface.clone(),
             source,
         })?;
-    let settings = arm(&mut ebpf, capture)?;
+    let settings = arm(&mut ebpf, capture, Mode::Mirror)?;
     let learned = LearnedEndpoints::new(&mut ebpf, settings, room.endpoints)?;
     let measured = (capture.media == Media::Measured)
         .then(|| MeasuredMap::new(&mut ebpf, room.streams))
@@ -325,22 +329,7 @@ fn refuse_to_steal(interface: &Interface, capture: &Capture) -> Result<(), OpenE
 }
 
 fn write_ports(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
-    let mut table = Box::new(PortTable::EMPTY);
-    for port in &capture.sip_ports {
-        table.want(*port, *port, PortFlags::SIP);
-    }
-    for port in &capture.websocket_ports {
-        table.want(*port, *port, PortFlags::WEBSOCKET);
-    }
-    for port in &capture.turn_ports {
-        table.want(*port, *port, PortFlags::TURN);
-    }
-    for range in &capture.media_ports {
-        table.want(range.first, range.last, PortFlags::MEDIA);
-    }
-    for port in capture.tunnels.iter().copied().filter_map(Tunnel::port) {
-        table.want(port, port, PortFlags::TUNNEL);
-    }
+    let table = capture.port_table();
     let bytes: &[u8; PortTable::PORTS] = bytemuck::cast_ref(&*table);
     let mut ports: Array<_, [u8; PortTable::PORTS]> = object::map(ebpf, object::PORTS)?;
     ports
@@ -366,13 +355,13 @@ fn attach(
     for way in ways {
         let mode = match way {
             AttachMode::Native => XdpMode::Driver,
-            AttachMode::Generic | AttachMode::Tcx => XdpMode::Skb,
+            AttachMode::Generic | AttachMode::Tcx | AttachMode::Packet => XdpMode::Skb,
         };
         match xdp(ebpf).and_then(|program| program.attach_to_if_index(ifindex, mode)) {
             Ok(link) => {
                 let why_not = match (way, refused.pop()) {
                     (AttachMode::Native, _) => None,
-                    (AttachMode::Generic | AttachMode::Tcx, why) => {
+                    (AttachMode::Generic | AttachMode::Tcx | AttachMode::Packet, why) => {
                         Some(why.unwrap_or_else(|| "not asked for".to_owned()))
                     }
                 };
@@ -416,11 +405,7 @@ fn bind(ebpf: &mut Ebpf, interface: &Interface, capture: &Capture, attach: Attac
 }
 
 /// From here on frames are captured; in mirror mode the rest is dropped.
-fn arm(ebpf: &mut Ebpf, capture: &Capture) -> Result<Settings, OpenError> {
-    let mode = match capture.mode {
-        config::Mode::Mirror => Mode::Mirror,
-        config::Mode::Host => Mode::Host,
-    };
+fn arm(ebpf: &mut Ebpf, capture: &Capture, mode: Mode) -> Result<Settings, OpenError> {
     let settings = Settings {
         mode: mode as u32,
         log: u32::from(capture.kernel_log),
