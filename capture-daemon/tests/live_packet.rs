@@ -1,0 +1,246 @@
+//! Packet mode on real calls: siphon sits beside the called host on its own interface, with CAP_NET_RAW and nothing else, and
+//! what it keeps is what tcpdump sees there, both ways; what a ring had no room for while siphon hung is counted.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the line that was wrong"
+)]
+
+mod host_lab;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use host_lab::{LIMIT, calls, exchange, multiset, passed, written};
+use rustix::process::Signal;
+use serde_json::Value;
+use xtask::lab::capture::{Capture, Direction};
+use xtask::lab::mirror::WIRE;
+use xtask::lab::process::wait_for;
+use xtask::lab::siphon::{Siphon, sum};
+use xtask::lab::{Need, Network, Scratch, require};
+
+const NEEDS: [Need<'_>; 7] = [
+    Need::Root,
+    Need::Program("ip"),
+    Need::Program("tc"),
+    Need::Program("ethtool"),
+    Need::Program("setpriv"),
+    Need::Program("sipp"),
+    Need::Program("tcpdump"),
+];
+
+/// siphon with no capability but CAP_NET_RAW, whoever runs it.
+fn unprivileged(scratch: &Scratch) -> PathBuf {
+    let script = scratch.path().join("siphon");
+    let siphon = Path::new(env!("CARGO_BIN_EXE_siphon")).display();
+    let text = format!("#!/bin/sh\nexec setpriv --inh-caps=-all --bounding-set=-all,+net_raw {siphon} \"$@\"\n");
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    script
+}
+
+/// siphon on the called host's interface. `capture` are further keys of that section.
+fn start(network: &Network, scratch: &Scratch, capture: &str) -> Siphon {
+    let shown = scratch.path().display();
+    let text = format!(
+        "[capture]\ninterface = \"{WIRE}\"\nmode = \"packet\"\n{capture}\n\n[control]\nsocket = \"{shown}/siphon.sock\"\n\n\
+         [metrics]\nenabled = false\n\n[spool]\ndirectory = \"{shown}/spool\"\n"
+    );
+    Siphon::start_with(&network.callee, &unprivileged(scratch), scratch.path(), &text, &[]).unwrap()
+}
+
+/// Frames that each lane took.
+fn by_lane(status: &Value) -> Vec<u64> {
+    let lanes = status["lanes"].as_array().into_iter().flatten();
+    lanes.filter_map(|lane| lane["frames"].as_u64()).collect()
+}
+
+fn assert_accounted(status: &Value) {
+    for stage in ["program", "sockets", "engine", "spool"] {
+        assert_eq!(status["identity"][stage]["holds"], true, "{stage}: {status}");
+    }
+    assert_eq!(sum(&status["audit"]["violations"]), 0, "{status}");
+}
+
+#[test]
+fn what_is_kept_is_what_passes_by() {
+    if !require("what_is_kept_is_what_passes_by", &NEEDS) {
+        return;
+    }
+    let network = Network::new(1).unwrap();
+    let scratch = Scratch::new("packet").unwrap();
+    for (lanes, cpus) in [(1, "[]"), (2, "[0, 1]")] {
+        let reference = scratch.path().join(format!("reference-{lanes}.pcap"));
+        let before = passed(&network);
+        let reference = Capture::start(&network.callee, WIRE, Direction::Both, &reference).unwrap();
+        let mut siphon = start(&network, &scratch, &format!("level = \"full\"\ncpus = {cpus}"));
+        let packets = u64::from(calls(&network));
+        let frames = passed(&network) - before;
+        let status = siphon.wait_seen(frames).unwrap();
+        assert_eq!(status["mode"], "packet");
+        assert_eq!(status["attach"]["got"], "packet");
+        assert_accounted(&status);
+        for stage in ["program", "sockets", "engine", "spool"] {
+            assert_eq!(sum(&status["identity"][stage]["dropped"]), 0, "{stage}: {status}");
+        }
+        let shares = by_lane(&status);
+        assert_eq!(shares.len(), lanes);
+        assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+        let streams = siphon.json(["streams"]).unwrap();
+        let streams = streams["streams"].as_array().unwrap();
+        assert_eq!(streams.len(), 60, "two for each call");
+        for stream in streams {
+            assert_eq!(
+                (&stream["packets"], &stream["lost"]),
+                (&packets.into(), &0.into()),
+                "{stream}"
+            );
+        }
+        assert_eq!(siphon.json(["health"]).unwrap()["status"], "green");
+        assert!(siphon.stop(Signal::TERM, LIMIT).unwrap().success());
+        let reference = reference.finish(frames).unwrap();
+        let files = siphon.files().unwrap();
+        let kept = written(&files);
+        assert!(
+            multiset(&kept) == multiset(&reference),
+            "{lanes} lanes: not what tcpdump saw, byte for byte"
+        );
+        for file in files {
+            fs::remove_file(file).unwrap();
+        }
+    }
+}
+
+/// What comes in the moment before the end is in the ring, and then in the file.
+#[test]
+fn the_last_frames_before_the_end_are_kept() {
+    if !require("the_last_frames_before_the_end_are_kept", &NEEDS) {
+        return;
+    }
+    let network = Network::new(1).unwrap();
+    let scratch = Scratch::new("packet").unwrap();
+    let mut siphon = start(&network, &scratch, "level = \"full\"\ncpus = [0, 1]");
+    exchange(&network).unwrap();
+    let sent = passed(&network);
+    let status = siphon.wait_seen(sent).unwrap();
+    let kept = status["identity"]["engine"]["seen"].as_u64().unwrap();
+    siphon.signal(Signal::STOP).unwrap();
+    exchange(&network).unwrap();
+    siphon.signal(Signal::TERM).unwrap();
+    siphon.signal(Signal::CONT).unwrap();
+    assert!(siphon.stop(Signal::TERM, LIMIT).unwrap().success());
+    let files = siphon.files().unwrap();
+    assert_eq!(written(&files).len() as u64, 2 * kept, "{}", siphon.log());
+    assert!(!siphon.log().contains("unaccounted"), "{}", siphon.log());
+}
+
+#[test]
+fn tags_that_lie_beside_their_frames_are_kept() {
+    if !require("tags_that_lie_beside_their_frames_are_kept", &NEEDS) {
+        return;
+    }
+    let network = Network::new(1).unwrap();
+    let scratch = Scratch::new("packet").unwrap();
+    let ends = [(&network.caller, 1), (&network.callee, 2)];
+    for (host, last) in ends {
+        host.exec(&format!("ethtool -K {WIRE} txvlan on rxvlan on")).unwrap();
+        host.ip(&format!("link add link {WIRE} name tagged type vlan id 7"))
+            .unwrap();
+        host.ip(&format!("address add 10.7.0.{last}/24 dev tagged")).unwrap();
+        if host.has_ipv6().unwrap() {
+            host.sysctl("ipv6/conf/tagged/disable_ipv6", "1").unwrap();
+        }
+        host.ip("link set tagged up").unwrap();
+    }
+    let reference = scratch.path().join("reference.pcap");
+    let before = passed(&network);
+    let reference = Capture::start(&network.callee, WIRE, Direction::Both, &reference).unwrap();
+    let mut siphon = start(&network, &scratch, "level = \"full\"");
+    let sockets = ends.map(|(host, last)| {
+        let address = SocketAddr::from((Ipv4Addr::new(10, 7, 0, last), 45_000));
+        (host.enter(|| UdpSocket::bind(address)).unwrap().unwrap(), address)
+    });
+    for _ in 0..50 {
+        sockets[0].0.send_to(&[7; 172], sockets[1].1).unwrap();
+        let mut room = [0; 2_048];
+        sockets[1].0.set_read_timeout(Some(LIMIT)).unwrap();
+        let length = sockets[1].0.recv(&mut room).unwrap();
+        sockets[1].0.send_to(&room[..length], sockets[0].1).unwrap();
+    }
+    let frames = passed(&network) - before;
+    let status = siphon.wait_seen(frames).unwrap();
+    assert_accounted(&status);
+    assert!(siphon.stop(Signal::TERM, LIMIT).unwrap().success());
+    let mut reference = reference.finish(frames).unwrap();
+    // Neighbours ask for each other.
+    reference.retain(|frame| frame[16..18] == [8, 0]);
+    let kept = written(&siphon.files().unwrap());
+    assert_eq!(kept.len(), 100);
+    assert!(kept.iter().all(|frame| frame[12..16] == [0x81, 0, 0, 7]));
+    assert!(multiset(&kept) == multiset(&reference), "not what tcpdump saw");
+}
+
+#[test]
+fn a_siphon_that_hangs_holds_nobody_up_and_counts_what_it_missed() {
+    if !require("a_siphon_that_hangs_holds_nobody_up_and_counts_what_it_missed", &NEEDS) {
+        return;
+    }
+    let network = Network::new(1).unwrap();
+    // As hosts have it: checksums and segments are left to the interface.
+    for host in [&network.caller, &network.callee] {
+        host.exec(&format!("ethtool -K {WIRE} tx on tso on gso on gro off"))
+            .unwrap();
+    }
+    let scratch = Scratch::new("packet").unwrap();
+    let before = passed(&network);
+    let mut siphon = start(&network, &scratch, "ring_size = \"256KiB\"\ncpus = [0, 1]");
+    exchange(&network).unwrap();
+    calls(&network);
+    let status = siphon.wait_seen(passed(&network) - before).unwrap();
+    assert_accounted(&status);
+    assert!(
+        status["verdicts"]["media_headers"].as_u64().unwrap() > 0,
+        "of RTP the headers are kept: {status}"
+    );
+
+    siphon.signal(Signal::STOP).unwrap();
+    exchange(&network).unwrap();
+    calls(&network);
+    siphon.signal(Signal::CONT).unwrap();
+    let sent = passed(&network) - before;
+    let status = siphon.wait_seen(sent).unwrap();
+    assert_accounted(&status);
+    let program = &status["identity"]["program"];
+    let full = program["dropped"]["ring_full"].as_u64().unwrap();
+    assert!(full > 0, "{status}");
+    assert_eq!(sum(&program["passed"]) + sum(&program["dropped"]), sent, "{status}");
+    let lanes = status["lanes"].as_array().unwrap().iter();
+    let by_lane: u64 = lanes.filter_map(|lane| lane["ring"]["full"].as_u64()).sum();
+    assert_eq!(by_lane, full, "{status}");
+    let reasons = wait_for("health to tell of it", LIMIT, || {
+        let output = siphon.output(["health", "--json"])?;
+        let health: Value = serde_json::from_slice(&output.stdout)?;
+        let reasons = health["reasons"].as_array().cloned().unwrap_or_default();
+        Ok(reasons
+            .iter()
+            .any(|reason| reason["what"] == "ring_drops")
+            .then_some(reasons))
+    });
+    assert!(
+        reasons
+            .unwrap()
+            .iter()
+            .all(|reason| reason["what"] != "identity_violated")
+    );
+
+    // With room again, nothing is missed.
+    exchange(&network).unwrap();
+    let status = siphon.wait_seen(passed(&network) - before).unwrap();
+    assert_accounted(&status);
+    assert_eq!(status["identity"]["program"]["dropped"]["ring_full"], full);
+    assert!(siphon.stop(Signal::KILL, LIMIT).is_ok());
+    exchange(&network).unwrap();
+}
