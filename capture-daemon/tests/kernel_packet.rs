@@ -18,6 +18,7 @@ use capture_daemon::config::{Capture, Mode};
 use capture_daemon::intake::{Intake, PacketLane};
 use capture_daemon::program::packet::{self, Tap};
 use capture_daemon::xsk::Clock;
+use capture_daemon::xsk::packet::{PacketRing, PacketSocket, Step};
 use kernel_lab::beside::{Seen, assert_packet, send_super_frame, sorted};
 use kernel_lab::frames::{datagram, datagram6, ethernet, ipv4, tcp, udp};
 use kernel_lab::{CAPTURE, PATIENCE, SENDER, Sender, Wire, wall};
@@ -110,6 +111,29 @@ fn both_directions_are_taken_byte_for_byte() {
             Sender::at(SENDER).send(&wanted[0]);
             take(&tap, &mut lanes, 16);
         }
+    });
+}
+
+/// What the test above takes for granted: without its tag put back, a frame that came in would not be what was sent.
+#[test]
+fn the_kernel_holds_the_outer_tag_beside_the_frame() {
+    Wire::new(1, 1500).run("the_kernel_holds_the_outer_tag_beside_the_frame", || {
+        let index = std::fs::read_to_string(format!("/sys/class/net/{CAPTURE}/ifindex")).unwrap();
+        let socket = PacketSocket::new(index.trim().parse().unwrap(), 1 << 18, false).unwrap();
+        let mut ring = PacketRing::new(&socket, socket.shape()).unwrap();
+        socket.arm().unwrap();
+        let sender = Sender::open();
+        let inner = ipv4(17, 0, 0, &[], &udp(5060, 5060, &[7; 100]));
+        let frame = ethernet(&[0x88a8, 0x8100], 0x0800, &inner);
+        sender.send(&frame);
+        assert!(socket.wait(PATIENCE).unwrap());
+        let Some(Step::Packet(packet)) = ring.step() else {
+            panic!("no frame");
+        };
+        assert_eq!(packet.tag, Some([0x88, 0xa8, 0, 100]));
+        assert_eq!(packet.bytes, [&frame[..12], &frame[16..]].concat());
+        assert_eq!(packet.wire_len as usize, frame.len() - 4);
+        assert!(!packet.outgoing);
     });
 }
 

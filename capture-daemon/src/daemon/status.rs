@@ -20,7 +20,7 @@ use crate::control::{
 };
 use crate::engine::{self, EngineCounters};
 use crate::outcome::{Loss, Outcome};
-use crate::program::{ObtainedQueue, Verdicts};
+use crate::program::{self, AttachMode, Verdicts};
 use crate::report::CallState;
 use crate::rules::Entry;
 use crate::spool::{self, SpoolHealth};
@@ -62,7 +62,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         .map(|(index, (post, (_, outcomes)))| {
             let spool = spool.as_ref().and_then(|spool| spool.lanes.get(index));
             let full = ring_full.get(index).copied();
-            lane(post, live.obtained.queues.get(index), full, outcomes.clone(), spool)
+            lane(post, &live.obtained, index, full, outcomes.clone(), spool)
         })
         .collect();
     let lost_in_rings = lost_in_rings(&live.posts);
@@ -132,17 +132,23 @@ fn measured(account: &Account) -> Measured {
 
 fn lane(
     post: &Post,
-    obtained: Option<&ObtainedQueue>,
+    obtained: &program::Obtained,
+    index: usize,
     ring_full: Option<u64>,
     outcomes: Tally,
     spool: Option<&spool::LaneStatus>,
 ) -> Lane {
     let engine = &post.engine;
+    let ring = match obtained.attach {
+        AttachMode::Packet => "packet ring",
+        AttachMode::Native | AttachMode::Generic | AttachMode::Tcx => "ring buffer",
+    };
+    let obtained = obtained.queues.get(index);
     Lane {
         queue: post.queue,
         cpu: post.cpu,
         bind: obtained.map_or_else(
-            || as_got("ring buffer"),
+            || as_got(ring),
             |queue| Obtained {
                 got: queue.bound.mode.to_string(),
                 why: queue.bound.why_not_better.clone(),
