@@ -34,6 +34,13 @@ fn config() -> Capture {
     }
 }
 
+/// So many lanes at work.
+fn open(capture: &Capture, lanes: usize) -> (Tap, Vec<PacketLane>) {
+    let (tap, lanes) = packet::prepare(capture, lanes).unwrap();
+    tap.arm().unwrap();
+    (tap, lanes)
+}
+
 /// Takes what the lanes bring until they have decided on `frames`, and then what may come behind; by lane.
 fn take(tap: &Tap, lanes: &mut [PacketLane], frames: u64) -> Vec<Vec<Seen>> {
     let clock = Clock::new();
@@ -70,7 +77,7 @@ fn bytes(seen: Vec<Vec<Seen>>) -> Vec<Vec<u8>> {
 fn both_directions_are_taken_byte_for_byte() {
     Wire::new(2, 9000).run("both_directions_are_taken_byte_for_byte", || {
         for count in [1, 2] {
-            let (tap, mut lanes) = packet::open(&config(), count).unwrap();
+            let (tap, mut lanes) = open(&config(), count);
             assert_eq!(lanes.len(), count);
             // Tags: the kernel takes the outer one off what comes in and holds it beside the frame.
             let tagged = |tags: &[u16]| ethernet(tags, 0x0800, &ipv4(17, 0, 0, &[], &udp(20_000, 20_000, &[6; 1_300])));
@@ -140,7 +147,7 @@ fn the_kernel_holds_the_outer_tag_beside_the_frame() {
 #[test]
 fn frames_have_the_time_at_which_they_came() {
     Wire::new(1, 1500).run("frames_have_the_time_at_which_they_came", || {
-        let (_tap, mut lanes) = packet::open(&config(), 1).unwrap();
+        let (_tap, mut lanes) = open(&config(), 1);
         let (clock, sender) = (Clock::new(), Sender::open());
         for _ in 0..3 {
             let before = wall();
@@ -162,7 +169,7 @@ fn frames_have_the_time_at_which_they_came() {
 #[test]
 fn a_flow_stays_on_a_lane_and_its_fragments_too() {
     Wire::new(1, 1500).run("a_flow_stays_on_a_lane_and_its_fragments_too", || {
-        let (tap, mut lanes) = packet::open(&config(), 2).unwrap();
+        let (tap, mut lanes) = open(&config(), 2);
         let sender = Sender::open();
         let flow = |port: u16, turn: u8| datagram(20_000 + port, 30_000 + port, &[turn; 172]);
         for turn in 0..4 {
@@ -207,7 +214,7 @@ fn rtp_is_cut_to_its_headers() {
             level: Level::Headers,
             ..config()
         };
-        let (tap, mut lanes) = packet::open(&capture, 1).unwrap();
+        let (tap, mut lanes) = open(&capture, 1);
         let rtp = [&[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7][..], &[9; 160]].concat();
         let frame = datagram(20_000, 20_000, &rtp);
         let tagged = [&frame[..12], &[0x81, 0, 0, 100], &frame[12..]].concat();
@@ -248,7 +255,7 @@ fn super_frames_are_split_into_their_packets() {
                     level,
                     ..config()
                 };
-                let (tap, mut lanes) = packet::open(&capture, count).unwrap();
+                let (tap, mut lanes) = open(&capture, count);
                 // Nobody need listen; on lo somebody does, or ICMP would come back.
                 let _listener = UdpSocket::bind(("127.0.0.1", 20_000)).unwrap();
                 send_super_frame(to, 20_000, 10);
@@ -279,7 +286,7 @@ fn what_finds_the_ring_full_is_counted() {
             ring_size: 1 << 18,
             ..config()
         };
-        let (tap, mut lanes) = packet::open(&capture, 1).unwrap();
+        let (tap, mut lanes) = open(&capture, 1);
         let sender = Sender::at(CAPTURE);
         let frame = datagram(5060, 5060, &[7; 1_000]);
         for lap in 1..=3 {
@@ -311,14 +318,14 @@ fn an_interface_that_is_not_there_is_named() {
         interface: "no-such-if".to_owned(),
         ..config()
     };
-    let error = packet::open(&capture, 1).unwrap_err().to_string();
+    let error = packet::prepare(&capture, 1).unwrap_err().to_string();
     assert!(error.contains("no-such-if"), "{error}");
 }
 
 #[test]
 fn an_interface_that_goes_down_is_said_and_comes_back() {
     Wire::new(1, 1500).run("an_interface_that_goes_down_is_said_and_comes_back", || {
-        let (tap, mut lanes) = packet::open(&config(), 2).unwrap();
+        let (tap, mut lanes) = open(&config(), 2);
         let set = |state: &str| {
             let status = Command::new("ip").args(["link", "set", CAPTURE, state]).status();
             assert!(status.unwrap().success());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::media::Learn;
 use crate::program::packet::Tap;
 use crate::program::{
-    DetachError, InterfaceCounters, KernelLog, MeasuredMap, Obtained, Presence, Program, ReadError, Verdicts,
+    DetachError, InterfaceCounters, KernelLog, MeasuredMap, Obtained, OpenError, Presence, Program, ReadError, Verdicts,
 };
 use crate::report::LearnedFigures;
 use crate::xsk::LaneError;
@@ -31,6 +31,16 @@ pub enum FrontError {
 }
 
 impl Front {
+    /// Has frames come in, now that somebody reads them.
+    pub fn arm(&self) -> Result<(), OpenError> {
+        match self {
+            // Armed by its opening.
+            Self::Program(_) => {}
+            Self::Tap(tap) => tap.arm()?,
+        }
+        Ok(())
+    }
+
     /// What was obtained from the kernel, and why not better.
     pub fn obtained(&self) -> &Obtained {
         match self {
@@ -108,6 +118,14 @@ impl Front {
         match self {
             Self::Program(program) => program.interface_counters(),
             Self::Tap(tap) => tap.interface_counters(),
+        }
+    }
+
+    /// How many of the frames that the interface counts as lost were lost before they could be seen here.
+    pub fn interface_lost(&self, counters: &InterfaceCounters) -> u64 {
+        match self {
+            Self::Program(_) => counters.rx_dropped + counters.rx_missed_errors,
+            Self::Tap(tap) => tap.interface_lost(counters),
         }
     }
 

@@ -97,7 +97,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
             .map(|(program, lanes)| (Front::Program(Box::new(program)), Lanes::Sockets(lanes)))?,
         Mode::Host => program::host::open(&config.capture, 1, &config.follow)
             .map(|(program, lanes)| (Front::Program(Box::new(program)), Lanes::Rings(lanes)))?,
-        Mode::Packet => program::packet::open(&config.capture, config.capture.cpus.len())
+        Mode::Packet => program::packet::prepare(&config.capture, config.capture.cpus.len())
             .map(|(tap, lanes)| (Front::Tap(tap), Lanes::Packets(lanes)))?,
     };
     let kernel_log = front.take_kernel_log();
@@ -138,6 +138,14 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
             return Err(DaemonError::Measuring(source));
         }
     };
+    if let Err(error) = front.arm() {
+        drop(front);
+        crew.finish();
+        if let Some(spool) = spool {
+            spool.stop()?;
+        }
+        return Err(error.into());
+    }
     let account = measuring.as_ref().map(Measuring::account);
     let live = Live::new(config, front, &crew, shared, spool.as_ref(), counts, stop).measuring(account);
     let live = Arc::new(live);

@@ -194,6 +194,11 @@ impl Live {
         })
     }
 
+    /// Frames that the interface lost before they could be seen.
+    pub(super) fn interface_lost(&self, counters: &crate::program::InterfaceCounters) -> u64 {
+        lock(&self.front).interface_lost(counters)
+    }
+
     /// Frames that lay before the verdicts, where the kernel counts what it brings there.
     pub(super) fn waiting(&self) -> Option<u64> {
         lock(&self.front).waiting()

@@ -375,7 +375,7 @@ pub fn vitals(live: &Live, violated: &[Boundary]) -> Vitals {
             ),
             ("ring_drops", in_rings + verdicts.get(Verdict::RingFull).frames),
             ("spool_drops", in_spool),
-            ("interface_drops", interface.rx_dropped + interface.rx_missed_errors),
+            ("interface_drops", live.interface_lost(&interface)),
         ]),
         evicted: EVICTIONS
             .iter()

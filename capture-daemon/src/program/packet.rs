@@ -11,9 +11,10 @@ use super::{AttachMode, Obtained, ReadError, Verdicts};
 use crate::config::Capture;
 use crate::intake::{self, Levels, PacketLane};
 use crate::xsk::packet::PacketSocket;
+use crate::xsk::socket::SocketError;
 use crate::xsk::{LaneError, Membership};
 
-/// The sockets of all lanes, and what is to be known of them. Dropped, they take nothing any more.
+/// The sockets of all lanes, which each lane has too, and what is to be known of them.
 #[derive(Debug)]
 pub struct Tap {
     interface: Interface,
@@ -24,11 +25,12 @@ pub struct Tap {
     _promiscuous: Option<Membership>,
 }
 
-/// Makes `lanes` packet sockets on the interface, at least one, among which its frames are dealt out by flow.
+/// Makes `lanes` packet sockets on the interface, at least one, among which its frames will be dealt out by flow. They take
+/// nothing before [`Tap::arm`].
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the lane, the call and its errno. Nothing stays behind then.
-pub fn open(capture: &Capture, lanes: usize) -> Result<(Tap, Vec<PacketLane>), OpenError> {
+pub fn prepare(capture: &Capture, lanes: usize) -> Result<(Tap, Vec<PacketLane>), OpenError> {
     let interface = Interface::find(&capture.interface)?;
     let loopback = interface.is_loopback()?;
     let levels = Arc::new(Levels::new(capture.level));
@@ -39,7 +41,7 @@ pub fn open(capture: &Capture, lanes: usize) -> Result<(Tap, Vec<PacketLane>), O
         let lane = PacketLane::open(interface.port(), lane as u32, loopback, capture, Arc::clone(&levels))?;
         if lanes > 1 {
             let shared = lane.socket().share(group);
-            group = Some(shared.map_err(|source| failed(capture, opened.len(), source))?);
+            group = Some(shared.map_err(|source| failed(&interface, opened.len(), source))?);
         }
         opened.push(lane);
     }
@@ -51,10 +53,6 @@ pub fn open(capture: &Capture, lanes: usize) -> Result<(Tap, Vec<PacketLane>), O
             interface: capture.interface.clone(),
             source,
         })?;
-    let sockets: Vec<_> = opened.iter().map(PacketLane::socket).collect();
-    for (lane, socket) in sockets.iter().enumerate() {
-        socket.arm().map_err(|source| failed(capture, lane, source))?;
-    }
     let tap = Tap {
         interface,
         obtained: Obtained {
@@ -64,7 +62,7 @@ pub fn open(capture: &Capture, lanes: usize) -> Result<(Tap, Vec<PacketLane>), O
             queues: Vec::new(),
             rings: Some(capture.ring_size),
         },
-        sockets,
+        sockets: opened.iter().map(PacketLane::socket).collect(),
         verdicts: opened.iter().map(PacketLane::verdicts).collect(),
         levels,
         _promiscuous: promiscuous,
@@ -72,15 +70,24 @@ pub fn open(capture: &Capture, lanes: usize) -> Result<(Tap, Vec<PacketLane>), O
     Ok((tap, opened))
 }
 
-fn failed(capture: &Capture, lane: usize, source: crate::xsk::socket::SocketError) -> LaneError {
+fn failed(interface: &Interface, lane: usize, source: SocketError) -> LaneError {
     LaneError::Socket {
-        interface: capture.interface.clone(),
+        interface: interface.port().name.clone(),
         queue: lane as u32,
         source,
     }
 }
 
 impl Tap {
+    /// Has the sockets take frames, from here on.
+    ///
+    /// # Errors
+    /// The errno of the first that refused.
+    pub fn arm(&self) -> Result<(), LaneError> {
+        let mut sockets = self.sockets.iter().enumerate();
+        sockets.try_for_each(|(lane, socket)| socket.arm().map_err(|source| failed(&self.interface, lane, source)))
+    }
+
     /// What was obtained from the kernel.
     pub fn obtained(&self) -> &Obtained {
         &self.obtained
@@ -127,6 +134,12 @@ impl Tap {
         self.interface.counters()
     }
 
+    /// How many of the frames that the interface counts as lost never reached the sockets: not those of rx_dropped, which are
+    /// frames that nobody on the host wanted as well (__netif_receive_skb_core, net/core/dev.c).
+    pub fn interface_lost(&self, counters: &InterfaceCounters) -> u64 {
+        counters.rx_missed_errors
+    }
+
     /// What its driver counts of loss beyond that, under the driver's own names.
     pub fn driver_counters(&self) -> Vec<(String, u64)> {
         self.interface.driver_counters()
@@ -140,11 +153,7 @@ impl Tap {
         let mut result = Ok(());
         for (lane, socket) in self.sockets.iter().enumerate() {
             if let Err(source) = socket.disarm() {
-                result = Err(LaneError::Socket {
-                    interface: self.interface.port().name.clone(),
-                    queue: lane as u32,
-                    source,
-                });
+                result = Err(failed(&self.interface, lane, source));
             }
         }
         result

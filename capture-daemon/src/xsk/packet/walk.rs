@@ -133,9 +133,5 @@ fn read<T: AnyBitPattern>(block: &[u8], at: usize) -> Option<T> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test may panic where it is wrong"
-)]
+#[expect(clippy::indexing_slicing, reason = "a test may panic where it is wrong")]
 mod tests;

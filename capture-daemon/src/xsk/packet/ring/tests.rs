@@ -30,7 +30,7 @@ fn take(ring: &mut PacketRing, max: usize) -> Vec<u8> {
     while taken.len() < max {
         match ring.step() {
             None => break,
-            Some(Step::Packet(packet)) => taken.push(packet.bytes[0]),
+            Some(Step::Packet(packet)) => taken.extend(packet.bytes.first()),
             Some(other) => panic!("{other:?}"),
         }
     }
