@@ -123,8 +123,8 @@ impl<L: Intake> Worker<L> {
         self.finish();
     }
 
-    /// Takes what is left in the ring, at the pace of the spool's writer. No place is given back to the kernel, so this
-    /// ends with the ring's last frame even where the program could not be detached.
+    /// Takes what is left in the ring and what the kernel still keeps to itself, at the pace of the spool's writer. No place is
+    /// given back to the kernel, so this ends with the ring's last frame even where the program could not be detached.
     #[cold]
     fn drain(&mut self) {
         let until = Instant::now() + DRAIN_PATIENCE;

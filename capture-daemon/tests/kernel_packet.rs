@@ -166,6 +166,25 @@ fn frames_have_the_time_at_which_they_came() {
     });
 }
 
+/// A worker that is told to end waits so long: the kernel hands over no block before its time.
+#[test]
+fn what_came_before_the_end_has_come_when_a_lane_lags_no_longer() {
+    Wire::new(1, 1500).run("what_came_before_the_end_has_come_when_a_lane_lags_no_longer", || {
+        let (clock, sender) = (Clock::new(), Sender::open());
+        for lap in 0..20 {
+            let (tap, mut lanes) = open(&config(), 1);
+            let lane = &mut lanes[0];
+            thread::sleep(Duration::from_millis(lap));
+            sender.send(&datagram(5060, 5060, &[7; 100]));
+            tap.disarm().unwrap();
+            // Mostly it has not been handed over.
+            let at_once = lane.take(64, &clock, |_| ());
+            thread::sleep(lane.lag());
+            assert_eq!(at_once + lane.take(64, &clock, |_| ()), 1);
+        }
+    });
+}
+
 #[test]
 fn a_flow_stays_on_a_lane_and_its_fragments_too() {
     Wire::new(1, 1500).run("a_flow_stays_on_a_lane_and_its_fragments_too", || {
