@@ -173,7 +173,7 @@ impl<L: Intake> Worker<L> {
             return;
         }
         self.empty_looks = self.empty_looks.saturating_add(1);
-        if woken.is_ok() && self.empty_looks <= NAPS_BEFORE_QUIET {
+        if woken.is_ok() && self.empty_looks <= NAPS_BEFORE_QUIET && !self.lane.wakes_for_many() {
             thread::sleep(NAP);
         } else {
             self.sleep(woken);

@@ -58,6 +58,11 @@ pub trait Intake: Send + 'static {
     /// The errno of the call.
     fn read_statistics(&self) -> Result<(), LaneError>;
 
+    /// Whether the kernel wakes who waits in [`poll`](Self::poll) for many frames at once, so that looking by oneself gains nothing.
+    fn wakes_for_many(&self) -> bool {
+        false
+    }
+
     /// How long the kernel may keep a frame that it has taken in to itself.
     fn lag(&self) -> Duration {
         Duration::ZERO

@@ -227,6 +227,10 @@ impl Intake for PacketLane {
         Ok(())
     }
 
+    fn wakes_for_many(&self) -> bool {
+        true
+    }
+
     fn lag(&self) -> Duration {
         RETIRE * 4
     }
