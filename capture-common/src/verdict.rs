@@ -118,9 +118,10 @@ verdicts! {
     MeasuredFull = Dropped "measured_full",
     /// Wanted, but its queue has no socket.
     NoSocket = Dropped "no_socket",
-    /// Wanted, but the ring buffer had no room for its copy. The host has it all the same.
+    /// Wanted, but the ring buffer had no room for its copy; in packet mode, wanted or not. The host has it all the same.
     RingFull = Dropped "ring_full",
-    /// Wanted, but the kernel refused to copy it out of its buffers. The host has it all the same.
+    /// Wanted, but the kernel refused to copy it out of its buffers; in packet mode, not where the kernel says it is. The host
+    /// has it all the same.
     CopyRefused = Dropped "copy_refused",
 }
 

@@ -123,13 +123,14 @@ impl<L: Intake> Worker<L> {
         self.finish();
     }
 
-    /// Takes what is left in the ring, at the pace of the spool's writer. No place is given back to the kernel, so this
-    /// ends with the ring's last frame even where the program could not be detached.
+    /// Takes what is left in the ring and what the kernel still keeps to itself, at the pace of the spool's writer. No place is
+    /// given back to the kernel, so this ends with the ring's last frame even where the program could not be detached.
     #[cold]
     fn drain(&mut self) {
         let until = Instant::now() + DRAIN_PATIENCE;
         let mut empty_looks = 0;
-        while empty_looks < LOOKS_BEFORE_DRAINED {
+        let unseen = Instant::now() + self.lane.lag();
+        while empty_looks < LOOKS_BEFORE_DRAINED || Instant::now() < unseen {
             while self.spool.as_ref().is_some_and(|spool| !spool.has_room()) && Instant::now() < until {
                 thread::sleep(NAP);
             }
@@ -172,7 +173,7 @@ impl<L: Intake> Worker<L> {
             return;
         }
         self.empty_looks = self.empty_looks.saturating_add(1);
-        if woken.is_ok() && self.empty_looks <= NAPS_BEFORE_QUIET {
+        if woken.is_ok() && self.empty_looks <= NAPS_BEFORE_QUIET && !self.lane.wakes_for_many() {
             thread::sleep(NAP);
         } else {
             self.sleep(woken);

@@ -7,21 +7,18 @@
     reason = "a test that unwraps fails with the line that was wrong"
 )]
 
-use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+mod host_lab;
 
-use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
 use aya::programs::{SchedClassifier, TcAttachType};
+use host_lab::{LIMIT, calls, exchange, multiset, passed, written};
 use rustix::process::Signal;
-use serde_json::Value;
-use xtask::lab::capture::{self, Capture, Direction};
-use xtask::lab::mirror::{CALLEE, CALLER, WIRE};
+use xtask::lab::capture::{Capture, Direction};
+use xtask::lab::mirror::WIRE;
 use xtask::lab::process::wait_for;
 use xtask::lab::siphon::{Siphon, sum};
-use xtask::lab::sipp::{CALLEE_SSRC, CALLER_SSRC, Calls, Kind, Telephones, Transport};
+use xtask::lab::sipp::{CALLEE_SSRC, CALLER_SSRC};
 use xtask::lab::{Need, Network, Scratch, require};
 
 const NEEDS: [Need<'_>; 7] = [
@@ -37,21 +34,6 @@ const NEEDS: [Need<'_>; 7] = [
     ),
 ];
 
-/// Guards against a hang; nothing is measured with it.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// How long a datagram may take there and back before it counts as lost.
-const ARRIVAL: Duration = Duration::from_secs(10);
-
-/// Datagrams sent before their echoes are waited for: veth's ring and a socket's buffer have room for more.
-const WINDOW: usize = 32;
-
-/// Such windows of one exchange.
-const WINDOWS: usize = 60;
-
-/// A media port: what is sent to it is wanted.
-const ECHO: u16 = 45_000;
-
 fn siphon() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_siphon"))
 }
@@ -66,111 +48,12 @@ fn start(network: &Network, scratch: &Scratch, capture: &str, spool: bool) -> Si
     Siphon::start_with(&network.callee, siphon(), scratch.path(), &text, &[]).unwrap()
 }
 
-/// A packet of RTP with its number, as long as G.711 of 20 ms.
-fn packet(number: usize) -> Vec<u8> {
-    let mut packet = vec![0x80, 0];
-    packet.extend((number as u16).to_be_bytes());
-    packet.extend((number as u32 * 160).to_be_bytes());
-    packet.extend(0xec40_u32.to_be_bytes());
-    packet.extend(std::iter::repeat_n(number as u8, 160));
-    packet
-}
-
-/// Sends packets from the caller to the called host, whose socket sends each back; each must arrive at both sockets, as it
-/// was sent.
-fn exchange(network: &Network) -> Result<()> {
-    let far = network.callee.enter(|| UdpSocket::bind((CALLEE, ECHO)))??;
-    let near = network.caller.enter(|| UdpSocket::bind((CALLER, ECHO)))??;
-    near.set_read_timeout(Some(ARRIVAL))?;
-    far.set_read_timeout(Some(ARRIVAL))?;
-    let all: Vec<_> = (0..WINDOW * WINDOWS).map(packet).collect();
-    thread::scope(|scope| {
-        let count = all.len();
-        let echo = scope.spawn(move || -> Result<Vec<Vec<u8>>> {
-            let mut arrived = Vec::new();
-            let mut room = [0; 2_048];
-            for number in 0..count {
-                let (length, from) = far
-                    .recv_from(&mut room)
-                    .with_context(|| format!("packet {number} never arrived"))?;
-                arrived.push(room[..length].to_vec());
-                far.send_to(&room[..length], from)?;
-            }
-            Ok(arrived)
-        });
-        let mut returned = Vec::new();
-        let mut room = [0; 2_048];
-        for window in all.chunks(WINDOW) {
-            for packet in window {
-                near.send_to(packet, SocketAddr::from((CALLEE, ECHO)))?;
-            }
-            for _ in window {
-                let length = near.recv(&mut room).context("an echo never arrived")?;
-                returned.push(room[..length].to_vec());
-            }
-        }
-        let arrived = echo.join().expect("the echo ends")?;
-        ensure!(arrived == all, "what arrived is not what was sent");
-        ensure!(returned == all, "what came back is not what was sent");
-        Ok(())
-    })
-}
-
-/// Calls over UDP and TCP, with media both ways, each to its end.
-fn calls(network: &Network) -> u32 {
-    let mut telephones = Telephones::start(network, Duration::from_secs(2)).unwrap();
-    let callers = [(Transport::Udp, 20), (Transport::Tcp, 10)].map(|(transport, count)| {
-        let calls = Calls {
-            kind: Kind::Answered,
-            transport,
-            count,
-            rate: 10,
-        };
-        telephones.call(calls).unwrap()
-    });
-    for caller in callers {
-        caller.finish().unwrap();
-    }
-    telephones.packets_per_stream()
-}
-
 /// Programs of tcx at the called host's interface, both directions.
 fn attached(network: &Network) -> usize {
     let directions = [TcAttachType::Ingress, TcAttachType::Egress];
     let count = |direction| SchedClassifier::query_tcx(WIRE, direction).map(|(_, programs)| programs.len());
     let counts = network.callee.enter(|| directions.map(count)).unwrap();
     counts.into_iter().map(Result::unwrap).sum()
-}
-
-/// How often each frame occurs.
-fn multiset<'a>(frames: impl IntoIterator<Item = &'a Vec<u8>>) -> BTreeMap<&'a [u8], u32> {
-    let mut counts = BTreeMap::new();
-    for frame in frames {
-        *counts.entry(frame.as_slice()).or_default() += 1;
-    }
-    counts
-}
-
-/// All frames of some files.
-fn written(files: &[PathBuf]) -> Vec<Vec<u8>> {
-    files.iter().flat_map(|file| capture::frames(file).unwrap()).collect()
-}
-
-/// Frames the interface has sent and received so far, once it is silent.
-fn passed(network: &Network) -> u64 {
-    let read = || -> Result<u64> {
-        let text = network.callee.ip(&format!("-s -j link show dev {WIRE}"))?;
-        let parsed: Value = serde_json::from_str(&text)?;
-        let counter = |way: &str| parsed[0]["stats64"][way]["packets"].as_u64();
-        counter("rx").zip(counter("tx")).map(|(rx, tx)| rx + tx).context(text)
-    };
-    let mut before = None;
-    wait_for("the interface to be silent", LIMIT, || {
-        thread::sleep(Duration::from_millis(300));
-        let now = read()?;
-        Ok((before.replace(now) == Some(now)).then_some(now))
-    })
-    .unwrap()
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use capture_common::Media;
+
 use super::{Attach, Config, Mode, Problem};
 use crate::spool::Names;
 
@@ -102,13 +104,33 @@ impl Check {
             (Mode::Host, Attach::Generic) => Some(
                 "\"generic\" shows super-frames without the size of their packets; in host mode \"tcx\" sees the same frames with it",
             ),
+            (Mode::Packet, Attach::Native | Attach::Generic | Attach::Tcx) => {
+                Some("in packet mode nothing is attached; only \"auto\" goes with it")
+            }
             _ => None,
         };
         if let Some(why) = attach {
             self.wrong("capture.attach", why);
         }
+        if capture.mode == Mode::Packet {
+            self.holds(
+                "capture.media",
+                matches!(capture.media, Media::Off | Media::Range),
+                || {
+                    format!(
+                        "{:?} needs the kernel program, which packet mode has not; capture.mode = \"host\" and \"mirror\" have it, \
+                         \"range\" and \"off\" go with packet mode",
+                        capture.media.label()
+                    )
+                },
+            );
+            self.holds("capture.kernel_log", !capture.kernel_log, || {
+                "packet mode has no kernel program; capture.mode = \"host\" and \"mirror\" have one".to_owned()
+            });
+        }
         let size = capture.ring_size;
-        // ringbuf_map_alloc (kernel/bpf/ringbuf.c) takes powers of two of whole pages; a super-frame has to fit often.
+        // ringbuf_map_alloc (kernel/bpf/ringbuf.c) takes powers of two of whole pages; a super-frame has to fit often, and a
+        // packet ring has two blocks for one at least.
         self.holds(
             "capture.ring_size",
             size.is_power_of_two() && (1 << 18..=1 << 30).contains(&size),

@@ -283,8 +283,8 @@ impl Reading {
     }
 
     fn finish(mut self) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
-        // The host pays for what is copied: of RTP it is the headers, unless the file wants more.
-        if self.config.capture.mode == Mode::Host && !self.set.contains_key("capture.level") {
+        // Beside a host the CPU and the disk are the host's: of RTP the headers are kept, unless the file wants more.
+        if self.config.capture.mode != Mode::Mirror && !self.set.contains_key("capture.level") {
             self.config.capture.level = Level::Headers;
         }
         for mut problem in self.config.problems() {

@@ -53,24 +53,24 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
 /// The keys, in the order of the file.
 pub(super) const KEYS: &[Key] = keys! {
     capture.interface: Text, "Network interface to capture on; `--interface` overrides it.";
-    capture.mode: Choice, "\"mirror\": wanted frames go to siphon, all others are dropped; for a mirror port. \"host\": wanted frames of both directions are copied to siphon, and the host has all of them; for the SIP server itself.";
+    capture.mode: Choice, "\"mirror\": wanted frames go to siphon, all others are dropped; for a mirror port. \"host\": wanted frames of both directions are copied to siphon, and the host has all of them; for the SIP server itself. \"packet\": the same by packet sockets, where neither XDP nor tc is to be had; it costs the most.";
     capture.steal_traffic: Flag, "Capture even though the interface carries the host's own addresses. Cuts the host off that network.";
     capture.sip_ports: Ports, "Ports of SIP over UDP and TCP.";
     capture.websocket_ports: Ports, "Ports of SIP in WebSocket (RFC 7118) over TCP; those of FreeSWITCH, Kamailio and Asterisk. Other HTTP on them is captured too, and not read.";
     capture.turn_ports: Ports, "Ports of STUN and TURN over UDP and TCP; their relayed ports are among media_ports.";
     capture.media_ports: PortRanges, "Ports and ranges of ports of RTP and RTCP.";
     capture.tunnels: Tunnels, "Tunnels in which the kernel program looks for these ports: \"mpls\", \"pppoe\", \"ipip\", \"gre\", \"erspan\", \"vxlan\", \"geneve\", \"gtp_u\", \"tzsp\", \"l2tp\". Of the others, only frames whose outer ports are wanted are captured.";
-    capture.media: Choice, "Which RTP crosses from the kernel: \"range\" (of media_ports), \"learned\" (of endpoints that SDP named or a call was seen to use), \"off\" (none). RTCP, STUN and SIP on media_ports always cross.";
-    capture.level: Choice, "How much of a call is kept: \"signaling\" (SIP and RTCP), \"headers\" (RTP without its payload, cut in the kernel), \"full\". In host mode \"headers\" where the file does not say.";
+    capture.media: Choice, "Which RTP crosses from the kernel: \"range\" (of media_ports), \"learned\" (of endpoints that SDP named or a call was seen to use), \"off\" (none). RTCP, STUN and SIP on media_ports always cross. Packet mode has \"range\" and \"off\".";
+    capture.level: Choice, "How much of a call is kept: \"signaling\" (SIP and RTCP), \"headers\" (RTP without its payload, cut in the kernel), \"full\". In host mode and packet mode \"headers\" where the file does not say.";
     capture.early_packets: Count, "With media = \"learned\", packets of RTP to one endpoint that cross before any SDP names it; over again when it has been quiet for 10 s.";
-    capture.attach: Choice, "How the kernel program is attached. In mirror mode by XDP: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic. In host mode \"auto\" and \"tcx\": in the stack, both ways; \"native\": what comes in by XDP, which some drivers set up with a short break of the link.";
+    capture.attach: Choice, "How the kernel program is attached. In mirror mode by XDP: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic. In host mode \"auto\" and \"tcx\": in the stack, both ways; \"native\": what comes in by XDP, which some drivers set up with a short break of the link. In packet mode \"auto\": nothing is attached.";
     capture.bind: Choice, "How AF_XDP sockets are bound: \"zero-copy\", \"copy\", or \"auto\": zero-copy, else copy.";
-    capture.cpus: Cpus, "CPUs the workers are pinned to, in order of the queues, over again when there are fewer. Empty: all the process may run on, of the NIC's NUMA node where that is known.";
+    capture.cpus: Cpus, "CPUs the workers are pinned to, in order of the queues, over again when there are fewer. Empty: all the process may run on, of the NIC's NUMA node where that is known. In packet mode there is a worker for each of them; empty: one.";
     capture.ring_entries: Count, "Entries of each rx and fill ring, a power of two.";
     capture.umem_frames: Count, "Frames of each queue's umem, not fewer than ring_entries.";
     capture.frame_size: Size, "Bytes of a umem frame: 2048 or 4096. Longer frames span several.";
     capture.huge_pages: Flag, "Ask for huge pages for the umem; `siphon status` says whether they were obtained.";
-    capture.ring_size: Size, "Bytes of the ring buffer of host mode, a power of two.";
+    capture.ring_size: Size, "Bytes of each ring of host mode and packet mode, a power of two.";
     capture.promiscuous: Flag, "Have the interface receive frames that are not addressed to it; never in host mode.";
     capture.kernel_log: Flag, "Log from inside the kernel program. Slow; for finding faults.";
 

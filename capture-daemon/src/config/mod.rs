@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use capture_common::{Level, Media, Tunnel};
+use capture_common::{Level, Media, PortFlags, PortTable, Tunnel};
 
 use crate::rules::Rule;
 
@@ -52,6 +52,8 @@ pub enum Mode {
     Mirror,
     /// Wanted frames of both directions are copied to siphon, and the host has all of them: for the SIP server itself.
     Host,
+    /// The same by packet sockets, where neither XDP nor tc is to be had.
+    Packet,
 }
 
 impl Mode {
@@ -60,6 +62,7 @@ impl Mode {
         match self {
             Self::Mirror => "mirror",
             Self::Host => "host",
+            Self::Packet => "packet",
         }
     }
 }
@@ -139,7 +142,7 @@ pub struct Capture {
     pub frame_size: u32,
     /// Ask for huge pages for the umem.
     pub huge_pages: bool,
-    /// Bytes of each ring buffer of host mode, a power of two.
+    /// Bytes of each ring of host mode and packet mode, a power of two.
     pub ring_size: u32,
     /// Have the interface receive frames that are not addressed to it.
     pub promiscuous: bool,
@@ -176,6 +179,29 @@ impl Default for Capture {
             promiscuous: true,
             kernel_log: false,
         }
+    }
+}
+
+impl Capture {
+    /// Which ports are wanted, and for what.
+    pub fn port_table(&self) -> Box<PortTable> {
+        let mut table = Box::new(PortTable::EMPTY);
+        for port in &self.sip_ports {
+            table.want(*port, *port, PortFlags::SIP);
+        }
+        for port in &self.websocket_ports {
+            table.want(*port, *port, PortFlags::WEBSOCKET);
+        }
+        for port in &self.turn_ports {
+            table.want(*port, *port, PortFlags::TURN);
+        }
+        for range in &self.media_ports {
+            table.want(range.first, range.last, PortFlags::MEDIA);
+        }
+        for port in self.tunnels.iter().copied().filter_map(Tunnel::port) {
+            table.want(port, port, PortFlags::TUNNEL);
+        }
+        table
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use capture_common::Level;
 use proptest::prelude::*;
 use toml::de::DeTable;
 
 use super::file::{check, default_file, load, parse};
 use super::keys::KEYS;
 use super::rules::rule_as_toml;
-use super::{Config, PortRange};
+use super::{Config, Mode, PortRange};
 
 /// Problems as a user reads them.
 fn problems(text: &str) -> Vec<String> {
@@ -193,7 +194,7 @@ fn wrong_values_say_what_would_be_right() {
              directory = \"\"\n[control]\nmode = 660\n[metrics]\nlisten = \"localhost\"\n[log]\nfilter = [1]\n"
         ),
         [
-            "2: capture.mode: expected \"mirror\" or \"host\", found \"tap\"",
+            "2: capture.mode: expected \"mirror\" or \"host\" or \"packet\", found \"tap\"",
             "3: capture.attach: expected \"auto\" or \"native\" or \"generic\" or \"tcx\", found the number 1",
             "4: capture.cpus: expected a list of CPU numbers such as [2, 3], found the number 3",
             "5: capture.sip_ports: expected a list of ports (1 to 65535) such as [5060, 5061], found the number 70000",
@@ -242,6 +243,33 @@ fn values_that_do_not_fit_together_are_refused() {
             "22: log.filter: \"a=b=c\" is not a filter such as \"info\" or \"info,capture_daemon::xsk=debug\"",
         ]
     );
+}
+
+#[test]
+fn packet_mode_is_chosen_by_name_and_has_what_needs_no_kernel_program() {
+    assert_eq!(Config::default().capture.mode, Mode::Mirror);
+    for media in ["off", "range"] {
+        let text = format!("[capture]\nmode = \"packet\"\nmedia = \"{media}\"\nattach = \"auto\"\n");
+        let capture = parse(&text).unwrap().capture;
+        assert_eq!((capture.mode, capture.level), (Mode::Packet, Level::Headers));
+    }
+    let full = parse("[capture]\nmode = \"packet\"\nlevel = \"full\"\n").unwrap();
+    assert_eq!(full.capture.level, Level::Full);
+    for media in ["learned", "measured"] {
+        let text = format!("[capture]\nmode = \"packet\"\nattach = \"tcx\"\nmedia = \"{media}\"\nkernel_log = true\n");
+        assert_eq!(
+            problems(&text),
+            [
+                "3: capture.attach: in packet mode nothing is attached; only \"auto\" goes with it".to_owned(),
+                format!(
+                    "4: capture.media: \"{media}\" needs the kernel program, which packet mode has not; capture.mode = \"host\" \
+                     and \"mirror\" have it, \"range\" and \"off\" go with packet mode"
+                ),
+                "5: capture.kernel_log: packet mode has no kernel program; capture.mode = \"host\" and \"mirror\" have one"
+                    .to_owned(),
+            ]
+        );
+    }
 }
 
 #[test]

@@ -32,7 +32,11 @@ pub(super) trait Named: Copy + PartialEq + 'static {
 }
 
 impl Named for Mode {
-    const NAMES: &'static [(&'static str, Self)] = &[("mirror", Self::Mirror), ("host", Self::Host)];
+    const NAMES: &'static [(&'static str, Self)] = &[
+        (Self::Mirror.label(), Self::Mirror),
+        (Self::Host.label(), Self::Host),
+        (Self::Packet.label(), Self::Packet),
+    ];
 }
 
 impl Named for Attach {

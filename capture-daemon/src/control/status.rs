@@ -171,7 +171,7 @@ pub struct Lane {
     pub wakeups: u64,
     /// The socket's own statistics.
     pub socket: SocketCounts,
-    /// Its ring buffer, in host mode.
+    /// Its ring, in host mode and packet mode.
     #[serde(default)]
     pub ring: Option<RingCounts>,
     /// Frames by outcome in the engine.
@@ -197,13 +197,14 @@ pub struct SocketCounts {
     pub tx_invalid_descs: u64,
     /// Dropped for a full rx ring.
     pub rx_ring_full: u64,
-    /// The fill ring was empty when a frame came; such a frame is in `rx_dropped` too.
+    /// The fill ring was empty when a frame came; such a frame is in `rx_dropped` too. In packet mode, times that the ring was
+    /// found full.
     pub rx_fill_ring_empty_descs: u64,
     /// The tx ring was empty.
     pub tx_ring_empty_descs: u64,
 }
 
-/// A lane's BPF ring buffer.
+/// A lane's BPF ring buffer, or the ring of its packet socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingCounts {
     /// Its bytes.

@@ -121,6 +121,7 @@ impl Crew {
         match lanes {
             Lanes::Sockets(lanes) => crew.start_all(lanes, spool_lanes, cpus, config, shared)?,
             Lanes::Rings(lanes) => crew.start_all(lanes, spool_lanes, cpus, config, shared)?,
+            Lanes::Packets(lanes) => crew.start_all(lanes, spool_lanes, cpus, config, shared)?,
         }
         Ok(crew)
     }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod crew;
+mod front;
 mod health;
 mod measuring;
 mod placement;
@@ -24,10 +25,11 @@ use crate::control::{self, SocketError};
 use crate::engine::Shared;
 use crate::intake::Lanes;
 use crate::metrics::{self, MetricsError};
-use crate::program::{self, KernelLog, OpenError, Program};
+use crate::program::{self, KernelLog, OpenError};
 use crate::spool::{Spool, SpoolError};
 
 use crew::{Crew, CrewError};
+use front::Front;
 use measuring::Measuring;
 use sensor::Live;
 
@@ -90,14 +92,16 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let allowed = crew::allowed_cpus()?;
     let cpus = crew::cpus(&config.capture.cpus, &config.capture.interface)?;
-    let (mut program, lanes) = match config.capture.mode {
+    let (mut front, lanes) = match config.capture.mode {
         Mode::Mirror => program::prepare(&config.capture, &config.follow)
-            .map(|(program, lanes)| (program, Lanes::Sockets(lanes)))?,
+            .map(|(program, lanes)| (Front::Program(Box::new(program)), Lanes::Sockets(lanes)))?,
         Mode::Host => program::host::prepare(&config.capture, &config.follow)
-            .map(|(program, lane)| (program, Lanes::Rings(vec![lane])))?,
+            .map(|(program, lane)| (Front::Program(Box::new(program)), Lanes::Rings(vec![lane])))?,
+        Mode::Packet => program::packet::prepare(&config.capture, config.capture.cpus.len())
+            .map(|(tap, lanes)| (Front::Tap(tap), Lanes::Packets(lanes)))?,
     };
-    let kernel_log = program.take_kernel_log();
-    let measured = program.take_measured();
+    let kernel_log = front.take_kernel_log();
+    let measured = front.take_measured();
     placement::keep_off(&allowed, &cpus, lanes.len());
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
@@ -107,13 +111,13 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     let shared = Shared::new(&config.follow)
         .with_privacy(&config.privacy)
         .with_rules(&config.rules, config.capture.level)
-        .told_to(program.learned());
+        .told_to(front.learn());
     let shared = Arc::new(shared);
     let crew = match Crew::start(lanes, spool_lanes, &cpus, &config, &shared) {
         Ok(crew) => crew,
         Err(error) => {
             // The lanes have ended with the crew, and the writer ends with its lanes.
-            undo(program, None, spool)?;
+            undo(front, None, spool)?;
             return Err(error.into());
         }
     };
@@ -123,17 +127,17 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     {
         Ok(measuring) => measuring,
         Err(source) => {
-            undo(program, Some(crew), spool)?;
+            undo(front, Some(crew), spool)?;
             return Err(DaemonError::Measuring(source));
         }
     };
     // Not before there is somebody to read what it sends: making room for calls and files takes its time.
-    if let Err(error) = program.arm() {
-        undo(program, Some(crew), spool)?;
+    if let Err(error) = front.arm() {
+        undo(front, Some(crew), spool)?;
         return Err(error.into());
     }
     let account = measuring.as_ref().map(Measuring::account);
-    let live = Live::new(config, program, &crew, shared, spool.as_ref(), counts, stop).measuring(account);
+    let live = Live::new(config, front, &crew, shared, spool.as_ref(), counts, stop).measuring(account);
     let live = Arc::new(live);
 
     let until = |stopped: &watch::Receiver<bool>| {
@@ -177,8 +181,8 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
 }
 
 /// Takes down what has come up, where the rest does not.
-fn undo(program: Program, crew: Option<Crew>, spool: Option<Spool>) -> Result<(), SpoolError> {
-    drop(program);
+fn undo(front: Front, crew: Option<Crew>, spool: Option<Spool>) -> Result<(), SpoolError> {
+    drop(front);
     if let Some(crew) = crew {
         crew.finish();
     }

@@ -8,14 +8,15 @@ use tokio::sync::{oneshot, watch};
 
 use super::accounts::{Accounts, Boundary};
 use super::crew::{Crew, Post};
+use super::front::Front;
 use super::health::Watch;
 use super::measuring::Account;
 use super::status;
 use crate::config::Config;
 use crate::control::{Audit, Counts, Filter, Health, Page, Pending, RuleBook, Sensor, Status};
 use crate::engine::{self, Shared};
-use crate::program::{LearnedEndpoints, Obtained, Presence, Program, Verdicts};
-use crate::report::{Allocation, Call, CallFlow, Registration, Signaling, Stream, TurnFigures};
+use crate::program::{Obtained, Presence, Verdicts};
+use crate::report::{Allocation, Call, CallFlow, LearnedFigures, Registration, Signaling, Stream, TurnFigures};
 use crate::rules::{Change, List, Unchanged};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
@@ -30,8 +31,7 @@ pub struct Live {
     pub(super) config: Config,
     pub(super) started: Timestamp,
     since: Instant,
-    program: Mutex<Program>,
-    pub(super) learned: Arc<LearnedEndpoints>,
+    front: Mutex<Front>,
     pub(super) obtained: Obtained,
     pub(super) posts: Vec<Post>,
     /// Of what is measured in the kernel.
@@ -52,7 +52,7 @@ impl Live {
     /// The daemon, now that all of it is up.
     pub fn new(
         config: Config,
-        program: Program,
+        front: Front,
         crew: &Crew,
         shared: Arc<Shared>,
         spool: Option<&Spool>,
@@ -63,9 +63,8 @@ impl Live {
             config,
             started: now(),
             since: Instant::now(),
-            obtained: program.obtained().clone(),
-            learned: program.learned(),
-            program: Mutex::new(program),
+            obtained: front.obtained().clone(),
+            front: Mutex::new(front),
             posts: crew.posts().to_vec(),
             measuring: None,
             shared,
@@ -105,9 +104,10 @@ impl Live {
         let interface = &self.config.capture.interface;
         match rings {
             None => tracing::info!("capturing on {interface}: {attach} XDP, {} queues", queues.len()),
-            Some(size) => {
-                tracing::info!("capturing on {interface} beside its host: {attach}, a ring buffer of {size} bytes")
-            }
+            Some(size) => tracing::info!(
+                "capturing on {interface} beside its host: {attach}, {} rings of {size} bytes",
+                self.posts.len()
+            ),
         }
         tracing::debug!("the kernel's verifier followed {verified_instructions:?} instructions of the program");
         if let Some(why) = why_not_native {
@@ -147,7 +147,7 @@ impl Live {
     /// Takes the kernel program off the interface.
     pub fn detach(&self) {
         self.attached.store(false, Ordering::Relaxed);
-        if let Err(error) = lock(&self.program).detach() {
+        if let Err(error) = lock(&self.front).detach() {
             tracing::error!("{error}");
         }
     }
@@ -171,29 +171,51 @@ impl Live {
 
     /// The kernel program's counters and the interface's; what cannot be read any more, because the interface is gone, is zero.
     pub(super) fn kernel(&self) -> (Verdicts, crate::program::InterfaceCounters) {
-        let interface = lock(&self.program).interface_counters();
+        let interface = lock(&self.front).interface_counters();
         (self.verdicts().unwrap_or_default(), interface.unwrap_or_default())
-    }
-
-    /// Frames that the interface lost before the program could see them.
-    pub(super) fn interface_lost(&self, counters: &crate::program::InterfaceCounters) -> u64 {
-        lock(&self.program).interface_lost(counters)
     }
 
     /// The kernel program's counters, where they can be read.
     pub(super) fn verdicts(&self) -> Option<Verdicts> {
-        let verdicts = lock(&self.program).verdicts();
+        let verdicts = lock(&self.front).verdicts();
         verdicts.inspect_err(|error| tracing::debug!("{error}")).ok()
     }
 
     /// What the interface's driver counts of loss, under its own names.
     pub(super) fn driver_counters(&self) -> Vec<(String, u64)> {
-        lock(&self.program).driver_counters()
+        lock(&self.front).driver_counters()
+    }
+
+    /// Frames that found each lane's ring buffer full; none where there are no ring buffers.
+    pub(super) fn ring_full(&self) -> Vec<u64> {
+        if self.obtained.rings.is_none() {
+            return Vec::new();
+        }
+        let full = lock(&self.front).ring_full();
+        full.unwrap_or_else(|error| {
+            tracing::debug!("{error}");
+            vec![0; self.posts.len()]
+        })
+    }
+
+    /// Frames that the interface lost before they could be seen.
+    pub(super) fn interface_lost(&self, counters: &crate::program::InterfaceCounters) -> u64 {
+        lock(&self.front).interface_lost(counters)
+    }
+
+    /// Frames that lay before the verdicts, where the kernel counts what it brings there.
+    pub(super) fn waiting(&self) -> Option<u64> {
+        lock(&self.front).waiting()
+    }
+
+    /// The endpoints of calls as the kernel program has them.
+    pub(super) fn learned(&self) -> LearnedFigures {
+        lock(&self.front).learned_figures()
     }
 
     /// Whether frames can come in.
     pub(super) fn presence(&self) -> Presence {
-        lock(&self.program).presence()
+        lock(&self.front).presence()
     }
 
     /// The streams of all lanes. A lane that does not answer in time is left out, and said so.

@@ -20,18 +20,19 @@ use crate::control::{
 };
 use crate::engine::{self, EngineCounters};
 use crate::outcome::{Loss, Outcome};
-use crate::program::{ObtainedQueue, Verdicts};
+use crate::program::{self, AttachMode, Verdicts};
 use crate::report::{CallState, LearnedFigures};
 use crate::rules::Entry;
 use crate::spool::{self, SpoolHealth};
 use crate::time::Timestamp;
 use crate::worker::BATCH;
+use crate::xsk::packet;
 
 /// Tries to read an engine's outcomes between two frames, when their sum is the number of frames. Reading takes some 50 ns,
 /// a frame 100 and more.
 const TRIES: usize = 64;
 
-/// Bytes that a record takes of a ring buffer at least: the kernel's header, ours, and the smallest room for a frame.
+/// Bytes that a record takes of a BPF ring buffer at least: the kernel's header, ours, and the smallest room for a frame.
 const SHORTEST_RECORD: u64 = (8 + Record::SIZE + Record::ROOMS[0]) as u64;
 
 /// Losses that a larger table would have prevented.
@@ -53,7 +54,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
     let spool = live.spool.as_ref().map(|spool| spool.status());
     let engines: Vec<(u64, Tally)> = live.posts.iter().map(|post| outcomes(&post.engine)).collect();
     let (verdicts, interface) = live.kernel();
-    let ring_full = live.obtained.rings.map(|_| verdicts.get(Verdict::RingFull).frames);
+    let ring_full = live.ring_full();
     let lanes: Vec<Lane> = live
         .posts
         .iter()
@@ -61,13 +62,8 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
         .enumerate()
         .map(|(index, (post, (_, outcomes)))| {
             let spool = spool.as_ref().and_then(|spool| spool.lanes.get(index));
-            lane(
-                post,
-                live.obtained.queues.get(index),
-                ring_full,
-                outcomes.clone(),
-                spool,
-            )
+            let full = ring_full.get(index).copied();
+            lane(post, &live.obtained, index, full, outcomes.clone(), spool)
         })
         .collect();
     let lost_in_rings = lost_in_rings(&live.posts);
@@ -119,7 +115,7 @@ pub fn status(live: &Live, now: Timestamp) -> Status {
             .into_iter()
             .map(|(state, count)| (state.label().to_owned(), count))
             .collect(),
-        learned: live.learned.figures(),
+        learned: live.learned(),
         tables: tables(live, &lanes),
         spool: files(live, spool.as_ref()),
         control: live.control.get(),
@@ -136,17 +132,23 @@ fn measured(account: &Account) -> Measured {
 
 fn lane(
     post: &Post,
-    obtained: Option<&ObtainedQueue>,
+    obtained: &program::Obtained,
+    index: usize,
     ring_full: Option<u64>,
     outcomes: Tally,
     spool: Option<&spool::LaneStatus>,
 ) -> Lane {
     let engine = &post.engine;
+    let ring = match obtained.attach {
+        AttachMode::Packet => "packet ring",
+        AttachMode::Native | AttachMode::Generic | AttachMode::Tcx => "ring buffer",
+    };
+    let obtained = obtained.queues.get(index);
     Lane {
         queue: post.queue,
         cpu: post.cpu,
         bind: obtained.map_or_else(
-            || as_got("ring buffer"),
+            || as_got(ring),
             |queue| Obtained {
                 got: queue.bound.mode.to_string(),
                 why: queue.bound.why_not_better.clone(),
@@ -319,16 +321,23 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
         behind_last,
         room,
     };
+    let waiting = live.waiting();
     let in_rings = match live.obtained.rings {
         None => lanes * u64::from(live.config.capture.umem_frames),
-        Some(size) => lanes * (u64::from(size) / SHORTEST_RECORD),
+        Some(size) if waiting.is_none() => lanes * (u64::from(size) / SHORTEST_RECORD),
+        Some(size) => lanes * (u64::from(size) / packet::SHORTEST),
     };
     let in_batches = lanes * u64::from(BATCH);
     [
-        before.0.map(|verdicts| {
-            let captured = verdicts.frames(Fate::Captured);
-            reading(lost, first.2, captured, last.0, in_rings)
-        }),
+        match waiting {
+            None => before.0.map(|verdicts| {
+                let captured = verdicts.frames(Fate::Captured);
+                reading(lost, first.2, captured, last.0, in_rings)
+            }),
+            // The lanes themselves have the verdicts; the two parties are the kernel, which counts what it puts into a ring, and
+            // the lane that takes it out. Their difference was taken by the lane, between two frames.
+            Some(waiting) => Some(reading(0, 0, waiting, 0, in_rings)),
+        },
         Some(reading(0, first.1, before.1, last.1, in_batches)),
         first
             .0
@@ -396,7 +405,7 @@ fn evicted(live: &Live) -> u64 {
         .chain(of_kernel)
         .flat_map(|counters| EVICTIONS.iter().map(|loss| counters.losses.get(*loss)))
         .sum();
-    let LearnedFigures { refused, failed, .. } = live.learned.figures();
+    let LearnedFigures { refused, failed, .. } = live.learned();
     evicted + refused + failed
 }
 

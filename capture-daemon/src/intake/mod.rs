@@ -2,16 +2,22 @@
 //! so that none pays for the others.
 
 mod offload;
+mod packet;
+mod policy;
 mod ring;
 mod transport;
 
+pub use packet::{PacketLane, Verdicts};
+pub use policy::Levels;
 pub use ring::RingLane;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, LinkType};
+use crate::time::Timestamp;
 use crate::xsk::{Clock, Lane, LaneCounters, LaneError};
+use offload::{Captured, Offloads};
 
 /// A lane's end of the rings it shares with the kernel. A frame is lent to the worker where it lies, for as long as the
 /// worker looks at it; its place is the kernel's again with the next [`refill`](Self::refill).
@@ -51,6 +57,16 @@ pub trait Intake: Send + 'static {
     /// # Errors
     /// The errno of the call.
     fn read_statistics(&self) -> Result<(), LaneError>;
+
+    /// Whether the kernel wakes who waits in [`poll`](Self::poll) for many frames at once, so that looking by oneself gains nothing.
+    fn wakes_for_many(&self) -> bool {
+        false
+    }
+
+    /// How long the kernel may keep a frame that it has taken in to itself.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The lanes of a daemon, all of one kind.
@@ -60,6 +76,8 @@ pub enum Lanes {
     Sockets(Vec<Lane>),
     /// Host mode: BPF ring buffers.
     Rings(Vec<RingLane>),
+    /// Packet mode: the rings of packet sockets.
+    Packets(Vec<PacketLane>),
 }
 
 impl Lanes {
@@ -68,6 +86,7 @@ impl Lanes {
         match self {
             Self::Sockets(lanes) => lanes.len(),
             Self::Rings(lanes) => lanes.len(),
+            Self::Packets(lanes) => lanes.len(),
         }
     }
 
@@ -75,6 +94,43 @@ impl Lanes {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// When a frame came that was copied beside the host's own, and which way it went.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    ts: Timestamp,
+    outgoing: bool,
+}
+
+/// Counts such a frame and hands on the packets that it stands for.
+#[inline]
+fn hand_on(
+    counters: &LaneCounters,
+    offloads: &mut Offloads,
+    arrival: Arrival,
+    captured: Captured<'_>,
+    each: &mut impl FnMut(&Frame<'_>),
+) {
+    let Arrival { ts, outgoing } = arrival;
+    counters.frames.add(1);
+    counters.bytes.add(captured.wire_len.into());
+    if outgoing {
+        counters.outgoing.add(1);
+    }
+    if captured.segment != 0 {
+        counters.super_frames.add(1);
+    }
+    offloads.packets(captured, |wire_len, bytes| {
+        // Before the engine counts it: whoever reads finds no more behind than before.
+        counters.packets.add(1);
+        each(&Frame {
+            ts,
+            link: LinkType::Ethernet,
+            wire_len,
+            bytes,
+        });
+    });
 }
 
 impl Intake for Lane {

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use capture_common::{Direction, Record};
 
-use super::Intake;
 use super::offload::{Captured, Offloads};
-use crate::frame::{Frame, LinkType};
+use super::{Arrival, Intake, hand_on};
+use crate::frame::Frame;
 use crate::xsk::records::Records;
 use crate::xsk::{Clock, LaneCounters, LaneError};
 
@@ -83,32 +83,17 @@ impl Intake for RingLane {
                 self.counters.bad_descriptors.add(1);
                 continue;
             };
-            self.counters.frames.add(1);
-            self.counters.bytes.add(head.wire_len.into());
-            if head.direction == Direction::Out as u32 {
-                self.counters.outgoing.add(1);
-            }
             let captured = Captured {
                 wire_len: head.wire_len,
                 bytes,
                 segment: head.segment,
                 keep: head.keep,
             };
-            let ts = clock.wall(head.arrival);
-            if head.segment != 0 {
-                self.counters.super_frames.add(1);
-            }
-            let counters = &self.counters;
-            self.offloads.packets(captured, |wire_len, bytes| {
-                // Before the engine counts it: whoever reads finds no more behind than before.
-                counters.packets.add(1);
-                each(&Frame {
-                    ts,
-                    link: LinkType::Ethernet,
-                    wire_len,
-                    bytes,
-                });
-            });
+            let arrival = Arrival {
+                ts: clock.wall(head.arrival),
+                outgoing: head.direction == Direction::Out as u32,
+            };
+            hand_on(&self.counters, &mut self.offloads, arrival, captured, &mut each);
             taken += 1;
         }
         if taken > 0 {

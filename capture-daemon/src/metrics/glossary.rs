@@ -103,7 +103,7 @@ glossary! {
 
     DRIVER_COUNTERS: Counter "siphon_interface_driver_events_total" ["counter"] "Counters of loss of the interface's driver (ethtool -S), under its own names.";
 
-    VERDICTS: Counter "siphon_program_verdicts_total" ["verdict"] "Frames by verdict of the kernel program.";
+    VERDICTS: Counter "siphon_program_verdicts_total" ["verdict"] "Frames by verdict of the kernel program; in packet mode, of the workers in its place.";
     STAGE_SEEN: Counter "siphon_stage_seen_frames_total" ["stage"] "Frames that came into a stage (program, sockets, engine, spool).";
     STAGE_PASSED: Counter "siphon_stage_passed_frames_total" ["stage", "to"] "Frames that went on from a stage or were done with, by where.";
     STAGE_QUEUED: Gauge "siphon_stage_queued_frames" ["stage"] "Frames inside a stage.";
@@ -116,7 +116,7 @@ glossary! {
     SOCKET_RX_INVALID: Counter "siphon_socket_rx_invalid_descriptors_total" ["queue"] "AF_XDP rx_invalid_descs: invalid descriptors in the fill ring.";
     SOCKET_TX_INVALID: Counter "siphon_socket_tx_invalid_descriptors_total" ["queue"] "AF_XDP tx_invalid_descs: invalid descriptors in the tx ring.";
     SOCKET_RING_FULL: Counter "siphon_socket_rx_ring_full_frames_total" ["queue"] "AF_XDP rx_ring_full: frames dropped because the worker was behind.";
-    SOCKET_FILL_EMPTY: Counter "siphon_socket_fill_ring_empty_frames_total" ["queue"] "AF_XDP rx_fill_ring_empty_descs: frames that found no buffer; they are in rx_dropped too.";
+    SOCKET_FILL_EMPTY: Counter "siphon_socket_fill_ring_empty_frames_total" ["queue"] "AF_XDP rx_fill_ring_empty_descs: frames that found no buffer; they are in rx_dropped too. In packet mode: times that the ring was found full.";
     SOCKET_TX_EMPTY: Counter "siphon_socket_tx_ring_empty_total" ["queue"] "AF_XDP tx_ring_empty_descs: times the tx ring was found empty.";
 
     LANE_FRAMES: Counter "siphon_lane_frames_total" ["queue"] "Frames a worker took from its ring.";
@@ -125,12 +125,12 @@ glossary! {
     LANE_UNSTAMPED: Counter "siphon_lane_unstamped_frames_total" ["queue"] "Frames a worker took from its ring that the kernel program could not stamp: their time is that of reading, and so is the jitter.";
     LANE_CLOCK_STEPS: Counter "siphon_lane_clock_steps_total" ["queue"] "Times a worker found the wall clock set: packet times jump as it did.";
     LANE_WAKEUPS: Counter "siphon_lane_wakeups_total" ["queue"] "Times a worker woke the kernel to look at the fill ring.";
-    LANE_OUTGOING: Counter "siphon_lane_outgoing_frames_total" ["queue"] "Host mode: frames a worker took from its ring buffer that went out from the host; the others came in.";
-    LANE_SUPER_FRAMES: Counter "siphon_lane_super_frames_total" ["queue"] "Host mode: frames a worker took from its ring buffer that stood for several packets (GSO, GRO).";
-    LANE_PACKETS: Counter "siphon_lane_packets_total" ["queue"] "Host mode: packets handed to the engine: each frame is one, a super-frame as many as it stood for.";
-    RING_SIZE: Gauge "siphon_ring_buffer_size_bytes" ["queue"] "Host mode: bytes of this lane's ring buffer.";
-    RING_USED: Gauge "siphon_ring_buffer_used_bytes" ["queue"] "Host mode: bytes that waited in the ring buffer when the worker last looked.";
-    RING_FULL: Counter "siphon_ring_buffer_full_frames_total" ["queue"] "Host mode: frames that found the ring buffer full; they have the verdict ring_full.";
+    LANE_OUTGOING: Counter "siphon_lane_outgoing_frames_total" ["queue"] "Host and packet mode: frames a worker took from its ring buffer that went out from the host; the others came in.";
+    LANE_SUPER_FRAMES: Counter "siphon_lane_super_frames_total" ["queue"] "Host and packet mode: frames a worker took from its ring buffer that stood for several packets (GSO, GRO).";
+    LANE_PACKETS: Counter "siphon_lane_packets_total" ["queue"] "Host and packet mode: packets handed to the engine: each frame is one, a super-frame as many as it stood for.";
+    RING_SIZE: Gauge "siphon_ring_buffer_size_bytes" ["queue"] "Host and packet mode: bytes of this lane's ring buffer.";
+    RING_USED: Gauge "siphon_ring_buffer_used_bytes" ["queue"] "Host and packet mode: bytes that waited in the ring buffer when the worker last looked.";
+    RING_FULL: Counter "siphon_ring_buffer_full_frames_total" ["queue"] "Host and packet mode: frames that found the ring buffer full; they have the verdict ring_full.";
     OUTCOMES: Counter "siphon_engine_outcomes_total" ["queue", "outcome"] "Frames by outcome in the engine: each frame has one.";
     LOSSES: Counter "siphon_engine_losses_total" ["queue", "loss"] "What the engine could not follow, by reason.";
     STREAMS: Gauge "siphon_rtp_streams" ["queue"] "RTP streams a worker remembers; with the queue `kernel`, those measured in the kernel.";

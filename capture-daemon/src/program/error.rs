@@ -16,7 +16,7 @@ use crate::xsk::LaneError;
 pub enum OpenError {
     /// The object is not in this binary.
     #[error(
-        "this siphon was built without its kernel program, so it can replay files but not capture: \
+        "this siphon was built without its kernel program, so it can replay files and capture in packet mode only: \
          run `cargo xtask build-ebpf` and build it again"
     )]
     NotBuilt,

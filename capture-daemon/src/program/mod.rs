@@ -11,6 +11,7 @@ mod kernel_log;
 mod learned;
 mod measured;
 mod object;
+pub mod packet;
 mod verdicts;
 
 use std::fmt;
@@ -21,7 +22,7 @@ use aya::maps::{Array, PerCpuArray, XskMap};
 use aya::programs::tc::SchedClassifierLinkId;
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{self, ProgramError, Xdp, XdpMode};
-use capture_common::{Media, MediaSettings, Mode, PortFlags, PortTable, Settings, Tunnel, Verdict, VerdictCount};
+use capture_common::{Media, MediaSettings, Mode, PortTable, Settings, Verdict, VerdictCount};
 
 use crate::config::{Attach, Bind, Capture, Follow};
 use crate::xsk::socket::Bound;
@@ -48,6 +49,8 @@ pub enum AttachMode {
     Generic,
     /// In the stack, in both directions, beside the host's own programs (BPF_LINK_TYPE_TCX).
     Tcx,
+    /// No program, but packet sockets (AF_PACKET).
+    Packet,
 }
 
 impl fmt::Display for AttachMode {
@@ -56,6 +59,7 @@ impl fmt::Display for AttachMode {
             Self::Native => "native",
             Self::Generic => "generic",
             Self::Tcx => "tcx",
+            Self::Packet => "packet",
         })
     }
 }
@@ -70,9 +74,9 @@ pub struct Obtained {
     /// Instructions the kernel's verifier followed, of at most a million (BPF_COMPLEXITY_LIMIT_INSNS,
     /// include/linux/bpf.h); `None` from kernels before 5.16.
     pub verified_instructions: Option<u32>,
-    /// The queues with a socket, in order; none in host mode.
+    /// The queues with an AF_XDP socket, in order; none in host mode and packet mode.
     pub queues: Vec<ObtainedQueue>,
-    /// Bytes of each lane's ring buffer, in host mode.
+    /// Bytes of each lane's ring, in host mode and packet mode.
     pub rings: Option<u32>,
 }
 
@@ -268,6 +272,14 @@ impl Program {
         self.kernel_log.take()
     }
 
+    /// Frames that found the ring buffer full, lane by lane; mirror mode has none.
+    ///
+    /// # Errors
+    /// The errno of bpf(2).
+    pub fn ring_full(&self) -> Result<Vec<u64>, ReadError> {
+        Ok(vec![self.verdicts()?.get(Verdict::RingFull).frames])
+    }
+
     /// What each CPU counted for a verdict.
     fn counts(&self, verdict: Verdict) -> Result<Vec<VerdictCount>, ReadError> {
         let map = self
@@ -333,22 +345,7 @@ fn refuse_to_steal(interface: &Interface, capture: &Capture) -> Result<(), OpenE
 }
 
 fn write_ports(ebpf: &mut Ebpf, capture: &Capture) -> Result<(), OpenError> {
-    let mut table = Box::new(PortTable::EMPTY);
-    for port in &capture.sip_ports {
-        table.want(*port, *port, PortFlags::SIP);
-    }
-    for port in &capture.websocket_ports {
-        table.want(*port, *port, PortFlags::WEBSOCKET);
-    }
-    for port in &capture.turn_ports {
-        table.want(*port, *port, PortFlags::TURN);
-    }
-    for range in &capture.media_ports {
-        table.want(range.first, range.last, PortFlags::MEDIA);
-    }
-    for port in capture.tunnels.iter().copied().filter_map(Tunnel::port) {
-        table.want(port, port, PortFlags::TUNNEL);
-    }
+    let table = capture.port_table();
     let bytes: &[u8; PortTable::PORTS] = bytemuck::cast_ref(&*table);
     let mut ports: Array<_, [u8; PortTable::PORTS]> = object::map(ebpf, object::PORTS)?;
     ports
@@ -374,13 +371,13 @@ fn attach(
     for way in ways {
         let mode = match way {
             AttachMode::Native => XdpMode::Driver,
-            AttachMode::Generic | AttachMode::Tcx => XdpMode::Skb,
+            AttachMode::Generic | AttachMode::Tcx | AttachMode::Packet => XdpMode::Skb,
         };
         match xdp(ebpf).and_then(|program| program.attach_to_if_index(ifindex, mode)) {
             Ok(link) => {
                 let why_not = match (way, refused.pop()) {
                     (AttachMode::Native, _) => None,
-                    (AttachMode::Generic | AttachMode::Tcx, why) => {
+                    (AttachMode::Generic | AttachMode::Tcx | AttachMode::Packet, why) => {
                         Some(why.unwrap_or_else(|| "not asked for".to_owned()))
                     }
                 };

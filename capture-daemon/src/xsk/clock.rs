@@ -98,6 +98,35 @@ impl Clock {
         Timestamp::from_nanos(monotonic.saturating_add_signed(self.offset))
     }
 
+    /// How far the wall clock was set since it was last followed, in nanoseconds; mostly 0.
+    #[inline]
+    pub fn step(&self) -> i64 {
+        if Reading::take().allows(self.offset) {
+            0
+        } else {
+            Reading::best().offset().wrapping_sub(self.offset)
+        }
+    }
+
+    /// The time of a frame that the kernel stamped with the wall clock itself, in nanoseconds; `step` is what
+    /// [`step`](Self::step) just said. While a step is not followed yet, such stamps too tell the time as it was before: the
+    /// frames of a lane and its ticks must not be of two times.
+    #[inline]
+    pub fn stamped(&self, wall: u64, step: i64) -> Timestamp {
+        if step == 0 {
+            return Timestamp::from_nanos(wall);
+        }
+        let before = wall.saturating_add_signed(step.saturating_neg());
+        // It may have been stamped before the clock was set, or since: it is not old.
+        let now = self.now().as_nanos();
+        let nearer = if now.abs_diff(before) < now.abs_diff(wall) {
+            before
+        } else {
+            wall
+        };
+        Timestamp::from_nanos(nearer)
+    }
+
     /// Wall-clock time now, for a frame without a stamp.
     pub fn now(&self) -> Timestamp {
         self.wall(nanos(ClockId::Monotonic).unsigned_abs())
@@ -158,6 +187,25 @@ mod tests {
         clock.observe(set_back);
         assert_eq!((clock.offset, clock.steps()), (400_000_000_000, 1));
         assert_eq!(clock.wall(7).as_nanos(), 400_000_000_007);
+    }
+
+    #[test]
+    fn stamps_of_the_wall_clock_follow_a_step_with_all_other_times() {
+        let right = Clock::new();
+        assert_eq!(right.step(), 0);
+        assert_eq!(right.stamped(7, 0).as_nanos(), 7);
+        // The wall clock was set forth, or back, by an hour, and that was not followed yet.
+        const HOUR: i64 = 3_600_000_000_000;
+        for set in [HOUR, -HOUR] {
+            let behind = clock(right.offset - set);
+            let step = behind.step();
+            assert!(step.abs_diff(set) < 1_000_000, "{step}");
+            let now = right.now().as_nanos();
+            let since = behind.stamped(now, step).as_nanos();
+            assert_eq!(since, now.saturating_add_signed(-step));
+            let stamped_before = now.saturating_add_signed(-set) - 20_000_000;
+            assert_eq!(behind.stamped(stamped_before, step).as_nanos(), stamped_before);
+        }
     }
 
     proptest! {

@@ -5,11 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use super::clock::Clock;
 use super::receive::{Batch, Receive};
-use super::socket::{Bound, Socket, SocketError};
+use super::socket::{self, Bound, Socket, SocketError};
 use super::stats::{self, LaneCounters};
 use super::sys;
 use super::umem::Umem;
@@ -195,25 +193,7 @@ impl Lane {
     /// # Errors
     /// ENETDOWN and the like, when the interface is down or gone.
     pub fn poll(&self, timeout: Duration) -> Result<bool, LaneError> {
-        let timeout = Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
-        match poll(&mut polled, Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(self.io_error("poll", errno.into())),
-        }
-        let [polled] = polled;
-        if polled.revents().contains(PollFlags::IN) {
-            return Ok(true);
-        }
-        // An interface that went away shows in no event of poll (xsk_poll returns early for a socket that xsk_notifier has
-        // unbound, net/xdp/xsk.c), only here.
-        rustix::net::sockopt::socket_error(&self.socket)
-            .and_then(|pending| pending)
-            .map_err(|errno| self.io_error("receive", errno.into()))?;
-        Ok(false)
+        socket::wait(&self.socket, timeout).map_err(|error| self.io_error(error.operation, error.source))
     }
 
     /// Takes the kernel's own statistics of the socket into the counters. A system call: about once a second, and at the

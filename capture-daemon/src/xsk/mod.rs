@@ -1,5 +1,5 @@
 //! AF_XDP: the socket of one rx queue, the memory it shares with the kernel, and the frames that come through it
-//! (Documentation/networking/af_xdp.rst). The only place of the daemon with unsafe code.
+//! (Documentation/networking/af_xdp.rst); and the other memory that frames come through. The only place of the daemon with unsafe code.
 
 /// Kernel structures, as they are in its headers.
 pub mod types;
@@ -30,6 +30,9 @@ pub mod clock;
 
 /// The reading end of a BPF ring buffer: no socket, but memory shared with the kernel.
 pub mod records;
+
+/// The socket and the ring of packet mode.
+pub mod packet;
 
 /// Frames out of the rings: what the kernel gave, borrowed until it is given back.
 mod receive;

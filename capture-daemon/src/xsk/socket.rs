@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread::sleep;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::mmap::Mapping;
 use super::ring::{Consumer, Producer};
 use super::sys;
@@ -60,6 +62,7 @@ pub struct SocketError {
 /// What an errno means here, where the kernel's text does not say it.
 fn hint(operation: &str, source: &io::Error) -> &'static str {
     match (operation, source.raw_os_error()) {
+        (OPEN_PACKET, Some(libc::EPERM | libc::EACCES)) => " (needs CAP_NET_RAW)",
         (_, Some(libc::EPERM | libc::EACCES)) => " (needs CAP_NET_RAW and CAP_NET_ADMIN)",
         (REGISTER_UMEM, Some(libc::ENOBUFS)) => {
             " (the umem is larger than the limit of locked memory: raise RLIMIT_MEMLOCK or give CAP_IPC_LOCK)"
@@ -70,12 +73,40 @@ fn hint(operation: &str, source: &io::Error) -> &'static str {
     }
 }
 
+/// The first step of packet mode.
+pub(super) const OPEN_PACKET: &str = "socket(AF_PACKET)";
 const REGISTER_UMEM: &str = "register the umem (XDP_UMEM_REG)";
 const BIND: &str = "bind";
 
 /// Attaches the name of the step to its error.
-fn step(operation: &'static str) -> impl Fn(io::Error) -> SocketError {
+pub(super) fn step(operation: &'static str) -> impl Fn(io::Error) -> SocketError {
     move |source| SocketError { operation, source }
+}
+
+/// Waits until a socket has something to read or `timeout` has passed; whether it has.
+///
+/// # Errors
+/// ENETDOWN and the like, when the interface is down or gone.
+pub(super) fn wait(socket: &impl AsFd, timeout: Duration) -> Result<bool, SocketError> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    let mut polled = [PollFd::new(socket, PollFlags::IN)];
+    match poll(&mut polled, Some(&timeout)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(errno) => return Err(step("poll")(errno.into())),
+    }
+    let [polled] = polled;
+    if polled.revents().contains(PollFlags::IN) {
+        return Ok(true);
+    }
+    // An AF_XDP socket whose interface went away shows it in no event of poll (xsk_poll returns early for one that
+    // xsk_notifier has unbound, net/xdp/xsk.c), only here.
+    rustix::net::sockopt::socket_error(socket)
+        .and_then(|pending| pending)
+        .map_err(|errno| step("receive")(errno.into()))?;
+    Ok(false)
 }
 
 /// An AF_XDP socket.

@@ -28,13 +28,13 @@ pub struct LaneCounters {
     pub clock_steps: Counter,
     /// Times the kernel was woken to look at the fill ring.
     pub wakeups: Counter,
-    /// Of a ring buffer, frames among them that went out from the host.
+    /// Of a ring beside a host, frames among them that went out from the host.
     pub outgoing: Counter,
-    /// Of a ring buffer, frames among them that stood for several packets (GSO, GRO).
+    /// Of a ring beside a host, frames among them that stood for several packets (GSO, GRO).
     pub super_frames: Counter,
-    /// Of a ring buffer, packets handed on: a frame that stood for several is as many.
+    /// Of a ring beside a host, packets handed on: a frame that stood for several is as many.
     pub packets: Counter,
-    /// Bytes of the ring buffer; 0 where there is none.
+    /// Bytes of that ring; 0 where there is none.
     pub ring_size: Counter,
     /// Bytes of it that waited for the worker when it last looked.
     pub ring_used: Counter,
@@ -46,7 +46,7 @@ pub struct LaneCounters {
     pub tx_invalid_descs: Counter,
     /// See [`Statistics::rx_ring_full`].
     pub rx_ring_full: Counter,
-    /// See [`Statistics::rx_fill_ring_empty_descs`].
+    /// See [`Statistics::rx_fill_ring_empty_descs`]; of a packet ring, times that it was found full.
     pub rx_fill_ring_empty_descs: Counter,
     /// See [`Statistics::tx_ring_empty_descs`].
     pub tx_ring_empty_descs: Counter,

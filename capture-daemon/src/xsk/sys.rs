@@ -94,6 +94,33 @@ pub fn bind<T: Pod>(socket: impl AsFd, address: &T) -> io::Result<()> {
     }
 }
 
+/// Gives a socket a filter in place of the one it has (SO_ATTACH_FILTER, socket(7)).
+///
+/// # Errors
+/// The errno of setsockopt(2); EINVAL for no filter, or one that the kernel does not take.
+pub fn attach_filter(socket: impl AsFd, filter: &[libc::sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?,
+        // Only read (copy_bpf_fprog_from_user and bpf_prog_create_from_user, net/core).
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies the structure and the instructions it points to, as many as it says; both outlive the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            std::ptr::from_ref(&program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Has the driver look at the fill ring again: recvfrom(2) with nothing to receive into, xsk_recvmsg in net/xdp/xsk.c.
 ///
 /// # Errors

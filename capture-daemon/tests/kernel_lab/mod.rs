@@ -7,6 +7,7 @@
     reason = "each test file is a crate of its own and takes what it needs; all of this is tests"
 )]
 
+pub mod beside;
 pub mod frames;
 pub mod lines;
 
