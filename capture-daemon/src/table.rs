@@ -3,9 +3,11 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::quality::RandomState;
 
 use crate::time::Timestamp;
 
@@ -57,7 +59,7 @@ pub struct Left<E, K = Arc<str>> {
 #[derive(Debug)]
 pub struct Table<E, K = Arc<str>> {
     shards: Box<[Mutex<Shard<E, K>>]>,
-    /// SipHash with a random key: the keys come from the network.
+    /// With a random key, as the keys come from the network; who sends them sees nothing of what it comes to.
     hasher: RandomState,
     /// What the entries of all shards count for: reserved before they are inserted, and where one grows, another leaves
     /// right behind.
@@ -106,7 +108,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// An empty table that will hold entries that count for at most `max` (at least one); while entries grow, each lane's
     /// may be over for a moment.
     pub fn new(max: usize) -> Self {
-        let hasher = RandomState::new();
+        let hasher = RandomState::default();
         let shard = || Shard {
             places: HashMap::with_hasher(hasher.clone()),
             entries: Vec::new(),

@@ -66,7 +66,33 @@ pub struct Message<'a> {
     pub expires: Option<u32>,
     /// The body, cut at Content-Length where that says less than there is.
     pub body: &'a [u8],
-    fields: Fields<'a>,
+    fields: Index<'a>,
+}
+
+/// Fields that a message keeps found; few have more, and what is behind them is looked for again.
+const INDEXED: usize = 24;
+
+/// The fields of a header, the first of them as they were found: a dozen questions are asked of each message.
+#[derive(Clone, Debug)]
+struct Index<'a> {
+    found: [(&'a [u8], &'a [u8]); INDEXED],
+    len: usize,
+    rest: Fields<'a>,
+}
+
+impl<'a> Index<'a> {
+    const fn new(fields: Fields<'a>) -> Self {
+        Self {
+            found: [(&[], &[]); INDEXED],
+            len: 0,
+            rest: fields,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone + use<'a, '_> {
+        let found = self.found.get(..self.len).unwrap_or_default();
+        found.iter().copied().chain(self.rest.clone())
+    }
 }
 
 /// What the pass over the header found.
@@ -123,9 +149,16 @@ impl<'a> Message<'a> {
         let (first, rest) = line(message).unwrap_or((message, &[]));
         let start = StartLine::parse(first)?;
 
-        let fields = Fields::new(rest);
-        let mut pass = fields.clone();
+        let mut fields = Index::new(Fields::new(rest));
         let mut found = Found::default();
+        while let Some(place) = fields.found.get_mut(fields.len)
+            && let Some(field) = fields.rest.next()
+        {
+            found.note(field.0, field.1);
+            *place = field;
+            fields.len += 1;
+        }
+        let mut pass = fields.rest.clone();
         for (name, value) in pass.by_ref() {
             found.note(name, value);
         }
@@ -165,20 +198,20 @@ impl<'a> Message<'a> {
     }
 
     /// The values of every header of this name (the long form), in order, lists not taken apart. Names have no case.
-    pub fn headers<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    pub fn headers<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n, '_> {
         self.fields
-            .clone()
+            .iter()
             .filter(move |(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
     /// The single values of every header of this name that is a list.
-    pub fn lists<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    pub fn lists<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n, '_> {
         self.headers(name).flat_map(values)
     }
 
     /// Every Contact, in order.
-    pub fn contacts(&self) -> impl Iterator<Item = Address<'a>> + use<'a> {
+    pub fn contacts(&self) -> impl Iterator<Item = Address<'a>> + use<'a, '_> {
         self.headers("Contact").flat_map(values).filter_map(Address::parse)
     }
 
