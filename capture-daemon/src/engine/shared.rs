@@ -94,6 +94,7 @@ impl Shared {
         Self {
             rules: Rules::new(rules, level),
             ..self
+            endpoints: self.endpoints.keeping(level),
         }
     }
 

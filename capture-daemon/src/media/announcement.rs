@@ -338,7 +338,8 @@ impl Announcement {
         &self.formats
     }
 
-    fn contains(&self, ts: Timestamp) -> bool {
+    /// Whether the call had announced the place and had not ended at `ts`.
+    pub fn contains(&self, ts: Timestamp) -> bool {
         self.since() <= ts && ts < self.lease.released()
     }
 

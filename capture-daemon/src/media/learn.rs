@@ -50,6 +50,15 @@ fn level(announcements: &[Announcement], default: Level) -> Option<Level> {
 pub(super) fn has_media(announcements: &[Announcement]) -> bool {
     media(announcements).next().is_some()
 }
+/// Levels of the calls under way at `ts` whose media comes or goes here.
+pub(super) fn under_way<'a>(
+    announcements: impl Iterator<Item = &'a Announcement>,
+    ts: Timestamp,
+) -> impl Iterator<Item = Option<Level>> {
+    let is_media = move |a: &&Announcement| a.purpose != Purpose::Rtcp && a.contains(ts);
+    announcements.filter(is_media).map(|a| a.lease.level())
+}
+
 
 /// RTCP crosses whoever's it is, and is not told of.
 fn media(announcements: &[Announcement]) -> impl Iterator<Item = &Announcement> {

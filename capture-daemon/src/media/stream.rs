@@ -271,7 +271,6 @@ impl Stream {
     /// Puts the stream into a call, or tells it what the call's SDP says by now.
     pub fn join(&mut self, join: Join) {
         let same_formats = self.formats() == &*join.formats;
-        self.measurement.set_level(join.lease.level());
         self.join = Some(join);
         self.measurement.set_certain();
         if self.is_encrypted() {
@@ -347,11 +346,19 @@ impl Stream {
     /// known at `ts`.
     pub fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint) {
         let Key { src, dst, .. } = self.key;
-        let Some(relay) = &mut self.relay else {
+        if let Some(relay) = &mut self.relay {
+            let tcp = relay.via.tcp;
+            relay.ends = endpoints.behind(ts, Path { src, dst, tcp }, relay.via);
+        }
+        self.known_ends()
+    }
+
+    /// The same, as far as it was known at the last look.
+    fn known_ends(&self) -> (Endpoint, Endpoint) {
+        let Key { src, dst, .. } = self.key;
+        let Some(relay) = &self.relay else {
             return (src, dst);
         };
-        let tcp = relay.via.tcp;
-        relay.ends = endpoints.behind(ts, Path { src, dst, tcp }, relay.via);
         let Ends {
             relayed,
             peer,
@@ -370,9 +377,15 @@ impl Stream {
         self.measurement.level()
     }
 
-    /// Looks at how much is kept of its call.
-    pub fn note_level(&mut self) {
-        let level = self.join.as_ref().and_then(|join| join.lease.level());
+    /// Looks at how much is kept of its call at `ts`.
+    pub fn note_level(&mut self, ts: Timestamp, endpoints: &Endpoints) {
+        let Some(join) = &self.join else { return };
+        let Key { src, dst, .. } = self.key;
+        let (inner_src, inner_dst) = self.known_ends();
+        let behind = [(inner_src, src), (inner_dst, dst)];
+        let behind = behind.into_iter().filter(|(inner, outer)| inner != outer);
+        let ends = [src, dst].into_iter().chain(behind.map(|(inner, _)| inner));
+        let level = endpoints.wanted(&join.lease, ends, ts);
         self.measurement.set_level(level);
     }
 

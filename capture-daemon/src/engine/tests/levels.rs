@@ -271,6 +271,39 @@ fn a_change_of_another_rule_moves_nothing() {
     );
 }
 
+/// A proxy that changes the Call-ID and leaves the media where it is makes two calls with the same endpoints.
+#[test]
+fn of_two_calls_with_the_same_media_the_one_of_which_more_is_wanted_decides() {
+    for wanted in ["one", "two"] {
+        for default in [Level::Headers, Level::Signaling] {
+            let mut bench = Bench::new(1, &[rule("of-one", Level::Full, &[("call_id", wanted)])], default);
+            let legs = ["one", "two"].map(|call_id| call(0, call_id, (20_000, 30_000), 0xaaaa, 200));
+            let [(media, sip), (_, other)] = legs.map(|frames| frames.into_iter().partition::<Vec<Timed>, _>(is_rtp));
+            for frame in sip[..5].iter().chain(&other[..5]) {
+                bench.frame(0, frame);
+            }
+            for (number, frame) in media[..200].iter().enumerate() {
+                assert_eq!(
+                    bench.frame(0, frame),
+                    Keep::All,
+                    "{wanted}, {default:?}: packet {number}"
+                );
+            }
+            // The leg it is wanted of is over, and so is its claim.
+            let over = if wanted == "one" { &sip } else { &other };
+            let at = media[200].0;
+            for (_, bytes) in &over[5..] {
+                bench.frame(0, &(at, bytes.clone()));
+            }
+            let rest: Vec<Keep> = media[200..].iter().map(|frame| bench.frame(0, frame)).collect();
+            assert!(
+                rest[2 * 64..].iter().all(|keep| *keep != Keep::All),
+                "{wanted}, {default:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn who_hangs_up_is_not_who_calls() {
     let rules = [
