@@ -176,9 +176,14 @@ impl Stream {
         if header.may_be_tag() && self.is_encrypted() {
             header.strip_tag();
         }
-        let join = &self.join;
-        let formats = || join.as_ref().map_or(&[][..], |join| &join.formats);
-        let is_event = self.measurement.take(&header, formats) && !self.is_encrypted();
+        let is_event = if self.measurement.is_interrupted() {
+            self.resume(&header)
+        } else {
+            let join = &self.join;
+            let formats = || join.as_ref().map_or(&[][..], |join| &join.formats);
+            self.measurement.take(&header, formats)
+        };
+        let is_event = is_event && !self.is_encrypted();
         if is_event {
             self.event(ts, *packet);
         }
@@ -186,6 +191,27 @@ impl Stream {
             self.grow_up(header);
         }
         is_event
+    }
+
+    /// Takes the first packet after the level went up from none of the call's RTP, and says whether it is an event. The kernel program
+    /// may have dropped those before it: what is missing then was not lost.
+    #[cold]
+    #[inline(never)]
+    fn resume(&mut self, header: &Header) -> bool {
+        self.measurement.set_interrupted(false);
+        let formats = self.join.as_ref().map_or(&[][..], |join| &join.formats);
+        let pause = header.ts.as_nanos().saturating_sub(self.measurement.end().as_nanos());
+        if pause < PAUSE {
+            return self.measurement.take(header, || formats);
+        }
+        let Some(kind) = self.measurement.resume(header, formats) else {
+            return self.measurement.take(header, || formats);
+        };
+        // The first packets are measured again from one to the next, and these are not.
+        if let Some(count) = self.probation.as_ref().map(|probation| probation.len()) {
+            self.end_probation(count);
+        }
+        kind == Kind::Event
     }
 
     #[cold]
@@ -386,6 +412,10 @@ impl Stream {
         let behind = behind.into_iter().filter(|(inner, outer)| inner != outer);
         let ends = [src, dst].into_iter().chain(behind.map(|(inner, _)| inner));
         let level = endpoints.wanted(&join.lease, ends, ts);
+        let kept = |level: Option<Level>| level.unwrap_or(endpoints.default_level());
+        if kept(self.level()) == Level::Signaling && kept(level) != Level::Signaling {
+            self.measurement.set_interrupted(true);
+        }
         self.measurement.set_level(level);
     }
 

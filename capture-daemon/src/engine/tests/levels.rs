@@ -304,6 +304,75 @@ fn of_two_calls_with_the_same_media_the_one_of_which_more_is_wanted_decides() {
     }
 }
 
+/// What the kernel program drops by the level of a call does not cross, and is not lost.
+#[test]
+fn what_a_level_kept_from_crossing_was_not_lost() {
+    for default in [Level::Full, Level::Headers] {
+        let (sip, media) = long_call(|invite| invite);
+        let mut bench = Bench::new(1, &[], default);
+        for frame in sip.iter().chain(&media[..400]) {
+            bench.frame(0, frame);
+        }
+        bench.add(rule("none", Level::Signaling, &[("call_id", "one")]));
+        // The sweep sees that nothing is to come.
+        let at = Timestamp::from_nanos(media[400].0);
+        bench.lanes[0].tick(at.plus(Duration::from_millis(200)));
+        bench.change(Change::Remove {
+            name: "none".to_owned(),
+        });
+        for frame in &media[1_000..] {
+            bench.frame(0, frame);
+        }
+        let told = bench.lanes[0].streams();
+        let [caller, callee] = told.as_slice() else {
+            panic!("two streams, not {told:?}")
+        };
+        assert_eq!(
+            (caller.packets, caller.lost, caller.expected),
+            (699, 1, 700),
+            "its third packet was lost"
+        );
+        assert_eq!((callee.packets, callee.lost, callee.expected), (700, 0, 700));
+        for stream in [caller, callee] {
+            assert_eq!(stream.restarts, 0, "the sender went on");
+            let delta = stream.delta.as_ref().unwrap();
+            assert!(delta.max_ms < 41.0 && delta.mean_ms < 21.0, "{delta:?}");
+            assert_eq!(stream.silence, None);
+            assert!(
+                stream.burst.as_ref().is_none_or(|burst| burst.longest == 1),
+                "{:?}",
+                stream.burst
+            );
+        }
+    }
+}
+
+/// Where they crossed all the same, the account goes on.
+#[test]
+fn what_crosses_while_none_of_it_is_kept_is_one_stream() {
+    let (sip, media) = long_call(|invite| invite);
+    let mut bench = Bench::new(1, &[], Level::Full);
+    for frame in sip.iter().chain(&media[..400]) {
+        bench.frame(0, frame);
+    }
+    bench.add(rule("none", Level::Signaling, &[("call_id", "one")]));
+    for frame in &media[400..800] {
+        bench.frame(0, frame);
+    }
+    bench.change(Change::Remove {
+        name: "none".to_owned(),
+    });
+    for frame in media[800..]
+        .iter()
+        .filter(|(at, _)| !(at / MILLISECOND).is_multiple_of(1_000))
+    {
+        bench.frame(0, frame);
+    }
+    let told = bench.lanes[0].streams();
+    assert_eq!(told[0].expected, 1_000);
+    assert_eq!(told[0].lost + told[1].lost, 2_000 - told[0].packets - told[1].packets);
+}
+
 #[test]
 fn who_hangs_up_is_not_who_calls() {
     let rules = [
