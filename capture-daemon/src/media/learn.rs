@@ -39,17 +39,13 @@ pub(super) fn tell(learn: &dyn Learn, endpoint: Endpoint, announcements: &[Annou
 
 /// How much is to be kept of what comes and goes here: the most that is wanted of a call under way, else of the one that ended
 /// last; `None` where no rule says anything.
-fn level(announcements: &[Announcement], default: Level) -> Option<Level> {
+pub(super) fn level(announcements: &[Announcement], default: Level) -> Option<Level> {
     let last = media(announcements).map(|a| a.lease.released()).max()?;
     let wanted = || media(announcements).filter(|a| a.lease.released() == last);
     wanted().find_map(|a| a.lease.level())?;
     wanted().map(|a| a.lease.level().unwrap_or(default)).max()
 }
 
-/// Whether there is anything to tell.
-pub(super) fn has_media(announcements: &[Announcement]) -> bool {
-    media(announcements).next().is_some()
-}
 /// Levels of the calls under way at `ts` whose media comes or goes here.
 pub(super) fn under_way<'a>(
     announcements: impl Iterator<Item = &'a Announcement>,
@@ -59,6 +55,10 @@ pub(super) fn under_way<'a>(
     announcements.filter(is_media).map(|a| a.lease.level())
 }
 
+/// Whether there is anything to tell.
+pub(super) fn has_media(announcements: &[Announcement]) -> bool {
+    media(announcements).next().is_some()
+}
 
 /// RTCP crosses whoever's it is, and is not told of.
 fn media(announcements: &[Announcement]) -> impl Iterator<Item = &Announcement> {

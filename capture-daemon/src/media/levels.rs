@@ -66,6 +66,20 @@ impl Endpoints {
         }
     }
 
+    /// The level that packets from `src` to `dst` have for who is told of endpoints: that of the end they go to, if it is a call's,
+    /// else that of the one they come from. `None` where no rule says anything.
+    pub fn told_level(&self, src: Endpoint, dst: Endpoint) -> Option<Level> {
+        if !self.has_levels.load(Ordering::Relaxed) {
+            return None;
+        }
+        [dst, src].into_iter().find_map(|end| {
+            let place = Place::At(end);
+            let shard = self.read(self.at(place));
+            let announcements = shard.get(&place).filter(|known| learn::has_media(known))?;
+            Some(learn::level(announcements, self.default_level))
+        })?
+    }
+
     /// Takes in what is wanted of calls under way at `ts` by these ends.
     fn want(&self, wanted: &mut Wanted, ends: impl Iterator<Item = Endpoint>, ts: Timestamp) {
         for end in ends {

@@ -50,7 +50,7 @@ const LOOK_OFTEN: u8 = 8;
 const LOOK_SELDOM: u8 = 64;
 
 /// A pause that may be the end of one call and the beginning of another, in nanoseconds.
-const PAUSE: u64 = 100_000_000;
+pub const PAUSE: u64 = 100_000_000;
 
 /// A stream and all that is known of it.
 #[derive(Debug)]
