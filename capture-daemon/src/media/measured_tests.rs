@@ -411,6 +411,7 @@ fn an_account_ends_where_packets_cross_and_begins_anew() {
             name: "one".to_owned(),
             level,
             tally: Arc::default(),
+            asks: 1,
         }))
     };
     let first = state(&voice(100), None);

@@ -271,6 +271,80 @@ fn a_change_of_another_rule_moves_nothing() {
     );
 }
 
+#[test]
+fn what_held_of_a_call_holds_where_other_rules_change() {
+    let rules = [
+        rule("customer", Level::Headers, &[("header", "acme")]),
+        rule("agent", Level::Headers, &[("user_agent", "Callee*")]),
+    ];
+    for (name, header) in [("customer", "X-Customer: acme"), ("agent", "Server: Callee 1.0")] {
+        let mut bench = Bench::new(1, &rules, Level::Full);
+        let frames = call(0, "one", (20_000, 30_000), 0xaaaa, 0);
+        for (number, (at, bytes)) in frames[..5].iter().enumerate() {
+            let text = String::from_utf8(bytes[42..].to_vec()).unwrap();
+            // In a response: no header of it is kept with the call.
+            let text = match number {
+                3 => text.replace("Call-ID: one", &format!("Call-ID: one\r\n{header}")),
+                _ => text,
+            };
+            let ends = if matches!(number, 0 | 4) {
+                (CALLER, CALLEE)
+            } else {
+                (CALLEE, CALLER)
+            };
+            bench.frame(0, &(*at, udp((ends.0, 5060), (ends.1, 5060), text.as_bytes())));
+        }
+        assert_eq!(bench.call("one").0.as_deref(), Some(name));
+        for number in 0..70 {
+            bench.add(rule(&format!("nobody-{number}"), Level::Full, &[("from", "nobody")]));
+            assert_eq!(bench.call("one").0.as_deref(), Some(name), "{number}");
+        }
+        let changed = |words: &[(&str, &str)]| {
+            let mut draft = Draft::default();
+            for (word, text) in words {
+                let said = match *word {
+                    "header" => Said::Header {
+                        name: "X-Customer",
+                        value: text,
+                    },
+                    _ => Said::Text(text),
+                };
+                draft.say(word, &said).unwrap();
+            }
+            Change::Change {
+                name: name.to_owned(),
+                draft: Box::new(draft),
+                without: Vec::new(),
+                place: Some(Place::At(3)),
+            }
+        };
+        bench.change(changed(&[("level", "signaling")]));
+        assert_eq!(bench.call("one"), (Some(name.to_owned()), "signaling".to_owned()));
+        let other = if name == "customer" {
+            [("header", "a*")]
+        } else {
+            [("user_agent", "C*")]
+        };
+        bench.change(changed(&other));
+        assert_eq!(bench.call("one").0, None, "that it does not know");
+    }
+}
+
+#[test]
+fn a_call_counts_once_for_each_rule_it_was_under() {
+    let mut bench = Bench::new(1, &[rule("a", Level::Headers, &[])], Level::Full);
+    for frame in &call(0, "one", (20_000, 30_000), 0xaaaa, 10) {
+        bench.frame(0, frame);
+    }
+    let tally = |bench: &Bench| bench.shared.rules.list().entries().last().unwrap().ruling.tally.get().0;
+    for _ in 0..3 {
+        bench.add(rule("b", Level::Full, &[("from", "a")]));
+        assert_eq!(bench.call("one").0.as_deref(), Some("b"));
+        bench.change(Change::Remove { name: "b".to_owned() });
+        assert_eq!((bench.call("one").0.as_deref(), tally(&bench)), (Some("a"), 1));
+    }
+}
+
 /// A proxy that changes the Call-ID and leaves the media where it is makes two calls with the same endpoints.
 #[test]
 fn of_two_calls_with_the_same_media_the_one_of_which_more_is_wanted_decides() {
