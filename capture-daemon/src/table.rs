@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::time::Timestamp;
 
 /// Locks of the table; two lanes rarely want the same one.
-const SHARDS: usize = 64;
+pub const SHARDS: usize = 64;
 /// Entries looked at to find the one that leaves a full table.
 const SAMPLE: usize = 16;
 /// Entries one sweep looks at: some microseconds, so that the worker's ring does not fill meanwhile.

@@ -204,6 +204,12 @@ impl Lease {
         self.standing().rule.clone()
     }
 
+    /// The rule the call is under, where that was decided before `ticket`.
+    pub(super) fn rule_before(&self, ticket: u64) -> Option<Arc<Ruling>> {
+        let standing = self.standing();
+        standing.rule.clone().filter(|_| standing.ticket < ticket)
+    }
+
     /// The call is under this rule, as was decided with this ticket. Returns whether its level is another now.
     pub fn stand(&self, ticket: u64, rule: Option<&Arc<Ruling>>) -> bool {
         let mut standing = self.standing();

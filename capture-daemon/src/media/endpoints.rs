@@ -45,7 +45,7 @@ pub(super) type Leases = HashMap<Arc<str>, Arc<Lease>>;
 pub struct Endpoints {
     // SipHash in all of these: who sends SDP chooses the keys.
     shards: Vec<RwLock<Shard>>,
-    leases: Vec<Mutex<Leases>>,
+    pub(super) leases: Vec<Mutex<Leases>>,
     hasher: RandomState,
     /// Places in the table.
     len: AtomicUsize,

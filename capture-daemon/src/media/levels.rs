@@ -1,7 +1,7 @@
 //! How much of a call's media is kept: what a rule gives the call's lease, and what that comes to where calls share endpoints.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use capture_common::Level;
 
@@ -10,7 +10,7 @@ use super::endpoints::Endpoints;
 use super::learn;
 use crate::net::Endpoint;
 use crate::outcome::Losses;
-use crate::rules::Ruling;
+use crate::rules::{Rules, Ruling};
 use crate::time::Timestamp;
 
 impl Endpoints {
@@ -26,6 +26,27 @@ impl Endpoints {
         if let Some(lease) = lease {
             self.stand(&lease, ticket, rule);
         }
+    }
+
+    /// Asks of the calls in one part of the table whose rule was decided on before the latest change which one it is now: nobody
+    /// knows any more what they said, so that each is under the rule it was under where that asks for the same, else under
+    /// none. `false` where there is no such part.
+    pub fn judge_again(&self, part: usize, rules: &Rules) -> bool {
+        let Some(leases) = self.leases.get(part) else {
+            return false;
+        };
+        let forgotten: Vec<(Arc<Lease>, Arc<Ruling>)> = leases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .filter_map(|lease| Some((Arc::clone(lease), lease.rule_before(rules.changed_at())?)))
+            .collect();
+        for (lease, rule) in forgotten {
+            let list = rules.list();
+            let rule = list.heir(&rule);
+            self.stand(&lease, rules.changed_at(), rule);
+        }
+        true
     }
 
     /// Tells a call's level to its streams, and to who is told of endpoints.

@@ -34,9 +34,12 @@ struct Bench {
 
 impl Bench {
     fn new(lanes: usize, rules: &[Rule], default: Level) -> Self {
-        let follow = Follow::default();
-        let shared = Arc::new(Shared::new(&follow).with_rules(rules, default));
-        let lane = || Engine::new(&follow, &Capture::default(), Arc::clone(&shared));
+        Self::following(&Follow::default(), lanes, rules, default)
+    }
+
+    fn following(follow: &Follow, lanes: usize, rules: &[Rule], default: Level) -> Self {
+        let shared = Arc::new(Shared::new(follow).with_rules(rules, default));
+        let lane = || Engine::new(follow, &Capture::default(), Arc::clone(&shared));
         Self {
             lanes: std::iter::repeat_with(lane).take(lanes).collect(),
             shared,
@@ -343,6 +346,46 @@ fn a_call_counts_once_for_each_rule_it_was_under() {
         bench.change(Change::Remove { name: "b".to_owned() });
         assert_eq!((bench.call("one").0.as_deref(), tally(&bench)), (Some("a"), 1));
     }
+}
+
+#[test]
+fn a_change_of_the_rules_reaches_media_whose_call_is_forgotten() {
+    let follow = Follow {
+        max_calls: 1,
+        ..Follow::default()
+    };
+    let rules = [
+        rule("one", Level::Headers, &[("call_id", "one")]),
+        rule("two", Level::Headers, &[("call_id", "two")]),
+    ];
+    let mut bench = Bench::following(&follow, 1, &rules, Level::Full);
+    let (sip, media) = long_call(|invite| invite);
+    for frame in sip.iter().chain(&media[..100]) {
+        bench.frame(0, frame);
+    }
+    for frame in &call(media[100].0, "two", (21_000, 31_000), 0xbbbb, 0)[..5] {
+        bench.frame(0, frame);
+    }
+    assert!(
+        one_call(&bench.shared, Vec::new(), "one", Timestamp::ZERO)
+            .calls
+            .is_empty(),
+        "it had to leave"
+    );
+    let mut media = media[100..].iter();
+    let mut last = |bench: &mut Bench| {
+        media
+            .by_ref()
+            .take(200)
+            .map(|frame| bench.frame(0, frame))
+            .last()
+            .unwrap()
+    };
+    assert_eq!(last(&mut bench), Keep::Head(HEADERS));
+    bench.change(Change::Remove { name: "two".to_owned() });
+    assert_eq!(last(&mut bench), Keep::Head(HEADERS), "its rule is as it was");
+    bench.change(Change::Remove { name: "one".to_owned() });
+    assert_eq!(last(&mut bench), Keep::All);
 }
 
 /// A proxy that changes the Call-ID and leaves the media where it is makes two calls with the same endpoints.
