@@ -185,12 +185,13 @@ impl Endpoints {
                     (Place::At(endpoint), Purpose::Udptl) => Some(self.udptl.mark(endpoint.port())),
                     _ => None,
                 };
-                if let (Some(_), Place::At(endpoint)) = (&self.learn, place)
-                    && terms.purpose != Purpose::Rtcp
-                {
-                    lease.note_place(endpoint);
-                }
-                announcements.push(Announcement::new(lease, ts, terms, mark));
+                let is_told_again = match (&self.learn, place) {
+                    (Some(_), Place::At(endpoint)) if terms.purpose != Purpose::Rtcp => lease.note_place(endpoint),
+                    _ => true,
+                };
+                let mut announcement = Announcement::new(lease, ts, terms, mark);
+                announcement.is_told_again = is_told_again;
+                announcements.push(announcement);
                 if announcements.len() > CLAIMS {
                     give_up_oldest(announcements, &self.grounds, losses);
                 }
