@@ -101,6 +101,15 @@ impl Endpoints {
         })?
     }
 
+    /// How much is kept of what is no RTP between `ends` at `ts`, likewise.
+    pub fn wanted_between(&self, ends: [Endpoint; 2], ts: Timestamp) -> Level {
+        let mut wanted = Wanted::default();
+        if self.has_levels.load(Ordering::Relaxed) {
+            self.want(&mut wanted, ends.into_iter(), ts);
+        }
+        wanted.most.unwrap_or(self.default_level)
+    }
+
     /// Takes in what is wanted of calls under way at `ts` by these ends.
     fn want(&self, wanted: &mut Wanted, ends: impl Iterator<Item = Endpoint>, ts: Timestamp) {
         for end in ends {

@@ -388,6 +388,27 @@ fn a_change_of_the_rules_reaches_media_whose_call_is_forgotten() {
     assert_eq!(last(&mut bench), Keep::All);
 }
 
+#[test]
+fn where_no_media_is_kept_what_goes_with_it_is_not_either() {
+    let handshake = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 1, 0];
+    for (level, kept) in [
+        (Level::Signaling, Keep::Nothing),
+        (Level::Headers, Keep::All),
+        (Level::Full, Keep::All),
+    ] {
+        let mut by_rule = Bench::new(1, &[rule("all", level, &[])], Level::Full);
+        let mut by_default = Bench::new(1, &[], level);
+        for bench in [&mut by_rule, &mut by_default] {
+            for frame in &call(0, "one", (20_000, 30_000), 0xaaaa, 0)[..5] {
+                bench.frame(0, frame);
+            }
+            let frame = (600 * MILLISECOND, udp((CALLER, 20_000), (CALLEE, 30_000), &handshake));
+            assert_eq!(bench.frame(0, &frame), kept, "{level:?}");
+            assert_eq!(bench.lanes[0].counters().outcomes.get(Outcome::Dtls), 1);
+        }
+    }
+}
+
 /// A proxy that changes the Call-ID and leaves the media where it is makes two calls with the same endpoints.
 #[test]
 fn of_two_calls_with_the_same_media_the_one_of_which_more_is_wanted_decides() {
