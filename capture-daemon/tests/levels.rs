@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use capture_common::media::{self, Ends, MediaTables};
-use capture_common::rtp::Header;
+use capture_common::media::{self, MediaTables};
 use capture_common::{
     Decision, EndpointEntry, EndpointFormat, EndpointKey, Fate, FragmentKey, Level, Media, MediaSettings, PortFlags,
     Tables, Tunnels, Verdict, find, settle,
