@@ -1,5 +1,7 @@
 //! `siphon replay`: capture files through the same engine that live frames go through.
 
+mod dealer;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -7,10 +9,10 @@ use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender};
 
+use self::dealer::Dealer;
 use crate::config::{Config, Follow};
 use crate::engine::{self, Engine, Shared};
 use crate::frame::Frame;
-use crate::net::{self, Decoded, Endpoint};
 use crate::report::Document;
 use crate::source::{self, CaptureFile, SourceError};
 use crate::time::Timestamp;
@@ -70,9 +72,7 @@ pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
         Ok([engine]) => vec![alone(engine, frames.by_ref())],
         Err(engines) => dealt(engines, frames.by_ref()),
     };
-    for engine in &mut engines {
-        engine.finish();
-    }
+    engine::finish(&mut engines);
     let counters: Vec<_> = engines.iter().map(Engine::counters).collect();
     let spans = counters.iter().filter_map(|counters| counters.span());
     let end = spans.map(|(_, last)| last).max().unwrap_or_default();
@@ -175,6 +175,7 @@ fn dealt<'a>(engines: Vec<Engine>, frames: impl Iterator<Item = Frame<'a>>) -> V
             })
             .unzip();
         let mut begun = Timestamp::ZERO;
+        let mut dealer = Dealer::default();
         for frame in frames {
             // Also where time goes back.
             if frame.ts.since(begun) >= WINDOW || frame.ts < begun {
@@ -182,7 +183,11 @@ fn dealt<'a>(engines: Vec<Engine>, frames: impl Iterator<Item = Frame<'a>>) -> V
                 lanes.iter_mut().for_each(Lane::wait);
                 begun = frame.ts;
             }
-            let lane = lane_of(&frame, lanes.len());
+            let (lane, others_first) = dealer.deal(&frame, lanes.len());
+            if others_first {
+                lanes.iter_mut().for_each(Lane::hand_over);
+                lanes.iter_mut().for_each(Lane::wait);
+            }
             if let Some(lane) = lanes.get_mut(lane) {
                 lane.batch.push(frame);
                 if lane.batch.len() == BATCH {
@@ -198,27 +203,4 @@ fn dealt<'a>(engines: Vec<Engine>, frames: impl Iterator<Item = Frame<'a>>) -> V
         });
         ended.collect()
     })
-}
-
-/// Which of so many engines a frame is for: by its innermost addresses, without ports, as not all pieces of a datagram
-/// have them.
-fn lane_of(frame: &Frame<'_>, lanes: usize) -> usize {
-    let ends = match net::datagram(frame.link, frame.bytes) {
-        Some(packet) => Some((packet.src, packet.dst)),
-        None => match net::decode(frame.link, frame.bytes) {
-            Ok(Decoded::Packet(packet)) => Some((packet.src, packet.dst)),
-            Ok(Decoded::Fragment(fragment)) => Some((fragment.datagram.src, fragment.datagram.dst)),
-            Err(_) => None,
-        },
-    };
-    let number = |end: Endpoint| {
-        let octets = u128::from_be_bytes(end.octets());
-        (octets >> 64) as u64 ^ octets as u64
-    };
-    let (src, dst) = ends.unwrap_or_default();
-    // The finalizer of splitmix64 by Steele, Lea and Flood, of which the high bits count.
-    let mut z = number(src).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number(dst);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((z >> 32).wrapping_mul(lanes as u64) >> 32) as usize
 }

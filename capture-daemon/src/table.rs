@@ -12,7 +12,7 @@ use foldhash::quality::RandomState;
 use crate::time::Timestamp;
 
 /// Locks of the table; two lanes rarely want the same one.
-const SHARDS: usize = 64;
+pub const SHARDS: usize = 64;
 /// Entries looked at to find the one that leaves a full table.
 const SAMPLE: usize = 16;
 /// Entries one sweep looks at: some microseconds, so that the worker's ring does not fill meanwhile.
@@ -233,17 +233,14 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         }
     }
 
-    /// Runs `with`, which does not make it count for more, on every entry of one part, a few under one lock; `None` where there
-    /// is no part of this number, from 0. Entries that come meanwhile may be left out.
+    /// Runs `with`, which does not make it count for more, on every entry of one part, each under a lock of its own; `None` where
+    /// there is no part of this number, from 0. Entries that come meanwhile may be left out.
     pub fn for_part(&self, part: usize, mut with: impl FnMut(&K, &mut E)) -> Option<()> {
         self.shards.get(part)?;
         let keys: Vec<K> = self.lock(part).entries.iter().map(|(key, _)| key.clone()).collect();
-        for keys in keys.chunks(COPIED_AT_ONCE) {
-            let mut shard = self.lock(part);
-            for key in keys {
-                if let Some((key, entry)) = shard.entry(key) {
-                    self.counting(entry, |entry| with(key, entry));
-                }
+        for key in &keys {
+            if let Some((key, entry)) = self.lock(part).entry(key) {
+                self.counting(entry, |entry| with(key, entry));
             }
         }
         Some(())

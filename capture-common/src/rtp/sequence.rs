@@ -257,6 +257,21 @@ impl Sequence {
         Arrival::Restart
     }
 
+    /// Begins a new run with `seq`, after packets that were kept from whoever counts: none of them is missing, and the sender
+    /// did not start over. Returns whether it did: a number that goes on with this run is to be taken as any other.
+    pub fn resume(&mut self, account: &mut Account, passed: &mut impl Passed, seq: u16) -> bool {
+        let ahead = seq.wrapping_sub(self.highest as u16);
+        if ahead == 1 || ahead.wrapping_neg() < WINDOW {
+            return false;
+        }
+        passed.end_run(self, account.lowest);
+        account.spanned = account.expected(self);
+        account.stray = NONE;
+        *self = Self::at(BASE + u64::from(seq));
+        account.lowest = self.highest;
+        true
+    }
+
     #[inline(always)]
     const fn mark(&mut self, number: u64) {
         self.window[word(number)] |= 1 << (number % 64);

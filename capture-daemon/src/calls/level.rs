@@ -1,8 +1,8 @@
 //! Which rule a call is under, and so how much of it is kept.
 //!
 //! What conditions on messages held is remembered with the call, and goes with the list of rules it was asked of. Under another
-//! list, everything is asked again of what the call keeps: addresses of the messages in its ladder and of the one that tells who called
-//! whom, formats of its descriptions, and the headers of `follow.headers`.
+//! list it is taken over for rules that ask for the same. The rest is asked of what the call keeps: addresses of the messages in its
+//! ladder and of the one that tells who called whom, formats of its descriptions, and the headers of `follow.headers`.
 
 use std::sync::Arc;
 
@@ -19,20 +19,29 @@ const AGENTS: [&str; 2] = ["User-Agent", "Server"];
 /// What is known of a call with regard to rules.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// Of the list that was asked.
-    generation: u64,
+    /// The list that was asked.
+    list: Arc<List>,
     held: Held,
     /// The rule the call is under, and its place.
     rule: Option<(usize, Arc<Ruling>)>,
 }
 
 impl Standing {
-    /// Takes in what is known of another part of the same call. Where that comes from another list, all is to be asked again.
+    /// Takes in what is known of another part of the same call, by the later of the lists that were asked.
     pub fn join(&mut self, other: &Self) {
-        if self.generation == other.generation {
-            self.held.join(&other.held);
+        if self.list.generation < other.list.generation {
+            self.held = other.list.carry(&self.list, &self.held);
+            self.list = Arc::clone(&other.list);
+        }
+        self.held.join(&other.held_by(&self.list));
+    }
+
+    /// What held, for a list as late as the one that was asked or later.
+    fn held_by(&self, list: &List) -> Held {
+        if self.list.generation == list.generation {
+            self.held.clone()
         } else {
-            self.generation = 0;
+            list.carry(&self.list, &self.held)
         }
     }
 }
@@ -110,12 +119,11 @@ impl Call {
     }
 
     /// Asks which rule the call is under, now that it has `said` one more thing, if anything.
-    fn judge(&mut self, list: &List, call_id: &str, said: Option<&Said<'_, '_>>) {
-        let fresh = |known: &&mut Standing| known.generation == list.generation;
-        let mut held = match self.standing.as_deref_mut().filter(fresh) {
-            Some(known) => std::mem::take(&mut known.held),
-            None => {
-                let mut held = list.nothing_held();
+    fn judge(&mut self, list: &Arc<List>, call_id: &str, said: Option<&Said<'_, '_>>) {
+        let mut held = match self.standing.as_deref_mut() {
+            Some(known) if known.list.generation == list.generation => std::mem::take(&mut known.held),
+            known => {
+                let mut held = known.map_or_else(|| list.nothing_held(), |known| known.held_by(list));
                 list.note(&mut held, self);
                 held
             }
@@ -129,13 +137,11 @@ impl Call {
             uris: origin.map(|origin| (origin.from_uri.as_bytes(), origin.to_uri.as_bytes())),
         };
         let rule = list.decide(&held, &parties).map(|(at, rule)| (at, Arc::clone(rule)));
-        if let Some((_, rule)) = &rule
-            && self.rule().is_none_or(|known| !Arc::ptr_eq(&known.tally, &rule.tally))
-        {
-            rule.tally.call();
+        if let Some((at, _)) = rule {
+            list.count(&mut held, at);
         }
         let standing = Standing {
-            generation: list.generation,
+            list: Arc::clone(list),
             held,
             rule,
         };
@@ -160,14 +166,14 @@ impl Call {
 impl OneCallId {
     /// Asks which rule the call that `taker` names is under, now that it has said one more thing. Media knows Call-IDs only: what
     /// is returned holds for all calls under this one, of which those that are over say nothing any more.
-    pub fn judge(&mut self, taker: usize, list: &List, call_id: &str, said: &Said<'_, '_>) -> Option<Arc<Ruling>> {
+    pub fn judge(&mut self, taker: usize, list: &Arc<List>, call_id: &str, said: &Said<'_, '_>) -> Option<Arc<Ruling>> {
         let call = self.calls_mut().nth(taker)?;
         call.judge(list, call_id, Some(said));
         self.first_rule(|at, call| at == taker || call.ended_at().is_none())
     }
 
     /// Asks which rules the calls are under, now that there are others; likewise.
-    pub fn judge_again(&mut self, list: &List, call_id: &str) -> Option<Arc<Ruling>> {
+    pub fn judge_again(&mut self, list: &Arc<List>, call_id: &str) -> Option<Arc<Ruling>> {
         self.calls_mut().for_each(|call| call.judge(list, call_id, None));
         let goes_on = self.calls().any(|call| call.ended_at().is_none());
         self.first_rule(|_, call| !goes_on || call.ended_at().is_none())

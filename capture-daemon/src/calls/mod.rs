@@ -214,8 +214,9 @@ impl Calls {
         let sight = Sight::new(ts, src, dst, said.message);
         self.table.find(&*call_id, |call_id, calls| {
             let taker = calls.place_of(&sight)?;
-            let rule = calls.judge(taker, &rules.list(), call_id, said);
-            // Under the lock that the decision was made under: the later one has the higher number.
+            let list = rules.list();
+            let rule = calls.judge(taker, &list, call_id, said);
+            // Under the locks that the decision was made under: the later one has the higher number.
             Some((rules.ticket(), rule))
         })?
     }
@@ -225,7 +226,8 @@ impl Calls {
     pub fn judge_again(&self, part: usize, rules: &crate::rules::Rules) -> Option<Vec<(Arc<str>, Judgement)>> {
         let mut judged = Vec::new();
         self.table.for_part(part, |call_id, calls| {
-            let rule = calls.judge_again(&rules.list(), call_id);
+            let list = rules.list();
+            let rule = calls.judge_again(&list, call_id);
             judged.push((Arc::clone(call_id), (rules.ticket(), rule)));
         })?;
         Some(judged)

@@ -25,7 +25,7 @@ pub struct Replay {
     /// Capture files, pcap or pcapng, read in this order.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Configuration file, of which capture.sip_ports, the caps of the section follow and the section privacy are used.
+    /// Configuration file, of which the ports of capture, capture.level, the rules, and the sections follow (but its linger) and privacy are used.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Read with so many engines at once, each on a thread of its own; 0: as many as there are CPUs.

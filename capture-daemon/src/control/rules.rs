@@ -31,7 +31,7 @@ pub struct RuleStatus {
     pub calls: u64,
     /// Calls remembered that are under it.
     pub calls_now: u64,
-    /// RTP packets of its calls that siphon saw, kept or not, as of the last look at their streams.
+    /// RTP packets of its calls that crossed from the kernel, kept or not, as of the last look at their streams.
     pub rtp_packets: u64,
     /// Why no call will ever come under it, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]

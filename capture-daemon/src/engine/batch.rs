@@ -23,8 +23,8 @@ struct Plain<'a> {
 }
 
 impl Engine {
-    /// Takes in frames as [`frame`](Self::frame) does, one after the other, and hands each to `taken` then, with how much of it
-    /// is to be kept.
+    /// Takes in frames as [`frame`](Self::frame) does, and hands each to `taken` when it is counted, with how much of it is to be
+    /// kept.
     pub fn frames(&mut self, frames: &[Frame<'_>], mut taken: impl FnMut(&Frame<'_>, Keep)) {
         for frames in frames.chunks(AHEAD) {
             let mut ahead = [None; AHEAD];
@@ -33,17 +33,21 @@ impl Engine {
             }
             self.streams.touch(ahead.iter().flatten().map(|plain| plain.print));
             let mut rtp = Tally::default();
-            for (frame, plain) in frames.iter().zip(&ahead) {
-                let wanted = match plain {
+            let mut kept = [Keep::Nothing; AHEAD];
+            for ((frame, plain), kept) in frames.iter().zip(&ahead).zip(&mut kept) {
+                *kept = match plain {
                     // A frame before this one may have announced fax.
                     Some(plain) if !self.shared.endpoints.may_be_fax(plain.src, plain.dst) => {
                         self.rtp(frame, plain, &mut rtp)
                     }
                     _ => self.frame(frame),
                 };
-                taken(frame, wanted);
             }
+            // Before they are handed on: whoever reads both finds no more handed on than were taken in.
             self.counters.add(Outcome::Rtp, &rtp);
+            for (frame, kept) in frames.iter().zip(kept) {
+                taken(frame, kept);
+            }
         }
     }
 

@@ -57,9 +57,26 @@ impl Announcing<'_> {
             let ends = (self.src, self.dst);
             shared.calls.describe(self.ts, ends, message, begun_by, description);
         }
+        let asked = shared.rules.generation();
         self.judge(message, session.as_ref(), shared, losses);
-        if let Some(session) = session {
-            self.announce(message, &session, &shared.endpoints, losses);
+        if let Some(session) = &session {
+            self.announce(message, session, &shared.endpoints, losses);
+        }
+        self.judge_again(asked, message, session.as_ref(), shared, losses);
+    }
+
+    /// Asks again where the rules are others than those of the generation `asked`: the change may have come to this call while its media
+    /// was not known yet, and so have found nobody to tell.
+    fn judge_again(
+        &self,
+        asked: u64,
+        message: &Message<'_>,
+        session: Option<&Session<'_>>,
+        shared: &Shared,
+        losses: &Losses,
+    ) {
+        if shared.rules.generation() != asked {
+            self.judge(message, session, shared, losses);
         }
     }
 
@@ -255,4 +272,52 @@ fn payload_type(format: &[u8]) -> Option<u8> {
     text.parse()
         .ok()
         .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use capture_common::Level;
+
+    use super::*;
+    use crate::config::Follow;
+    use crate::rules::{Change, Draft, Said as Word};
+
+    /// The control thread and a lane that reads the first of a call's messages, which is an answer.
+    #[test]
+    fn rules_that_change_before_the_calls_media_is_known_reach_it() {
+        let sdp =
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\nm=audio 30000 RTP/AVP 0\r\n";
+        let text = format!(
+            "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\n\
+             Call-ID: one\r\nCSeq: 1 INVITE\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        let (message, _) = Message::parse(text.as_bytes()).unwrap();
+        let (shared, losses) = (Shared::new(&Follow::default()), Losses::default());
+        let ts = Timestamp::from_nanos(1_000_000_000);
+        let (src, dst) = (Endpoint::v4([192, 0, 2, 2], 5060), Endpoint::v4([192, 0, 2, 1], 5060));
+        let followed = shared.calls.record(ts, src, dst, &message).unwrap();
+        let announcing = Announcing {
+            ts,
+            src,
+            dst,
+            call_id: &followed.call_id,
+            ended_at: None,
+            nat: false,
+        };
+        let session = announcing.session(&message, &losses).unwrap();
+        let asked = shared.rules.generation();
+        announcing.judge(&message, Some(&session), &shared, &losses);
+        let mut draft = Draft::default();
+        draft.say("name", &Word::Text("all")).unwrap();
+        draft.say("level", &Word::Text("headers")).unwrap();
+        let rule = Box::new(draft.finish().unwrap());
+        shared.rules.change(Change::Add { rule, place: None }).unwrap();
+        assert!((0..1_000).any(|part| !shared.judge_again(part)));
+        announcing.announce(&message, &session, &shared.endpoints, &losses);
+        announcing.judge_again(asked, &message, Some(&session), &shared, &losses);
+        let place = Endpoint::v4([192, 0, 2, 2], 30_000);
+        let claim = shared.endpoints.claim(place, Purpose::Media, ts, None).unwrap();
+        assert_eq!(claim.lease.level(), Some(Level::Headers));
+    }
 }

@@ -1,6 +1,8 @@
 //! What a datagram that is no SIP is: RTP or RTCP, fax, a handshake, STUN or TURN, and what TURN has inside.
 
-use super::portion::End;
+use capture_common::Level;
+
+use super::portion::{End, Portion};
 use super::turn::Relaying;
 use super::{EngineCounters, Shared};
 use crate::media::dtls::{self, Handshake};
@@ -31,7 +33,7 @@ impl Media<'_> {
                 .faxes
                 .take(ts, src, dst, payload, endpoints, &self.counters.losses)
         {
-            return Outcome::T38.into();
+            return self.beside_rtp(ts, path, Outcome::T38);
         }
         let of_turn = match payload.first() {
             Some(0..=3) => self.stun(ts, path, payload),
@@ -59,12 +61,11 @@ impl Media<'_> {
             rtp::Kind::Rtp(packet) => packet,
             rtp::Kind::Rtcp => return self.rtcp(ts, path, payload).into(),
             rtp::Kind::Other => {
-                let outcome = match dtls::read(payload) {
-                    Some(Handshake::Dtls) => Outcome::Dtls,
-                    Some(Handshake::Zrtp) => Outcome::Zrtp,
-                    None => Outcome::OtherUdp,
+                return match dtls::read(payload) {
+                    Some(Handshake::Dtls) => self.beside_rtp(ts, path, Outcome::Dtls),
+                    Some(Handshake::Zrtp) => self.beside_rtp(ts, path, Outcome::Zrtp),
+                    None => Outcome::OtherUdp.into(),
                 };
-                return outcome.into();
             }
         };
         let heard = match via {
@@ -72,6 +73,17 @@ impl Media<'_> {
             Some(via) => self.streams.wrapped_packet(ts, path, via, &packet, endpoints, losses),
         };
         End::of_rtp(heard, packet.payload, self.shared.rules.default_level())
+    }
+
+    /// The end of what uses media's endpoints and is no RTP: nothing is cut off, but where no media is wanted, neither is this.
+    #[cold]
+    fn beside_rtp<'d>(&self, ts: Timestamp, path: Path, outcome: Outcome) -> End<'d> {
+        let Path { src, dst, .. } = path;
+        let portion = match self.shared.endpoints.wanted_between([src, dst], ts) {
+            Level::Signaling => Portion::Nothing,
+            Level::Headers | Level::Full => Portion::All,
+        };
+        End { outcome, portion }
     }
 
     #[cold]

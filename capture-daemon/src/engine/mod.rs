@@ -257,12 +257,16 @@ impl Engine {
         self.counters.tcp_streams.set(self.tcp.len() as u64);
     }
 
-    /// Gives up what waits for more: no more frames will come, of any lane.
+    /// [Gives up](finish) what waits for more, where this is the only lane.
     pub fn finish(&mut self) {
+        finish(std::slice::from_mut(self));
+    }
+
+    /// Reads what there is of SIP and TURN that waits for more.
+    fn end_signaling(&mut self) {
         self.shared.fragments.finish(&self.counters.losses);
         self.read_tcp(|tcp, losses, read| tcp.finish(losses, read));
         self.relaying.flush();
-        self.streams.finish(&self.shared.endpoints, &self.counters.losses);
     }
 
     /// The counters, for other threads to read.
@@ -287,6 +291,20 @@ impl Engine {
             self.shared.disclose(stream.dtmf.as_mut());
         }
         slice
+    }
+}
+
+/// Gives up what waits for more: no more frames will come, of any of these lanes, which share what they know. What one of them still
+/// has to say of calls and endpoints another's streams may wait for.
+pub fn finish(lanes: &mut [Engine]) {
+    lanes.iter_mut().for_each(Engine::end_signaling);
+    for _ in 0..2 {
+        for lane in &mut *lanes {
+            lane.streams.settle(&lane.shared.endpoints, &lane.counters.losses);
+        }
+    }
+    for lane in lanes {
+        lane.streams.close(&lane.counters.losses);
     }
 }
 

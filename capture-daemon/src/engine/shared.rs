@@ -8,6 +8,7 @@ use crate::net::Fragments;
 use crate::outcome::Losses;
 use crate::report::{self, Dtmf};
 use crate::rules::{Rule, Rules};
+use crate::table;
 use crate::time::Timestamp;
 use crate::turn::Turn;
 
@@ -93,6 +94,7 @@ impl Shared {
     pub fn with_rules(self, rules: &[Rule], level: Level) -> Self {
         Self {
             rules: Rules::new(rules, level),
+            endpoints: self.endpoints.keeping(level),
             ..self
         }
     }
@@ -106,16 +108,16 @@ impl Shared {
         }
     }
 
-    /// Asks of the calls in one part of the table which rule they are under, now that there are others; `false` where there is
-    /// no such part. Parts are numbered from 0.
+    /// Asks of the calls in one part of the tables which rule they are under, now that there are others; `false` where there is
+    /// no such part. Parts are numbered from 0, and asked in this order: calls first, then media whose calls are forgotten.
     pub fn judge_again(&self, part: usize) -> bool {
-        let Some(judged) = self.calls.judge_again(part, &self.rules) else {
-            return false;
-        };
-        for (call_id, (ticket, rule)) in judged {
-            self.endpoints.change_rule(&call_id, ticket, rule.as_ref());
+        if let Some(judged) = self.calls.judge_again(part, &self.rules) {
+            for (call_id, (ticket, rule)) in judged {
+                self.endpoints.change_rule(&call_id, ticket, rule.as_ref());
+            }
+            return true;
         }
-        true
+        self.endpoints.judge_again(part - table::SHARDS, &self.rules)
     }
 
     /// Masks keys, unless the configuration wants them told. Whatever has keys in it passes here on its way out.

@@ -204,6 +204,12 @@ impl Lease {
         self.standing().rule.clone()
     }
 
+    /// The rule the call is under, where that was decided before `ticket`.
+    pub(super) fn rule_before(&self, ticket: u64) -> Option<Arc<Ruling>> {
+        let standing = self.standing();
+        standing.rule.clone().filter(|_| standing.ticket < ticket)
+    }
+
     /// The call is under this rule, as was decided with this ticket. Returns whether its level is another now.
     pub fn stand(&self, ticket: u64, rule: Option<&Arc<Ruling>>) -> bool {
         let mut standing = self.standing();
@@ -216,13 +222,18 @@ impl Lease {
         self.level.swap(level, Ordering::Relaxed) != level
     }
 
-    /// Its media comes and goes here too. Beyond [`PLACES`] that is not remembered.
-    pub(super) fn note_place(&self, endpoint: Endpoint) {
+    /// Its media comes and goes here too. Whether that is remembered: beyond [`PLACES`] it is not.
+    pub(super) fn note_place(&self, endpoint: Endpoint) -> bool {
         let places = &mut self.standing().places;
-        if places.len() < PLACES && !places.contains(&endpoint) {
+        if places.contains(&endpoint) {
+            return true;
+        }
+        let has_room = places.len() < PLACES;
+        if has_room {
             places.reserve_exact(1);
             places.push(endpoint);
         }
+        has_room
     }
 
     /// Where its media comes and goes.
@@ -282,6 +293,8 @@ pub(super) struct Announcement {
     pub lease: Arc<Lease>,
     pub purpose: Purpose,
     pub basis: Basis,
+    /// Who is told of endpoints is told again when the call's level changes.
+    pub is_told_again: bool,
     /// Time of the first SDP that names the place, and whose it was.
     first: (Timestamp, Author),
     srtp: Srtp,
@@ -297,6 +310,7 @@ impl Announcement {
     pub fn new(lease: Arc<Lease>, ts: Timestamp, terms: &Terms, mark: Option<super::udptl_ports::Mark>) -> Self {
         Self {
             lease,
+            is_told_again: true,
             purpose: terms.purpose,
             basis: terms.basis,
             first: (ts, terms.author),
@@ -338,7 +352,8 @@ impl Announcement {
         &self.formats
     }
 
-    fn contains(&self, ts: Timestamp) -> bool {
+    /// Whether the call had announced the place and had not ended at `ts`.
+    pub fn contains(&self, ts: Timestamp) -> bool {
         self.since() <= ts && ts < self.lease.released()
     }
 

@@ -5,11 +5,14 @@
 //! the packet's time, not of the order in which lanes came to see things.
 
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
+use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
+
+use capture_common::Level;
+use foldhash::quality::RandomState;
 
 use super::announcement::{self, Announcement, Basis, Claim, Grounds, Lease, NEVER, Place, Purpose, Terms};
 use super::codec::Format;
@@ -18,7 +21,6 @@ use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
-use crate::rules::Ruling;
 use crate::shared_lists::SharedLists;
 use crate::time::Timestamp;
 use crate::turn::{Ends, Path, Turn, Via};
@@ -36,15 +38,15 @@ const REPEATS: Duration = Duration::from_secs(32);
 /// Entries looked at to find one to give up.
 const SAMPLE: usize = 16;
 
-type Shard = HashMap<Place, Vec<Announcement>>;
-type Leases = HashMap<Arc<str>, Arc<Lease>>;
+pub(super) type Shard = HashMap<Place, Vec<Announcement>, RandomState>;
+pub(super) type Leases = HashMap<Arc<str>, Arc<Lease>, RandomState>;
 
 /// Media endpoints of all calls.
 #[derive(Debug)]
 pub struct Endpoints {
-    // SipHash in all of these: who sends SDP chooses the keys.
+    // With random keys in all of these: who sends SDP chooses the places.
     shards: Vec<RwLock<Shard>>,
-    leases: Vec<Mutex<Leases>>,
+    pub(super) leases: Vec<Mutex<Leases>>,
     hasher: RandomState,
     /// Places in the table.
     len: AtomicUsize,
@@ -63,6 +65,10 @@ pub struct Endpoints {
     turn: Option<Arc<Turn>>,
     /// Who is told of endpoints.
     learn: Option<Arc<dyn Learn>>,
+    /// Level of calls under no rule.
+    pub(super) default_level: Level,
+    /// Some call was under a rule.
+    pub(super) has_levels: AtomicBool,
 }
 
 impl Endpoints {
@@ -71,7 +77,7 @@ impl Endpoints {
         Self {
             shards: std::iter::repeat_with(RwLock::default).take(SHARDS).collect(),
             leases: std::iter::repeat_with(Mutex::default).take(SHARDS).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             len: AtomicUsize::new(0),
             max: max.max(1),
             generation: AtomicU64::new(1),
@@ -82,6 +88,8 @@ impl Endpoints {
             ssrcs: AtomicBool::new(false),
             turn: None,
             learn: None,
+            default_level: Level::Full,
+            has_levels: AtomicBool::new(false),
         }
     }
 
@@ -100,6 +108,12 @@ impl Endpoints {
             grounds: Grounds::new(nat),
             ..self
         }
+    }
+
+    /// The same, and calls under no rule have this level; without this all of them is kept.
+    #[must_use]
+    pub fn keeping(self, default_level: Level) -> Self {
+        Self { default_level, ..self }
     }
 
     /// What calls say of payload types.
@@ -172,12 +186,13 @@ impl Endpoints {
                     (Place::At(endpoint), Purpose::Udptl) => Some(self.udptl.mark(endpoint.port())),
                     _ => None,
                 };
-                if let (Some(_), Place::At(endpoint)) = (&self.learn, place)
-                    && terms.purpose != Purpose::Rtcp
-                {
-                    lease.note_place(endpoint);
-                }
-                announcements.push(Announcement::new(lease, ts, terms, mark));
+                let is_told_again = match (&self.learn, place) {
+                    (Some(_), Place::At(endpoint)) if terms.purpose != Purpose::Rtcp => lease.note_place(endpoint),
+                    _ => true,
+                };
+                let mut announcement = Announcement::new(lease, ts, terms, mark);
+                announcement.is_told_again = is_told_again;
+                announcements.push(announcement);
                 if announcements.len() > CLAIMS {
                     give_up_oldest(announcements, &self.grounds, losses);
                 }
@@ -187,43 +202,13 @@ impl Endpoints {
             self.tell(place, announcements, learn::seen_by_sdp(ts, terms));
         }
         drop(shard);
-        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.moved();
     }
 
     /// The party with this tag (its hash, not 0) began the call, as its INVITE of time `ts` says.
     pub fn begun_by(&self, tag: u64, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) {
         if self.lease(call_id, ts, losses).begun_by(tag, ts) {
-            self.generation.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The call is under this rule, as was decided with `ticket` when it had a message of time `ts`.
-    pub fn set_rule(&self, call_id: &Arc<str>, ts: Timestamp, ticket: u64, rule: &Arc<Ruling>, losses: &Losses) {
-        let lease = self.lease(call_id, ts, losses);
-        self.stand(&lease, ticket, Some(rule));
-    }
-
-    /// The same of a call of which nothing need be known here, and which may be under no rule.
-    pub fn change_rule(&self, call_id: &str, ticket: u64, rule: Option<&Arc<Ruling>>) {
-        let lease = self.lock_leases(self.at(call_id)).get(call_id).cloned();
-        if let Some(lease) = lease {
-            self.stand(&lease, ticket, rule);
-        }
-    }
-
-    /// Tells a call's level to its streams, and to who is told of endpoints.
-    fn stand(&self, lease: &Lease, ticket: u64, rule: Option<&Arc<Ruling>>) {
-        if !lease.stand(ticket, rule) {
-            return;
-        }
-        self.generation.fetch_add(1, Ordering::Relaxed);
-        // A place that is announced meanwhile is told with the new level there.
-        for endpoint in lease.places() {
-            let place = Place::At(endpoint);
-            let shard = self.write(self.at(place));
-            if let Some(announcements) = shard.get(&place) {
-                self.tell(place, announcements, None);
-            }
+            self.moved();
         }
     }
 
@@ -232,7 +217,7 @@ impl Endpoints {
     pub fn release(&self, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) {
         let lease = self.lease(call_id, ts, losses);
         lease.release(ts);
-        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.moved();
     }
 
     /// The call that a packet of time `ts` belongs to by this place: among calls under way the one with the best grounds,
@@ -246,8 +231,7 @@ impl Endpoints {
         holder: Option<&str>,
     ) -> Option<Claim> {
         let place = place.into();
-        let shard = self.shards.get(self.at(place))?;
-        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        let shard = self.read(self.at(place));
         announcement::claim(shard.get(&place)?, purpose, ts, holder, &self.grounds)
     }
 
@@ -287,7 +271,7 @@ impl Endpoints {
     }
 
     /// The lease of a call, opened where there is none, and anew where the Call-ID is used again.
-    fn lease(&self, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) -> Arc<Lease> {
+    pub(super) fn lease(&self, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) -> Arc<Lease> {
         let mut leases = self.lock_leases(self.at(call_id));
         if let Some(lease) = leases.get(call_id)
             && ts <= lease.released().plus(REPEATS)
@@ -340,22 +324,31 @@ impl Endpoints {
 
     /// Tells what the announcements of a place come to now. Called under the lock of its shard, so that what is told last is
     /// what holds.
-    fn tell(&self, place: Place, announcements: &[Announcement], seen: Option<Timestamp>) {
+    pub(super) fn tell(&self, place: Place, announcements: &[Announcement], seen: Option<Timestamp>) {
         if let (Some(learn), Place::At(endpoint)) = (&self.learn, place) {
             learn::tell(&**learn, endpoint, announcements, seen);
         }
     }
 
-    fn at(&self, key: impl std::hash::Hash) -> usize {
+    /// The table has changed.
+    pub(super) fn moved(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn at(&self, key: impl std::hash::Hash) -> usize {
         self.hasher.hash_one(key) as usize % SHARDS
     }
 
-    fn write(&self, at: usize) -> RwLockWriteGuard<'_, Shard> {
+    pub(super) fn read(&self, at: usize) -> RwLockReadGuard<'_, Shard> {
+        self.shards[at].read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self, at: usize) -> RwLockWriteGuard<'_, Shard> {
         // A lane that panicked left the map whole: nothing in here panics between two changes that belong together.
         self.shards[at].write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_leases(&self, at: usize) -> MutexGuard<'_, Leases> {
+    pub(super) fn lock_leases(&self, at: usize) -> MutexGuard<'_, Leases> {
         self.leases[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -347,3 +347,45 @@ fn whoever_listens_never_has_more_than_the_table() {
     }
     assert!(endpoints.len() <= 10 && losses.get(Loss::EndpointEvicted) > 0);
 }
+
+/// Levels as a map would hold them.
+#[derive(Debug, Default)]
+struct Levels(Mutex<HashMap<u16, Option<Level>>>);
+
+impl Learn for Levels {
+    fn learn(&self, endpoint: Endpoint, _: &[Format], level: Option<Level>, _: Option<Timestamp>) {
+        self.0.lock().unwrap().insert(endpoint.port(), level);
+    }
+
+    fn forget(&self, endpoint: Endpoint) {
+        self.0.lock().unwrap().remove(&endpoint.port());
+    }
+
+    fn default_level(&self) -> Level {
+        Level::Signaling
+    }
+}
+
+/// A call that is moved again and again, or offers many candidates.
+#[test]
+fn places_that_are_not_told_again_cross_at_any_level() {
+    let levels = Arc::new(Levels::default());
+    let endpoints = Endpoints::new(1_000).told_to(Arc::clone(&levels) as Arc<dyn Learn>);
+    let losses = Losses::default();
+    let call: Arc<str> = "a".into();
+    for round in 1..3 {
+        for port in 1..=100 {
+            endpoints.announce(endpoint(port), &call, seconds(round), &media(&[].into()), &losses);
+        }
+    }
+    let ruling = Arc::new(crate::rules::Ruling {
+        name: "one".to_owned(),
+        level: Level::Headers,
+        tally: Arc::default(),
+        asks: 1,
+    });
+    endpoints.change_rule("a", 1, Some(&ruling));
+    let told = levels.0.lock().unwrap();
+    let of = |level| told.values().filter(|told| **told == Some(level)).count();
+    assert_eq!((of(Level::Headers), of(Level::Full), told.len()), (64, 36, 100));
+}

@@ -83,13 +83,13 @@ pub trait Seeker {
     fn stay_alert(&mut self);
     /// Puts it into a call.
     fn join(&mut self, join: Join);
-    /// Looks at how much is kept of its call, where that matters to it.
-    fn note_level(&mut self) {}
+    /// Looks at how much is kept of its call at `ts`, where that matters to it.
+    fn note_level(&mut self, _: Timestamp, _: &Endpoints) {}
 }
 
 impl Seeker for Stream {
-    fn note_level(&mut self) {
-        self.note_level();
+    fn note_level(&mut self, ts: Timestamp, endpoints: &Endpoints) {
+        self.note_level(ts, endpoints);
     }
 
     fn key(&self) -> &Key {
@@ -148,7 +148,7 @@ struct Candidate {
 /// Lets a stream at rest find its call.
 pub fn settle(stream: &mut impl Seeker, endpoints: &Endpoints, losses: &Losses) -> Look {
     stream.ends(stream.end(), endpoints);
-    stream.note_level();
+    stream.note_level(stream.end(), endpoints);
     if stream.joined().is_some_and(Join::is_settled) {
         return Look::Same;
     }
@@ -162,8 +162,8 @@ pub fn look(stream: &mut impl Seeker, ts: Timestamp, endpoints: &Endpoints, due:
     if !moved && due == Due::Change {
         return Look::Same;
     }
-    stream.note_level();
     let ends = stream.ends(ts, endpoints);
+    stream.note_level(ts, endpoints);
     let chosen = find(stream, ends, ts, endpoints);
     let active = chosen.as_ref().is_some_and(|(_, join)| join.firm);
     if stream.joined().is_some() && !active {
@@ -201,6 +201,7 @@ pub fn look(stream: &mut impl Seeker, ts: Timestamp, endpoints: &Endpoints, due:
         guess_source(stream, ends.0, &claim, endpoints, losses);
     }
     stream.join(join);
+    stream.note_level(ts, endpoints);
     Look::Same
 }
 

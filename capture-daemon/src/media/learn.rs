@@ -38,12 +38,25 @@ pub(super) fn tell(learn: &dyn Learn, endpoint: Endpoint, announcements: &[Annou
 }
 
 /// How much is to be kept of what comes and goes here: the most that is wanted of a call under way, else of the one that ended
-/// last; `None` where no rule says anything.
-fn level(announcements: &[Announcement], default: Level) -> Option<Level> {
+/// last; `None` where no rule says anything. What would not be told when the level changes crosses, and is decided on by those it
+/// crosses to.
+pub(super) fn level(announcements: &[Announcement], default: Level) -> Option<Level> {
     let last = media(announcements).map(|a| a.lease.released()).max()?;
     let wanted = || media(announcements).filter(|a| a.lease.released() == last);
+    if !wanted().all(|a| a.is_told_again) {
+        return Some(Level::Full);
+    }
     wanted().find_map(|a| a.lease.level())?;
     wanted().map(|a| a.lease.level().unwrap_or(default)).max()
+}
+
+/// Levels of the calls under way at `ts` whose media comes or goes here.
+pub(super) fn under_way<'a>(
+    announcements: impl Iterator<Item = &'a Announcement>,
+    ts: Timestamp,
+) -> impl Iterator<Item = Option<Level>> {
+    let is_media = move |a: &&Announcement| a.purpose != Purpose::Rtcp && a.contains(ts);
+    announcements.filter(is_media).map(|a| a.lease.level())
 }
 
 /// Whether there is anything to tell.

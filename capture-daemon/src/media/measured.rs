@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use capture_common::Level;
 use capture_common::rtp::{StreamKey, StreamState};
 
 use super::announcement::LEAD;
 use super::codec;
 use super::endpoints::Endpoints;
 use super::join::{self, Join, Look, Seeker};
-use super::stream::Key;
+use super::stream::{Due, Key, PAUSE};
 use super::streams::News;
 use super::summary;
 use super::totals::{Figures, SUMS, StreamTotals};
@@ -45,6 +46,8 @@ struct Known {
     payload_type: u8,
     /// Round in which it was seen last.
     round: u32,
+    /// Its packets have come to be another call's.
+    taken_over: bool,
 }
 
 /// What is to be done with a stream that was seen.
@@ -113,7 +116,7 @@ impl MeasuredStreams {
     ) -> Seen {
         let known = self.table.entry(*key).or_insert_with(|| Known::new(key));
         known.round = self.round;
-        let look = known.follow(state, wall, endpoints, losses);
+        known.follow(state, wall, endpoints, losses);
         let is_told = is_told(known, state, self.without_sip);
         if is_told && known.tell(state, &mut self.sums) {
             self.news.extend(known.news());
@@ -125,7 +128,7 @@ impl MeasuredStreams {
             // It waits only as long as SDP may take.
             self.linger.min(LEAD)
         };
-        if look == Look::OtherCall || idle >= stay {
+        if known.taken_over || known.crosses(endpoints) || idle >= stay {
             Seen::Over
         } else {
             Seen::Stays
@@ -205,20 +208,41 @@ impl Known {
             end: Timestamp::ZERO,
             payload_type: 0,
             round: 0,
+            taken_over: false,
         }
     }
 
     /// Looks for its call.
-    fn follow(
-        &mut self,
-        state: &StreamState,
-        wall: impl Fn(u64) -> Timestamp,
-        endpoints: &Endpoints,
-        losses: &Losses,
-    ) -> Look {
+    fn follow(&mut self, state: &StreamState, wall: impl Fn(u64) -> Timestamp, endpoints: &Endpoints, losses: &Losses) {
+        let before = self.end;
         (self.start, self.end) = (wall(state.start()), wall(state.end()));
         self.payload_type = state.types().main();
-        join::settle(self, endpoints, losses)
+        let look = if self.may_be_taken_over(before, endpoints) {
+            join::look(self, self.end, endpoints, Due::Pause, losses)
+        } else {
+            join::settle(self, endpoints, losses)
+        };
+        // Whoever asked, it is the next one to see it who takes it out.
+        self.taken_over |= look == Look::OtherCall;
+    }
+
+    /// Whether another call may have begun at its endpoints since they were asked about: its own is over, or there was time for
+    /// a pause since its latest packet was seen, that of time `before`.
+    fn may_be_taken_over(&self, before: Timestamp, endpoints: &Endpoints) -> bool {
+        let Some(join) = &self.join else {
+            return false;
+        };
+        let has_moved = endpoints.generation() != self.generation;
+        let is_over = join.lease.released() <= self.end && self.end > before;
+        let paused = self.end.since(before).as_nanos() >= u128::from(PAUSE);
+        is_over || (has_moved && (paused || join.lease.released() <= self.end))
+    }
+
+    /// Whether its packets cross by now, as its call is kept at a level of its own. What they come to stands still in the map then, and
+    /// is to begin anew when they are measured there again: what crossed was not lost.
+    fn crosses(&self, endpoints: &Endpoints) -> bool {
+        let Key { src, dst, .. } = self.key;
+        self.join.is_some() && matches!(endpoints.told_level(src, dst), Some(Level::Headers | Level::Full))
     }
 
     /// Adds to the totals what has come since the last time, and says whether anything has.

@@ -271,6 +271,10 @@ impl Lab {
     }
 
     fn announce(&self, endpoint: Endpoint) {
+        self.announce_of("a", endpoint, 500);
+    }
+
+    fn announce_of(&self, call: &str, endpoint: Endpoint, at_ms: u64) {
         let terms = Terms {
             purpose: Purpose::Media,
             basis: Basis::Described,
@@ -278,8 +282,15 @@ impl Lab {
             formats: formats(),
             srtp: Srtp::default(),
         };
-        let at = Timestamp::from_nanos(500_000_000);
-        self.endpoints.announce(endpoint, &"a".into(), at, &terms, &self.losses);
+        let at = Timestamp::from_nanos(at_ms * 1_000_000);
+        self.endpoints.begun_by(1, &call.into(), at, &self.losses);
+        self.endpoints
+            .announce(endpoint, &call.into(), at, &terms, &self.losses);
+    }
+
+    fn release(&self, call: &str, at_ms: u64) {
+        let at = Timestamp::from_nanos(at_ms * 1_000_000);
+        self.endpoints.release(&call.into(), at, &self.losses);
     }
 }
 
@@ -344,4 +355,89 @@ fn the_longest_quiet_make_room_and_those_that_speak_do_not() {
     lab.see(&stream_key(3), &new, 8);
     assert_eq!(lab.streams.end_round(now), []);
     assert_eq!(lab.streams.len(), 1);
+}
+
+/// The endpoints of a call that is over are another's, whose media goes on with the source and the numbers of the one before.
+#[test]
+fn a_stream_whose_endpoints_another_call_takes_over_is_another_stream() {
+    for asked in [false, true] {
+        let mut lab = Lab::new(100);
+        let key = stream_key(7);
+        let (half, all) = (state(&voice(100), None), state(&voice(400), None));
+        lab.announce(super::tests::key().dst);
+        lab.announce(super::tests::key().src);
+        assert_eq!(lab.see(&key, &half, 3), Seen::Stays);
+        assert!(
+            lab.streams.table[&key]
+                .join
+                .as_ref()
+                .is_some_and(|join| join.srtp.is_some())
+        );
+        lab.release("a", 3_000);
+        lab.announce_of("b", super::tests::key().dst, 3_500);
+        lab.announce_of("b", super::tests::key().src, 3_500);
+        if asked {
+            lab.report(&key, &all);
+        }
+        assert_eq!(lab.see(&key, &all, 9), Seen::Over, "asked before: {asked}");
+        lab.end(&key, &all);
+        // The next one is the other call's.
+        let next = state(&voice(500)[401..], None);
+        assert_eq!(lab.see(&key, &next, 11), Seen::Stays);
+        assert_eq!(lab.report(&key, &next).unwrap().call_id.as_deref(), Some("b"));
+    }
+}
+
+#[test]
+fn packets_after_a_call_are_still_its_own() {
+    let mut lab = Lab::new(100);
+    let (key, half, all) = (stream_key(7), state(&voice(100), None), state(&voice(110), None));
+    lab.announce(super::tests::key().dst);
+    assert_eq!(lab.see(&key, &half, 3), Seen::Stays);
+    lab.release("a", 3_000);
+    for seen in 0..3 {
+        assert_eq!(lab.see(&key, &all, 4 + seen), Seen::Stays);
+    }
+    assert_eq!(lab.report(&key, &all).unwrap().call_id.as_deref(), Some("a"));
+}
+
+/// Its RTP crosses while a rule has it kept, and what crossed is not missing where it was not seen.
+#[test]
+fn an_account_ends_where_packets_cross_and_begins_anew() {
+    let mut lab = Lab::new(100);
+    let key = stream_key(7);
+    let ruling = |level| {
+        Some(Arc::new(crate::rules::Ruling {
+            name: "one".to_owned(),
+            level,
+            tally: Arc::default(),
+            asks: 1,
+        }))
+    };
+    let first = state(&voice(100), None);
+    lab.announce(super::tests::key().dst);
+    assert_eq!(lab.see(&key, &first, 3), Seen::Stays);
+    for (ticket, level) in [(1, Level::Signaling), (2, Level::Headers), (3, Level::Full)] {
+        lab.endpoints.change_rule("a", ticket, ruling(level).as_ref());
+        let expected = if level == Level::Signaling {
+            Seen::Stays
+        } else {
+            Seen::Over
+        };
+        assert_eq!(lab.see(&key, &first, 3), expected, "{level:?}");
+    }
+    lab.end(&key, &first);
+    lab.endpoints.change_rule("a", 4, None);
+    let second = state(&voice(400)[300..], None);
+    assert_eq!(lab.see(&key, &second, 9), Seen::Stays);
+    lab.streams.news();
+    let totals = lab.streams.totals();
+    let sum = |of| totals.sum(of);
+    assert_eq!(
+        (sum(super::super::Sum::Packets), sum(super::super::Sum::Lost)),
+        (200, 0)
+    );
+    assert_eq!(totals.ended.get(), 1);
+    let told = lab.report(&key, &second).unwrap();
+    assert_eq!((told.packets, told.lost), (100, 0));
 }

@@ -1,5 +1,7 @@
 //! What the packets of one stream come to: the part that is measured, without whose stream it is.
 
+use std::time::Duration;
+
 use capture_common::Level;
 use capture_common::rtp::payload_types::PayloadTypes;
 use capture_common::rtp::silence::{SILENCE, Silence};
@@ -53,6 +55,8 @@ const ANCHORED: u8 = 2;
 const CERTAIN: u8 = 4;
 /// The first packets are being kept.
 const PROBATION: u8 = 8;
+/// What came last may have been kept from here by the level of the call.
+const INTERRUPTED: u8 = 0x40;
 /// Also numbers that arrived are news to the order of losses when they leave the window.
 const WATCHED: u8 = 0x80;
 /// Where the number of a level stands, 0 for none: with what every packet touches.
@@ -69,6 +73,8 @@ pub struct Measurement {
     silence: Silence,
     /// Arrival of the earliest packet.
     start: Timestamp,
+    /// Time of which nothing is known, in nanoseconds.
+    unheard: u64,
     /// Packets that take no part in mean and highest jitter.
     irregular: u64,
     /// Packets that take no part in playout.
@@ -104,6 +110,7 @@ impl Measurement {
             types: PayloadTypes::begin(header.payload_type()),
             silence: Silence::default(),
             start: header.ts,
+            unheard: 0,
             irregular: 0,
             aside: 0,
             media_clock: 0,
@@ -124,7 +131,7 @@ impl Measurement {
         // A packet of an earlier time wraps around to the longest of pauses.
         let nanos = ts.as_nanos().wrapping_sub(hot.end.as_nanos());
         let flows = nanos < pause
-            && hot.flags & (FLOWS | AFTER_NOISE | PROBATION | WATCHED) == FLOWS
+            && hot.flags & (FLOWS | AFTER_NOISE | PROBATION | INTERRUPTED | WATCHED) == FLOWS
             && hot.countdown > 1
             && packet.payload_type == hot.payload_type
             && !packet.marker
@@ -199,6 +206,20 @@ impl Measurement {
         }
         self.play(seq);
         false
+    }
+
+    /// Takes a packet after a time of which nothing is known, and says what it is: it begins anew, nothing is missing before it, and
+    /// nothing is measured across. `None` where its number goes on with those before, and it is a packet as any other.
+    pub fn resume(&mut self, header: &Header, formats: &[Format]) -> Option<Kind> {
+        if !self.account.resume(&mut self.hot.sequence, header.seq) {
+            return None;
+        }
+        self.set(WATCHED, self.account.watches());
+        self.unheard += header.ts.since(self.hot.end).as_nanos() as u64;
+        self.hot.end = self.hot.end.max(header.ts);
+        let kind = self.recognise(header, true, formats);
+        self.measure_apart(header, kind, Arrival::Restart);
+        Some(kind)
     }
 
     /// Gives a packet to the buffers, its lag being known.
@@ -352,7 +373,7 @@ impl Measurement {
             again.take(header, || formats);
         }
         again.hot.countdown = self.hot.countdown;
-        again.hot.flags |= self.hot.flags & (CERTAIN | PROBATION | LEVEL);
+        again.hot.flags |= self.hot.flags & (CERTAIN | PROBATION | LEVEL | INTERRUPTED);
         Some(again)
     }
 
@@ -392,6 +413,17 @@ impl Measurement {
     /// There is no doubt any more that it is RTP.
     pub const fn set_certain(&mut self) {
         self.set(CERTAIN, true);
+    }
+
+    /// Whether what came last may have been kept from here.
+    #[inline(always)]
+    pub const fn is_interrupted(&self) -> bool {
+        self.has(INTERRUPTED)
+    }
+
+    /// Notes whether it may.
+    pub const fn set_interrupted(&mut self, on: bool) {
+        self.set(INTERRUPTED, on);
     }
 
     /// Touches the two cache lines that every packet touches, where the number returned is used: one by its first field, the
@@ -449,6 +481,12 @@ impl Measurement {
     /// Arrival of the latest packet.
     pub const fn end(&self) -> Timestamp {
         self.hot.end
+    }
+
+    /// Time from the earliest packet to the latest, less that of which nothing is known.
+    pub fn span(&self) -> Duration {
+        let span = self.hot.end.since(self.start);
+        span.saturating_sub(Duration::from_nanos(self.unheard))
     }
 
     /// Packets taken.

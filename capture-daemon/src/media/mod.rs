@@ -17,6 +17,7 @@ mod jitter;
 mod join;
 mod kept_headers;
 mod learn;
+mod levels;
 mod measured;
 mod measurement;
 mod playout;

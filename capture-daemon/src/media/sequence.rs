@@ -30,6 +30,11 @@ impl Account {
         sequence.arrive(&mut self.counts, &mut self.history, seq, same_clock)
     }
 
+    /// Begins a new run after packets that were kept from here; see [`Sequence::resume`].
+    pub fn resume(&mut self, sequence: &mut Sequence, seq: u16) -> bool {
+        sequence.resume(&mut self.counts, &mut self.history, seq)
+    }
+
     /// Whether numbers that arrived are to be told too when they leave the window.
     #[inline]
     pub fn watches(&self) -> bool {

@@ -50,7 +50,7 @@ const LOOK_OFTEN: u8 = 8;
 const LOOK_SELDOM: u8 = 64;
 
 /// A pause that may be the end of one call and the beginning of another, in nanoseconds.
-const PAUSE: u64 = 100_000_000;
+pub const PAUSE: u64 = 100_000_000;
 
 /// A stream and all that is known of it.
 #[derive(Debug)]
@@ -176,9 +176,14 @@ impl Stream {
         if header.may_be_tag() && self.is_encrypted() {
             header.strip_tag();
         }
-        let join = &self.join;
-        let formats = || join.as_ref().map_or(&[][..], |join| &join.formats);
-        let is_event = self.measurement.take(&header, formats) && !self.is_encrypted();
+        let is_event = if self.measurement.is_interrupted() {
+            self.resume(&header)
+        } else {
+            let join = &self.join;
+            let formats = || join.as_ref().map_or(&[][..], |join| &join.formats);
+            self.measurement.take(&header, formats)
+        };
+        let is_event = is_event && !self.is_encrypted();
         if is_event {
             self.event(ts, *packet);
         }
@@ -186,6 +191,27 @@ impl Stream {
             self.grow_up(header);
         }
         is_event
+    }
+
+    /// Takes the first packet after the level went up from none of the call's RTP, and says whether it is an event. The kernel program
+    /// may have dropped those before it: what is missing then was not lost.
+    #[cold]
+    #[inline(never)]
+    fn resume(&mut self, header: &Header) -> bool {
+        self.measurement.set_interrupted(false);
+        let formats = self.join.as_ref().map_or(&[][..], |join| &join.formats);
+        let pause = header.ts.as_nanos().saturating_sub(self.measurement.end().as_nanos());
+        if pause < PAUSE {
+            return self.measurement.take(header, || formats);
+        }
+        let Some(kind) = self.measurement.resume(header, formats) else {
+            return self.measurement.take(header, || formats);
+        };
+        // The first packets are measured again from one to the next, and these are not.
+        if let Some(count) = self.probation.as_ref().map(|probation| probation.len()) {
+            self.end_probation(count);
+        }
+        kind == Kind::Event
     }
 
     #[cold]
@@ -271,7 +297,6 @@ impl Stream {
     /// Puts the stream into a call, or tells it what the call's SDP says by now.
     pub fn join(&mut self, join: Join) {
         let same_formats = self.formats() == &*join.formats;
-        self.measurement.set_level(join.lease.level());
         self.join = Some(join);
         self.measurement.set_certain();
         if self.is_encrypted() {
@@ -347,11 +372,19 @@ impl Stream {
     /// known at `ts`.
     pub fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint) {
         let Key { src, dst, .. } = self.key;
-        let Some(relay) = &mut self.relay else {
+        if let Some(relay) = &mut self.relay {
+            let tcp = relay.via.tcp;
+            relay.ends = endpoints.behind(ts, Path { src, dst, tcp }, relay.via);
+        }
+        self.known_ends()
+    }
+
+    /// The same, as far as it was known at the last look.
+    fn known_ends(&self) -> (Endpoint, Endpoint) {
+        let Key { src, dst, .. } = self.key;
+        let Some(relay) = &self.relay else {
             return (src, dst);
         };
-        let tcp = relay.via.tcp;
-        relay.ends = endpoints.behind(ts, Path { src, dst, tcp }, relay.via);
         let Ends {
             relayed,
             peer,
@@ -370,9 +403,19 @@ impl Stream {
         self.measurement.level()
     }
 
-    /// Looks at how much is kept of its call.
-    pub fn note_level(&mut self) {
-        let level = self.join.as_ref().and_then(|join| join.lease.level());
+    /// Looks at how much is kept of its call at `ts`.
+    pub fn note_level(&mut self, ts: Timestamp, endpoints: &Endpoints) {
+        let Some(join) = &self.join else { return };
+        let Key { src, dst, .. } = self.key;
+        let (inner_src, inner_dst) = self.known_ends();
+        let behind = [(inner_src, src), (inner_dst, dst)];
+        let behind = behind.into_iter().filter(|(inner, outer)| inner != outer);
+        let ends = [src, dst].into_iter().chain(behind.map(|(inner, _)| inner));
+        let level = endpoints.wanted(&join.lease, ends, ts);
+        let kept = |level: Option<Level>| level.unwrap_or(endpoints.default_level());
+        if kept(self.level()) == Level::Signaling && kept(level) != Level::Signaling {
+            self.measurement.set_interrupted(true);
+        }
         self.measurement.set_level(level);
     }
 

@@ -374,21 +374,28 @@ impl Streams {
         }
     }
 
-    /// No more packets will come: what behaved like RTP and still waits is counted, and every stream has ended.
-    pub fn finish(&mut self, endpoints: &Endpoints, losses: &Losses) {
-        // Twice: what one stream shows of where its call's media goes may be what another waits for.
+    /// No more packets will come: every stream looks for its call. To be done twice over all lanes: what one stream shows of where
+    /// its call's media goes may be what another waits for.
+    pub fn settle(&mut self, endpoints: &Endpoints, losses: &Losses) {
         for at in 0..self.waiting.slots() as u32 {
             self.settle_waiting(at, endpoints, losses);
         }
+        for at in 0..self.told.slots() as u32 {
+            if let Some(stream) = self.told.get_mut(at) {
+                join::settle(stream, endpoints, losses);
+            }
+        }
+    }
+
+    /// Every stream has ended, and what behaved like RTP and still waits is counted.
+    pub fn close(&mut self, losses: &Losses) {
         for at in 0..self.waiting.slots() as u32 {
-            self.settle_waiting(at, endpoints, losses);
             if self.waiting.get_mut(at).is_some_and(|stream| stream.is_certain()) {
                 losses.count(Loss::StreamUnjoined);
             }
         }
         for at in 0..self.told.slots() as u32 {
             if let Some(stream) = self.told.get_mut(at) {
-                join::settle(stream, endpoints, losses);
                 stream.tell(&mut self.sums);
                 self.totals.end(&stream.report());
             }

@@ -401,7 +401,8 @@ fn a_stream_that_is_evicted_or_cut_off_is_in_the_totals() {
     lane.packet(10, &rtp(2, 0, 8));
     assert_eq!(lane.totals(20), (2, 0, 1, 1));
     lane.packet(30, &rtp(2, 1, 8));
-    lane.streams.finish(&lane.endpoints, &lane.losses);
+    lane.streams.settle(&lane.endpoints, &lane.losses);
+    lane.streams.close(&lane.losses);
     let totals = lane.streams.totals();
     assert_eq!((totals.sum(Sum::Packets), totals.ended.get()), (3, 2));
 }

@@ -65,7 +65,7 @@ pub fn stream(key: &Key, measurement: &Measurement, join: Option<&Join>, traits:
         direction: join.and_then(|join| join.sender).map(Way::from),
         encrypted: join.filter(|join| join.srtp == Some(true)).map(|_| Encryption::Srtp),
         restarts: account.restarts(),
-        delta: delta(measurement.delta(), measurement.start(), measurement.end(), packets),
+        delta: delta(measurement.delta(), measurement.span(), packets),
         clock,
         comfort_noise: comfort_noise(&counts, formats),
         payload_types: payload_types(&counts, formats),
@@ -118,7 +118,7 @@ pub fn measured(key: &Key, state: &StreamState, join: Option<&Join>, wall: impl 
         direction: join.and_then(|join| join.sender).map(Way::from),
         encrypted: join.filter(|join| join.srtp == Some(true)).map(|_| Encryption::Srtp),
         restarts: account.restarts(),
-        delta: delta(state.delta(), start, end, packets),
+        delta: delta(state.delta(), end.since(start), packets),
         comfort_noise: comfort_noise(&counts, formats),
         payload_types: payload_types(&counts, formats),
         codec_changes: u64::from(types.changes()),
@@ -154,11 +154,11 @@ fn payload_types(counts: &[(u8, u64)], formats: &[Format]) -> Vec<PayloadType> {
 
 /// Least, mean and most time between packets, of which least and most are given in microseconds; `None` where there is one
 /// packet.
-fn delta((min, max): (u32, u32), start: Timestamp, end: Timestamp, packets: u64) -> Option<Delta> {
+fn delta((min, max): (u32, u32), span: Duration, packets: u64) -> Option<Delta> {
     let steps = packets.checked_sub(1).filter(|&steps| steps > 0)?;
     Some(Delta {
         min_ms: f64::from(min.min(max)) / 1e3,
-        mean_ms: end.since(start).as_nanos() as f64 / 1e6 / steps as f64,
+        mean_ms: span.as_nanos() as f64 / 1e6 / steps as f64,
         max_ms: f64::from(max) / 1e3,
     })
 }

@@ -167,7 +167,7 @@ glossary! {
     CALLS_BY_LEVEL: Gauge "siphon_calls_by_level" ["level"] "Calls remembered, by how much of them is kept: signaling, headers, full.";
     RULE_CALLS: Counter "siphon_rule_calls_total" ["rule"] "Calls that came under a rule since it was made; some may be under an earlier one by now.";
     RULE_CALLS_NOW: Gauge "siphon_rule_calls" ["rule"] "Calls remembered that are under a rule.";
-    RULE_PACKETS: Counter "siphon_rule_rtp_packets_total" ["rule"] "RTP packets of a rule's calls that were seen, kept or not.";
+    RULE_PACKETS: Counter "siphon_rule_rtp_packets_total" ["rule"] "RTP packets of a rule's calls that crossed from the kernel, kept or not.";
     RULE_NEVER: Gauge "siphon_rule_can_never_match" ["rule"] "1 for a rule that no call will ever come under, as `siphon rules` says why, else 0.";
     REGISTRATIONS: Gauge "siphon_registrations" ["state"] "Registrations remembered, by state.";
     TRANSACTIONS: Counter "siphon_sip_transactions_total" ["method", "result"] "SIP transactions that are over, each hop for itself, by method and class of the final response; challenged: 401 and 407, timed_out: none in time.";

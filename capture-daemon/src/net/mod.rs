@@ -24,7 +24,7 @@ pub use fragments::{Fragment, Fragments};
 pub use tcp::{Flags, Limits, Offer, Segment, Taken, TcpStreams};
 pub use tunnel::PORTS as TUNNEL_PORTS;
 
-use self::fragments::Datagram;
+pub use self::fragments::Datagram;
 use crate::frame::LinkType;
 use crate::outcome::Outcome;
 
@@ -150,6 +150,23 @@ fn whole<'a>(datagram: &Datagram, protocol: u8, bytes: &'a [u8]) -> Result<Decod
     let payload = ip::whole(datagram, protocol, bytes)?;
     transport::verify(&payload)?;
     descend(Layer::Transport(payload), MAX_LAYERS, datagram.domain)
+}
+
+/// The innermost ends of a packet as far as its first piece tells of them; `None` of another piece, and where it does not.
+pub fn ends_in_first(piece: &Fragment<'_>) -> Option<(Endpoint, Endpoint)> {
+    if piece.offset != 0 {
+        return None;
+    }
+    let payload = ip::Payload {
+        // All the rest.
+        missing: usize::from(u16::MAX),
+        ..ip::whole(&piece.datagram, piece.protocol, piece.bytes).ok()?
+    };
+    let ends = match descend(Layer::Transport(payload), MAX_LAYERS, piece.datagram.domain).ok()? {
+        Decoded::Packet(packet) => (packet.src, packet.dst),
+        Decoded::Fragment(inner) => (inner.datagram.src, inner.datagram.dst),
+    };
+    Some(ends)
 }
 
 /// Goes on inside a datagram on a tunnel's port. A port does not make a tunnel: what leads to no IP packet is the payload

@@ -1,8 +1,8 @@
 //! Rules in their order, ready to be asked which of them a call is under: the first of which all conditions hold.
 //!
 //! Conditions on messages hold of a call as soon as one of its messages has what they ask for, so each is asked of every
-//! message until it holds, and what held is remembered with the call. Conditions on the call itself are asked whenever the
-//! question is. Both together depend on which messages there were and not on their order.
+//! message until it holds, and what held is remembered with the call, also where other rules change. Conditions on the call itself
+//! are asked whenever the question is. Both together depend on which messages there were and not on their order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,8 @@ pub const MAX_RULES: usize = 256;
 
 /// Conditions of one rule that are asked of messages.
 const OF_MESSAGES: usize = 4;
+/// Places of one rule: of its conditions on messages, and whether the call was counted.
+const OF_RULE: usize = OF_MESSAGES + 1;
 /// Bits of a word.
 const WORD: usize = u64::BITS as usize;
 
@@ -43,7 +45,8 @@ pub struct Parties<'a> {
     pub uris: Option<(&'a [u8], &'a [u8])>,
 }
 
-/// The conditions on messages, of all rules, that held of a call.
+/// What is remembered of a call, for all rules of a list: which conditions on messages held of it, and which rules it was counted
+/// under.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held(Box<[u64]>);
 
@@ -77,6 +80,8 @@ pub struct Ruling {
     pub level: Level,
     /// Counts go on where the rule is changed.
     pub tally: Arc<Tally>,
+    /// Generation of the list from which on a rule of this name has asked for this.
+    pub asks: u64,
 }
 
 /// What is counted of a rule.
@@ -118,6 +123,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Where it is remembered that a call was counted under the rule.
+    const fn counted(&self) -> usize {
+        self.first + OF_MESSAGES
+    }
+
     /// Runs `ask` on each condition on messages with its place, until one says no.
     fn all(&self, mut ask: impl FnMut(usize, Condition<'_>) -> bool) -> bool {
         let Conditions {
@@ -189,29 +199,85 @@ pub struct List {
     /// What tells it from those before it.
     pub generation: u64,
     entries: Vec<Entry>,
+    /// Places of the entries in the order of their names.
+    by_name: Vec<usize>,
 }
 
 impl List {
     /// These rules, of which those that `known` has by the same name go on counting.
     pub(super) fn new(generation: u64, rules: Vec<Rule>, known: &Self) -> Self {
         let nevers = never(&rules);
-        let entry = |(at, (rule, never)): (usize, (Rule, Option<Never>))| Entry {
-            ruling: Arc::new(Ruling {
-                name: rule.name.clone(),
-                level: rule.level,
-                tally: known
-                    .entries
-                    .iter()
-                    .find(|known| known.rule.name == rule.name)
-                    .map_or_else(Arc::default, |known| Arc::clone(&known.ruling.tally)),
-            }),
-            rule,
-            never,
-            first: at * OF_MESSAGES,
+        let entry = |(at, (rule, never)): (usize, (Rule, Option<Never>))| {
+            let before = known.named(&rule.name);
+            let same = before.filter(|before| before.rule.conditions == rule.conditions);
+            Entry {
+                ruling: Arc::new(Ruling {
+                    name: rule.name.clone(),
+                    level: rule.level,
+                    tally: before.map_or_else(Arc::default, |before| Arc::clone(&before.ruling.tally)),
+                    asks: same.map_or(generation, |same| same.ruling.asks),
+                }),
+                rule,
+                never,
+                first: at * OF_RULE,
+            }
         };
+        let entries: Vec<Entry> = rules.into_iter().zip(nevers).enumerate().map(entry).collect();
+        let mut by_name: Vec<usize> = (0..entries.len()).collect();
+        by_name.sort_by_key(|at| entries.get(*at).map(|entry| &entry.rule.name));
         Self {
             generation,
-            entries: rules.into_iter().zip(nevers).enumerate().map(entry).collect(),
+            entries,
+            by_name,
+        }
+    }
+
+    /// The rule of this name.
+    fn named(&self, name: &str) -> Option<&Entry> {
+        let name_of = |at: &usize| self.entries.get(*at).map(|entry| entry.rule.name.as_str());
+        let at = self.by_name.binary_search_by_key(&Some(name), name_of).ok()?;
+        self.entries.get(*self.by_name.get(at)?)
+    }
+
+    /// The rule that `known`, of this list or one before it, is here; `None` where it is gone.
+    fn successor(&self, known: &Entry) -> Option<&Entry> {
+        self.named(&known.rule.name)
+            .filter(|entry| Arc::ptr_eq(&entry.ruling.tally, &known.ruling.tally))
+    }
+
+    /// What the calls of a rule of an earlier list are given here, where it still asks for the same.
+    pub fn heir(&self, ruling: &Ruling) -> Option<&Arc<Ruling>> {
+        let entry = self.named(&ruling.name)?;
+        (entry.ruling.asks == ruling.asks).then_some(&entry.ruling)
+    }
+
+    /// What `held` of a call says here, which is of the list `before`: of rules that ask for the same, what held; of all that are still
+    /// there, whether the call was counted.
+    pub fn carry(&self, before: &Self, held: &Held) -> Held {
+        let mut carried = self.nothing_held();
+        for known in &before.entries {
+            let Some(entry) = self.successor(known) else { continue };
+            let conditions = if entry.ruling.asks == known.ruling.asks {
+                0
+            } else {
+                OF_MESSAGES
+            };
+            for place in conditions..OF_RULE {
+                if held.has(known.first + place) {
+                    carried.set(entry.first + place);
+                }
+            }
+        }
+        carried
+    }
+
+    /// Counts a call under the rule at this place, once.
+    pub fn count(&self, held: &mut Held, at: usize) {
+        if let Some(entry) = self.entries.get(at)
+            && !held.has(entry.counted())
+        {
+            held.set(entry.counted());
+            entry.ruling.tally.call();
         }
     }
 
@@ -227,7 +293,7 @@ impl List {
 
     /// What is known of a call of which nothing was asked yet.
     pub fn nothing_held(&self) -> Held {
-        Held(vec![0; (self.entries.len() * OF_MESSAGES).div_ceil(WORD)].into())
+        Held(vec![0; (self.entries.len() * OF_RULE).div_ceil(WORD)].into())
     }
 
     /// Remembers which conditions hold of `facts`.

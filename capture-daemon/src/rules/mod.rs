@@ -14,7 +14,7 @@ mod rule;
 mod sample;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use capture_common::Level;
 
@@ -31,8 +31,14 @@ pub use sample::Sample;
 #[derive(Debug)]
 pub struct Rules {
     list: RwLock<Arc<List>>,
+    /// Held while a change is made.
+    changing: Mutex<()>,
     /// There are any.
     any: AtomicBool,
+    /// Generation of the list.
+    generation: AtomicU64,
+    /// Decisions with a lower ticket may have been made by a list before this one.
+    changed_at: AtomicU64,
     /// Decisions so far, so that the later of two can be told.
     tickets: AtomicU64,
     default: Level,
@@ -43,7 +49,10 @@ impl Rules {
     pub fn new(rules: &[Rule], default: Level) -> Self {
         Self {
             list: RwLock::new(Arc::new(List::new(1, rules.to_vec(), &List::default()))),
+            changing: Mutex::default(),
             any: AtomicBool::new(!rules.is_empty()),
+            generation: AtomicU64::new(1),
+            changed_at: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             default,
         }
@@ -65,6 +74,16 @@ impl Rules {
         self.list.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What tells the rules in force from those before.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The ticket of the latest change: what was decided with a higher one was decided by the rules in force.
+    pub fn changed_at(&self) -> u64 {
+        self.changed_at.load(Ordering::Relaxed)
+    }
+
     /// A number that is higher than those given before.
     pub fn ticket(&self) -> u64 {
         self.tickets.fetch_add(1, Ordering::Relaxed) + 1
@@ -75,11 +94,16 @@ impl Rules {
     /// # Errors
     /// Why it cannot be made; the rules are as they were.
     pub fn change(&self, change: Change) -> Result<Arc<List>, Unchanged> {
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        let rules = list.entries().iter().map(|entry| entry.rule.clone()).collect();
-        let changed = List::new(list.generation + 1, change.make(rules)?, &list);
-        *list = Arc::new(changed);
-        self.any.store(!list.is_empty(), Ordering::Relaxed);
-        Ok(Arc::clone(&list))
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = Arc::clone(&self.list());
+        let rules = known.entries().iter().map(|entry| entry.rule.clone()).collect();
+        // Rules are held against each other here: lanes ask meanwhile, each under the lock of a call, and wait for the swap only.
+        let changed = Arc::new(List::new(known.generation + 1, change.make(rules)?, &known));
+        *self.list.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&changed);
+        self.any.store(!changed.is_empty(), Ordering::Relaxed);
+        self.changed_at.store(self.ticket(), Ordering::Relaxed);
+        // Whoever sees this number sees the rest.
+        self.generation.store(changed.generation, Ordering::Release);
+        Ok(changed)
     }
 }

@@ -43,6 +43,40 @@ fn mixed(late: u64) -> Vec<Timed> {
     frames
 }
 
+/// The audit holds what was handed on against what was taken in, at any moment.
+#[test]
+fn no_frame_is_handed_on_before_it_is_counted() {
+    let frames = call(0, "one", (20_000, 30_000), 0xaaaa, 100);
+    let frames: Vec<Frame<'_>> = frames
+        .iter()
+        .map(|(at, bytes)| Frame {
+            ts: Timestamp::from_nanos(*at),
+            link: LinkType::Ethernet,
+            wire_len: bytes.len() as u32,
+            bytes,
+        })
+        .collect();
+    let follow = Follow::default();
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(Shared::new(&follow)));
+    let counters = engine.counters();
+    let mut handed_on = 0;
+    engine.frames(&frames, |_, _| {
+        handed_on += 1;
+        let (taken_in, outcomes) = (
+            counters.frames.get(),
+            Outcome::ALL
+                .iter()
+                .map(|outcome| counters.outcomes.get(*outcome))
+                .sum::<u64>(),
+        );
+        assert!(
+            handed_on <= taken_in && handed_on <= outcomes,
+            "{handed_on} of {taken_in}"
+        );
+    });
+    assert_eq!(handed_on, frames.len() as u64);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -34,9 +34,12 @@ struct Bench {
 
 impl Bench {
     fn new(lanes: usize, rules: &[Rule], default: Level) -> Self {
-        let follow = Follow::default();
-        let shared = Arc::new(Shared::new(&follow).with_rules(rules, default));
-        let lane = || Engine::new(&follow, &Capture::default(), Arc::clone(&shared));
+        Self::following(&Follow::default(), lanes, rules, default)
+    }
+
+    fn following(follow: &Follow, lanes: usize, rules: &[Rule], default: Level) -> Self {
+        let shared = Arc::new(Shared::new(follow).with_rules(rules, default));
+        let lane = || Engine::new(follow, &Capture::default(), Arc::clone(&shared));
         Self {
             lanes: std::iter::repeat_with(lane).take(lanes).collect(),
             shared,
@@ -269,6 +272,243 @@ fn a_change_of_another_rule_moves_nothing() {
         (1, 600),
         "counted once, and its packets through the change"
     );
+}
+
+#[test]
+fn what_held_of_a_call_holds_where_other_rules_change() {
+    let rules = [
+        rule("customer", Level::Headers, &[("header", "acme")]),
+        rule("agent", Level::Headers, &[("user_agent", "Callee*")]),
+    ];
+    for (name, header) in [("customer", "X-Customer: acme"), ("agent", "Server: Callee 1.0")] {
+        let mut bench = Bench::new(1, &rules, Level::Full);
+        let frames = call(0, "one", (20_000, 30_000), 0xaaaa, 0);
+        for (number, (at, bytes)) in frames[..5].iter().enumerate() {
+            let text = String::from_utf8(bytes[42..].to_vec()).unwrap();
+            // In a response: no header of it is kept with the call.
+            let text = match number {
+                3 => text.replace("Call-ID: one", &format!("Call-ID: one\r\n{header}")),
+                _ => text,
+            };
+            let ends = if matches!(number, 0 | 4) {
+                (CALLER, CALLEE)
+            } else {
+                (CALLEE, CALLER)
+            };
+            bench.frame(0, &(*at, udp((ends.0, 5060), (ends.1, 5060), text.as_bytes())));
+        }
+        assert_eq!(bench.call("one").0.as_deref(), Some(name));
+        for number in 0..70 {
+            bench.add(rule(&format!("nobody-{number}"), Level::Full, &[("from", "nobody")]));
+            assert_eq!(bench.call("one").0.as_deref(), Some(name), "{number}");
+        }
+        let changed = |words: &[(&str, &str)]| {
+            let mut draft = Draft::default();
+            for (word, text) in words {
+                let said = match *word {
+                    "header" => Said::Header {
+                        name: "X-Customer",
+                        value: text,
+                    },
+                    _ => Said::Text(text),
+                };
+                draft.say(word, &said).unwrap();
+            }
+            Change::Change {
+                name: name.to_owned(),
+                draft: Box::new(draft),
+                without: Vec::new(),
+                place: Some(Place::At(3)),
+            }
+        };
+        bench.change(changed(&[("level", "signaling")]));
+        assert_eq!(bench.call("one"), (Some(name.to_owned()), "signaling".to_owned()));
+        let other = if name == "customer" {
+            [("header", "a*")]
+        } else {
+            [("user_agent", "C*")]
+        };
+        bench.change(changed(&other));
+        assert_eq!(bench.call("one").0, None, "that it does not know");
+    }
+}
+
+#[test]
+fn a_call_counts_once_for_each_rule_it_was_under() {
+    let mut bench = Bench::new(1, &[rule("a", Level::Headers, &[])], Level::Full);
+    for frame in &call(0, "one", (20_000, 30_000), 0xaaaa, 10) {
+        bench.frame(0, frame);
+    }
+    let tally = |bench: &Bench| bench.shared.rules.list().entries().last().unwrap().ruling.tally.get().0;
+    for _ in 0..3 {
+        bench.add(rule("b", Level::Full, &[("from", "a")]));
+        assert_eq!(bench.call("one").0.as_deref(), Some("b"));
+        bench.change(Change::Remove { name: "b".to_owned() });
+        assert_eq!((bench.call("one").0.as_deref(), tally(&bench)), (Some("a"), 1));
+    }
+}
+
+#[test]
+fn a_change_of_the_rules_reaches_media_whose_call_is_forgotten() {
+    let follow = Follow {
+        max_calls: 1,
+        ..Follow::default()
+    };
+    let rules = [
+        rule("one", Level::Headers, &[("call_id", "one")]),
+        rule("two", Level::Headers, &[("call_id", "two")]),
+    ];
+    let mut bench = Bench::following(&follow, 1, &rules, Level::Full);
+    let (sip, media) = long_call(|invite| invite);
+    for frame in sip.iter().chain(&media[..100]) {
+        bench.frame(0, frame);
+    }
+    for frame in &call(media[100].0, "two", (21_000, 31_000), 0xbbbb, 0)[..5] {
+        bench.frame(0, frame);
+    }
+    assert!(
+        one_call(&bench.shared, Vec::new(), "one", Timestamp::ZERO)
+            .calls
+            .is_empty(),
+        "it had to leave"
+    );
+    let mut media = media[100..].iter();
+    let mut last = |bench: &mut Bench| {
+        media
+            .by_ref()
+            .take(200)
+            .map(|frame| bench.frame(0, frame))
+            .last()
+            .unwrap()
+    };
+    assert_eq!(last(&mut bench), Keep::Head(HEADERS));
+    bench.change(Change::Remove { name: "two".to_owned() });
+    assert_eq!(last(&mut bench), Keep::Head(HEADERS), "its rule is as it was");
+    bench.change(Change::Remove { name: "one".to_owned() });
+    assert_eq!(last(&mut bench), Keep::All);
+}
+
+#[test]
+fn where_no_media_is_kept_what_goes_with_it_is_not_either() {
+    let handshake = [22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 1, 0];
+    for (level, kept) in [
+        (Level::Signaling, Keep::Nothing),
+        (Level::Headers, Keep::All),
+        (Level::Full, Keep::All),
+    ] {
+        let mut by_rule = Bench::new(1, &[rule("all", level, &[])], Level::Full);
+        let mut by_default = Bench::new(1, &[], level);
+        for bench in [&mut by_rule, &mut by_default] {
+            for frame in &call(0, "one", (20_000, 30_000), 0xaaaa, 0)[..5] {
+                bench.frame(0, frame);
+            }
+            let frame = (600 * MILLISECOND, udp((CALLER, 20_000), (CALLEE, 30_000), &handshake));
+            assert_eq!(bench.frame(0, &frame), kept, "{level:?}");
+            assert_eq!(bench.lanes[0].counters().outcomes.get(Outcome::Dtls), 1);
+        }
+    }
+}
+
+/// A proxy that changes the Call-ID and leaves the media where it is makes two calls with the same endpoints.
+#[test]
+fn of_two_calls_with_the_same_media_the_one_of_which_more_is_wanted_decides() {
+    for wanted in ["one", "two"] {
+        for default in [Level::Headers, Level::Signaling] {
+            let mut bench = Bench::new(1, &[rule("of-one", Level::Full, &[("call_id", wanted)])], default);
+            let legs = ["one", "two"].map(|call_id| call(0, call_id, (20_000, 30_000), 0xaaaa, 200));
+            let [(media, sip), (_, other)] = legs.map(|frames| frames.into_iter().partition::<Vec<Timed>, _>(is_rtp));
+            for frame in sip[..5].iter().chain(&other[..5]) {
+                bench.frame(0, frame);
+            }
+            for (number, frame) in media[..200].iter().enumerate() {
+                assert_eq!(
+                    bench.frame(0, frame),
+                    Keep::All,
+                    "{wanted}, {default:?}: packet {number}"
+                );
+            }
+            // The leg it is wanted of is over, and so is its claim.
+            let over = if wanted == "one" { &sip } else { &other };
+            let at = media[200].0;
+            for (_, bytes) in &over[5..] {
+                bench.frame(0, &(at, bytes.clone()));
+            }
+            let rest: Vec<Keep> = media[200..].iter().map(|frame| bench.frame(0, frame)).collect();
+            assert!(
+                rest[2 * 64..].iter().all(|keep| *keep != Keep::All),
+                "{wanted}, {default:?}"
+            );
+        }
+    }
+}
+
+/// What the kernel program drops by the level of a call does not cross, and is not lost.
+#[test]
+fn what_a_level_kept_from_crossing_was_not_lost() {
+    for default in [Level::Full, Level::Headers] {
+        let (sip, media) = long_call(|invite| invite);
+        let mut bench = Bench::new(1, &[], default);
+        for frame in sip.iter().chain(&media[..400]) {
+            bench.frame(0, frame);
+        }
+        bench.add(rule("none", Level::Signaling, &[("call_id", "one")]));
+        // The sweep sees that nothing is to come.
+        let at = Timestamp::from_nanos(media[400].0);
+        bench.lanes[0].tick(at.plus(Duration::from_millis(200)));
+        bench.change(Change::Remove {
+            name: "none".to_owned(),
+        });
+        for frame in &media[1_000..] {
+            bench.frame(0, frame);
+        }
+        let told = bench.lanes[0].streams();
+        let [caller, callee] = told.as_slice() else {
+            panic!("two streams, not {told:?}")
+        };
+        assert_eq!(
+            (caller.packets, caller.lost, caller.expected),
+            (699, 1, 700),
+            "its third packet was lost"
+        );
+        assert_eq!((callee.packets, callee.lost, callee.expected), (700, 0, 700));
+        for stream in [caller, callee] {
+            assert_eq!(stream.restarts, 0, "the sender went on");
+            let delta = stream.delta.as_ref().unwrap();
+            assert!(delta.max_ms < 41.0 && delta.mean_ms < 21.0, "{delta:?}");
+            assert_eq!(stream.silence, None);
+            assert!(
+                stream.burst.as_ref().is_none_or(|burst| burst.longest == 1),
+                "{:?}",
+                stream.burst
+            );
+        }
+    }
+}
+
+/// Where they crossed all the same, the account goes on.
+#[test]
+fn what_crosses_while_none_of_it_is_kept_is_one_stream() {
+    let (sip, media) = long_call(|invite| invite);
+    let mut bench = Bench::new(1, &[], Level::Full);
+    for frame in sip.iter().chain(&media[..400]) {
+        bench.frame(0, frame);
+    }
+    bench.add(rule("none", Level::Signaling, &[("call_id", "one")]));
+    for frame in &media[400..800] {
+        bench.frame(0, frame);
+    }
+    bench.change(Change::Remove {
+        name: "none".to_owned(),
+    });
+    for frame in media[800..]
+        .iter()
+        .filter(|(at, _)| !(at / MILLISECOND).is_multiple_of(1_000))
+    {
+        bench.frame(0, frame);
+    }
+    let told = bench.lanes[0].streams();
+    assert_eq!(told[0].expected, 1_000);
+    assert_eq!(told[0].lost + told[1].lost, 2_000 - told[0].packets - told[1].packets);
 }
 
 #[test]
