@@ -65,6 +65,10 @@ impl Way {
 /// The verdict of what was measured in the kernel.
 const MEASURED: &str = "measured";
 
+/// Memory in huge pages, as the unit in packaging/ has it.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1";
+
 /// The outcome of RTP in the engine.
 const RTP: &str = "rtp";
 
@@ -83,7 +87,13 @@ impl Running {
     pub(super) fn start(wire: &Wire, program: &Path, scratch: &Scratch, way: Way) -> Result<Self> {
         let directory = scratch.path();
         let text = way.configuration(&directory.display().to_string());
-        let siphon = Siphon::start_with(&wire.sensor, program, directory, &text, &[])?;
+        let siphon = Siphon::start_with(
+            &wire.sensor,
+            program,
+            directory,
+            &text,
+            &[(TUNABLES, Path::new(HUGE_PAGES))],
+        )?;
         let status = status(&siphon)?;
         let got = &status.attach;
         let best = if way == Way::Host { "tcx" } else { "native" };

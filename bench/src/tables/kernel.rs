@@ -18,10 +18,15 @@ pub(super) const MEASUREMENT: Measurement = Measurement {
 /// Streams of a full 10G link.
 pub const STREAMS: u32 = 105_000;
 
+/// As many as a cache holds: what of the cost is that of memory.
+const FEW: u32 = 1_000;
+
 const KINDS: [Kind; 4] = [Kind::Discard, Kind::SiphonMeasured, Kind::SiphonHost, Kind::Tcpdump];
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
-    let cells = KINDS.map(|kind| Cell { kind, streams: STREAMS });
+    let cell = |kind, streams| Cell { kind, streams };
+    let mut cells = KINDS.map(|kind| cell(kind, STREAMS)).to_vec();
+    cells.extend([Kind::Discard, Kind::SiphonMeasured].map(|kind| cell(kind, FEW)));
     let (rows, made_again) = measure_rates(bench, &cells)?;
     Ok(Table {
         name: MEASUREMENT.name,
@@ -38,6 +43,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
                  without losing a single frame at any stage. 0: none of {} was.",
                 bench.effort.rounds, bench.effort.hold, bench.effort.attempts
             ),
+            format!("{FEW} streams beside it: their accounts lie in the cache, and what differs is what memory costs."),
             "XDP_DROP throws every frame away in the receiving driver: there is nothing faster.".to_owned(),
             format!("Runs that were made again since others disturbed them: {made_again}."),
         ],

@@ -385,17 +385,12 @@ impl Calls {
 
 /// Calls in order of start, then Call-ID, each told of its relations.
 fn related(mut calls: Vec<(report::Call, correlation::Tokens)>) -> Vec<report::Call> {
-    // The rest settles the order of two calls that begin with one Call-ID at one time.
-    let key = |call: &report::Call| {
-        (
-            call.start,
-            call.call_id.clone(),
-            call.src.clone(),
-            call.dst.clone(),
-            call.messages,
-        )
-    };
-    calls.sort_by_cached_key(|(call, _)| key(call));
+    calls.sort_by(|(a, _), (b, _)| {
+        let texts = |call: &report::Call| format!("{call:?}");
+        let order = (a.start, &a.call_id, &a.src, &a.dst).cmp(&(b.start, &b.call_id, &b.src, &b.dst));
+        // Two calls that begin with one Call-ID at one time: any order will do that is always the same.
+        order.then_with(|| texts(a).cmp(&texts(b)))
+    });
     correlation::relate(&mut calls);
     calls.into_iter().map(|(call, _)| call).collect()
 }

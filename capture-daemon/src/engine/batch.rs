@@ -27,6 +27,12 @@ impl Engine {
     /// kept.
     pub fn frames(&mut self, frames: &[Frame<'_>], mut taken: impl FnMut(&Frame<'_>, Keep)) {
         for frames in frames.chunks(AHEAD) {
+            if let [frame] = frames {
+                // Alone there is nothing to look at ahead.
+                let kept = self.frame(frame);
+                taken(frame, kept);
+                continue;
+            }
             let mut ahead = [None; AHEAD];
             for (plain, frame) in ahead.iter_mut().zip(frames) {
                 *plain = self.plain(frame);
