@@ -8,8 +8,8 @@ use capture_common::{Bytes, Decision, Descent, Fate, Finding, Media, MediaSettin
 
 use crate::buffer::Buffer;
 use crate::descent::descend;
-use crate::{measure, media};
 use crate::tables::Maps;
+use crate::{measure, media};
 
 /// Decides on the frame, which has `length` bytes. Its headers nearly always are ordinary and lie in the linear part; only where they
 /// are neither is the walk done again over all of the frame.
