@@ -103,6 +103,19 @@ struct Arrival {
     outgoing: bool,
 }
 
+/// Counts such a frame.
+#[inline]
+fn count(counters: &LaneCounters, arrival: Arrival, captured: &Captured<'_>) {
+    counters.frames.add(1);
+    counters.bytes.add(captured.wire_len.into());
+    if arrival.outgoing {
+        counters.outgoing.add(1);
+    }
+    if captured.segment != 0 {
+        counters.super_frames.add(1);
+    }
+}
+
 /// Counts such a frame and hands on the packets that it stands for.
 #[inline]
 fn hand_on(
@@ -112,15 +125,8 @@ fn hand_on(
     captured: Captured<'_>,
     each: &mut impl FnMut(&Frame<'_>),
 ) {
-    let Arrival { ts, outgoing } = arrival;
-    counters.frames.add(1);
-    counters.bytes.add(captured.wire_len.into());
-    if outgoing {
-        counters.outgoing.add(1);
-    }
-    if captured.segment != 0 {
-        counters.super_frames.add(1);
-    }
+    let ts = arrival.ts;
+    count(counters, arrival, &captured);
     offloads.packets(captured, |wire_len, bytes| {
         // Before the engine counts it: whoever reads finds no more behind than before.
         counters.packets.add(1);

@@ -50,6 +50,24 @@ impl Offloads {
         }
     }
 
+    /// The bytes that are kept of a frame that is one packet, as it is on the wire already; `None` for one that something has to be
+    /// done to.
+    #[inline]
+    pub fn plain<'a>(frame: &Captured<'a>) -> Option<&'a [u8]> {
+        let Captured {
+            wire_len, bytes, keep, ..
+        } = *frame;
+        if frame.segment != 0 {
+            return None;
+        }
+        // A frame that was cut has lost what its checksum would be made of.
+        if bytes.len() != wire_len as usize {
+            return Some(bytes);
+        }
+        let is_partial = Transport::find(bytes, wire_len as usize).is_some_and(|transport| transport.is_partial(bytes));
+        (!is_partial).then(|| kept(bytes, keep))
+    }
+
     /// Hands the packets of a frame to `each`, with the length each has on the wire; how many there were.
     #[inline]
     pub fn packets(&mut self, frame: Captured<'_>, mut each: impl FnMut(u32, &[u8])) -> u32 {

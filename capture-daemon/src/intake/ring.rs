@@ -11,10 +11,22 @@ use std::time::Duration;
 use capture_common::{Direction, Record};
 
 use super::offload::{Captured, Offloads};
-use super::{Arrival, Intake, hand_on};
-use crate::frame::Frame;
+use super::{Arrival, Intake, count, hand_on};
+use crate::frame::{Frame, LinkType};
+use crate::time::Timestamp;
 use crate::xsk::records::Records;
 use crate::xsk::{Clock, LaneCounters, LaneError};
+
+/// Frames that are handed on together, as many as the engine looks ahead.
+const TOGETHER: usize = 64;
+
+/// The place of a frame.
+const NOTHING: Frame<'static> = Frame {
+    ts: Timestamp::ZERO,
+    link: LinkType::Ethernet,
+    wire_len: 0,
+    bytes: &[],
+};
 
 /// The first nap of a quiet lane.
 const SHORTEST_NAP: Duration = Duration::from_micros(250);
@@ -73,9 +85,17 @@ impl Intake for RingLane {
 
     #[inline]
     fn take(&mut self, max: u32, clock: &Clock, mut each: impl FnMut(&Frame<'_>)) -> u32 {
+        self.take_together(max, clock, |frames| frames.iter().for_each(&mut each))
+    }
+
+    #[inline]
+    fn take_together(&mut self, max: u32, clock: &Clock, mut each: impl FnMut(&[Frame<'_>])) -> u32 {
+        let mut records = self.records.walk();
+        let mut frames = [NOTHING; TOGETHER];
+        let mut waiting = 0;
         let mut taken = 0;
         while taken < max {
-            let Some(record) = self.records.next_record() else {
+            let Some(record) = records.next_record() else {
                 break;
             };
             // No program writes a record that is shorter than its head or says more than it holds.
@@ -93,9 +113,32 @@ impl Intake for RingLane {
                 ts: clock.wall(head.arrival),
                 outgoing: head.direction == Direction::Out as u32,
             };
-            hand_on(&self.counters, &mut self.offloads, arrival, captured, &mut each);
             taken += 1;
+            let Some(bytes) = Offloads::plain(&captured) else {
+                // In the order in which they came.
+                each(frames.get(..waiting).unwrap_or_default());
+                waiting = 0;
+                let mut alone = |frame: &Frame<'_>| each(std::slice::from_ref(frame));
+                hand_on(&self.counters, &mut self.offloads, arrival, captured, &mut alone);
+                continue;
+            };
+            count(&self.counters, arrival, &captured);
+            self.counters.packets.add(1);
+            if let Some(place) = frames.get_mut(waiting) {
+                *place = Frame {
+                    ts: arrival.ts,
+                    link: LinkType::Ethernet,
+                    wire_len: captured.wire_len,
+                    bytes,
+                };
+                waiting += 1;
+            }
+            if waiting == frames.len() {
+                each(&frames);
+                waiting = 0;
+            }
         }
+        each(frames.get(..waiting).unwrap_or_default());
         if taken > 0 {
             self.nap = SHORTEST_NAP;
         }

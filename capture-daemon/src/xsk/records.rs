@@ -24,6 +24,16 @@ const DISCARDED: u32 = 1 << 30;
 /// A ring buffer as its reader has it.
 #[derive(Debug)]
 pub struct Records {
+    memory: Memory,
+    /// Up to here records were taken; the kernel knows it after [`Records::release`].
+    taken: u64,
+    /// The kernel's position as last read.
+    brought: u64,
+}
+
+/// What is shared with the kernel.
+#[derive(Debug)]
+struct Memory {
     /// The reader's position, in a page of its own.
     consumer: Mapping,
     /// The kernel's position in a page, then the records, twice.
@@ -32,10 +42,14 @@ pub struct Records {
     page: usize,
     /// Bytes of the ring less one; a power of two.
     mask: u64,
-    /// Up to here records were taken; the kernel knows it after [`Records::release`].
-    taken: u64,
-    /// The kernel's position as last read.
-    brought: u64,
+}
+
+/// Records one after the other, which all stay where they are as long as this is borrowed from.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    memory: &'a Memory,
+    taken: &'a mut u64,
+    brought: &'a mut u64,
 }
 
 impl Records {
@@ -55,22 +69,23 @@ impl Records {
         let consumer = Mapping::ring(&map, 0, page)?;
         // Never written: the kernel refuses a mapping that could be (ringbuf_map_mmap_kern).
         let producer = Mapping::read_only(&map, page as u64, page + 2 * size)?;
-        let mut records = Self {
+        let memory = Memory {
             consumer,
             producer,
             page,
             mask: size as u64 - 1,
-            taken: 0,
-            brought: 0,
         };
-        records.taken = records.position(&records.consumer).load(Ordering::Relaxed);
-        records.brought = records.taken;
-        Ok(records)
+        let taken = memory.position(&memory.consumer).load(Ordering::Relaxed);
+        Ok(Self {
+            memory,
+            taken,
+            brought: taken,
+        })
     }
 
     /// Bytes of the ring.
     pub fn size(&self) -> u64 {
-        self.mask + 1
+        self.memory.mask + 1
     }
 
     /// Whether the kernel has brought nothing that was not taken.
@@ -80,41 +95,21 @@ impl Records {
 
     /// Bytes that the kernel has brought and that were not taken.
     pub fn used(&self) -> u64 {
-        self.position(&self.producer)
+        let Memory { producer, .. } = &self.memory;
+        self.memory
+            .position(producer)
             .load(Ordering::Acquire)
             .wrapping_sub(self.taken)
     }
 
-    /// The next record, if the kernel has brought one. Those before it stay where they are until [`Records::release`].
+    /// The records that the kernel has brought, from the first that was not taken. They stay where they are until
+    /// [`Records::release`].
     #[inline]
-    pub fn next_record(&mut self) -> Option<&[u8]> {
-        loop {
-            if self.taken == self.brought {
-                // Acquire: pairs with smp_store_release of producer_pos in __bpf_ringbuf_reserve, behind which the record's
-                // header is written.
-                self.brought = self.position(&self.producer).load(Ordering::Acquire);
-                if self.taken == self.brought {
-                    return None;
-                }
-            }
-            let at = self.page + (self.taken & self.mask) as usize;
-            let length = self.length(at)?;
-            if length & BUSY != 0 {
-                return None;
-            }
-            let is_discarded = length & DISCARDED != 0;
-            let length = length & !DISCARDED;
-            // Records begin at multiples of 8.
-            let next = self.taken + (u64::from(length) + HEADER).next_multiple_of(8);
-            if next > self.brought {
-                // No kernel says so; nothing behind it can be believed.
-                self.taken = self.brought;
-                return None;
-            }
-            self.taken = next;
-            if !is_discarded {
-                return Some(self.bytes(at + HEADER as usize, length as usize));
-            }
+    pub fn walk(&mut self) -> Walk<'_> {
+        Walk {
+            memory: &self.memory,
+            taken: &mut self.taken,
+            brought: &mut self.brought,
         }
     }
 
@@ -123,9 +118,48 @@ impl Records {
     pub fn release(&mut self) {
         // Release: the records were read before the kernel sees that it may write there (smp_load_acquire of consumer_pos
         // in __bpf_ringbuf_reserve). No record is borrowed any more, or this could not be called.
-        self.position(&self.consumer).store(self.taken, Ordering::Release);
+        let Memory { consumer, .. } = &self.memory;
+        self.memory.position(consumer).store(self.taken, Ordering::Release);
     }
+}
 
+impl<'a> Walk<'a> {
+    /// The next record, if the kernel has brought one.
+    #[inline]
+    pub fn next_record(&mut self) -> Option<&'a [u8]> {
+        let memory = self.memory;
+        loop {
+            if *self.taken == *self.brought {
+                // Acquire: pairs with smp_store_release of producer_pos in __bpf_ringbuf_reserve, behind which the record's
+                // header is written.
+                *self.brought = memory.position(&memory.producer).load(Ordering::Acquire);
+                if *self.taken == *self.brought {
+                    return None;
+                }
+            }
+            let at = memory.page + (*self.taken & memory.mask) as usize;
+            let length = memory.length(at)?;
+            if length & BUSY != 0 {
+                return None;
+            }
+            let is_discarded = length & DISCARDED != 0;
+            let length = length & !DISCARDED;
+            // Records begin at multiples of 8.
+            let next = *self.taken + (u64::from(length) + HEADER).next_multiple_of(8);
+            if next > *self.brought {
+                // No kernel says so; nothing behind it can be believed.
+                *self.taken = *self.brought;
+                return None;
+            }
+            *self.taken = next;
+            if !is_discarded {
+                return Some(memory.bytes(at + HEADER as usize, length as usize));
+            }
+        }
+    }
+}
+
+impl Memory {
     /// The position at the beginning of a page.
     fn position<'a>(&self, page: &'a Mapping) -> &'a AtomicU64 {
         // SAFETY: a mapping begins at a page, is longer than 8 bytes and lives as long as the borrow; the kernel too touches

@@ -16,12 +16,12 @@ struct Kernel {
 impl Kernel {
     fn bytes(&mut self, records: &Records, at: u64, bytes: &[u8]) {
         for (ahead, byte) in (0_u64..).zip(bytes) {
-            let place = (at + ahead) & records.mask;
+            let place = (at + ahead) & records.memory.mask;
             for copy in [0, SIZE] {
-                let offset = records.page + (place + copy) as usize;
-                assert!(offset < records.producer.len());
+                let offset = records.memory.page + (place + copy) as usize;
+                assert!(offset < records.memory.producer.len());
                 // SAFETY: inside an anonymous mapping, which can be written.
-                let to = unsafe { records.producer.start().add(offset) };
+                let to = unsafe { records.memory.producer.start().add(offset) };
                 // SAFETY: as above; nobody holds a reference into it meanwhile.
                 unsafe { to.write(*byte) };
             }
@@ -31,14 +31,20 @@ impl Kernel {
     /// Writes a record, if there is room (__bpf_ringbuf_reserve).
     fn bring(&mut self, records: &Records, content: &[u8], flags: u32) -> bool {
         let next = self.brought + (content.len() as u64 + HEADER).next_multiple_of(8);
-        let consumer = records.position(&records.consumer).load(Ordering::Acquire);
-        if next - consumer > records.mask {
+        let consumer = records
+            .memory
+            .position(&records.memory.consumer)
+            .load(Ordering::Acquire);
+        if next - consumer > records.memory.mask {
             return false;
         }
         self.bytes(records, self.brought, &(content.len() as u32 | flags).to_ne_bytes());
         self.bytes(records, self.brought + HEADER, content);
         self.brought = next;
-        records.position(&records.producer).store(next, Ordering::Release);
+        records
+            .memory
+            .position(&records.memory.producer)
+            .store(next, Ordering::Release);
         true
     }
 }
@@ -48,15 +54,23 @@ fn ring(start: u64) -> (Records, Kernel) {
     let consumer = Mapping::anonymous(page).unwrap();
     let producer = Mapping::anonymous(page + 2 * SIZE as usize).unwrap();
     let records = Records {
-        consumer,
-        producer,
-        page,
-        mask: SIZE - 1,
+        memory: Memory {
+            consumer,
+            producer,
+            page,
+            mask: SIZE - 1,
+        },
         taken: start,
         brought: start,
     };
-    records.position(&records.consumer).store(start, Ordering::Relaxed);
-    records.position(&records.producer).store(start, Ordering::Relaxed);
+    records
+        .memory
+        .position(&records.memory.consumer)
+        .store(start, Ordering::Relaxed);
+    records
+        .memory
+        .position(&records.memory.producer)
+        .store(start, Ordering::Relaxed);
     (records, Kernel { brought: start })
 }
 
@@ -96,15 +110,15 @@ proptest! {
                 }
                 Operation::Take => {
                     let expected = queue.pop_front();
-                    prop_assert_eq!(records.next_record(), expected.as_deref());
+                    prop_assert_eq!(records.walk().next_record(), expected.as_deref());
                 }
                 Operation::Release => records.release(),
             }
         }
         while let Some(content) = queue.pop_front() {
-            prop_assert_eq!(records.next_record(), Some(&content[..]));
+            prop_assert_eq!(records.walk().next_record(), Some(&content[..]));
         }
-        prop_assert_eq!(records.next_record(), None);
+        prop_assert_eq!(records.walk().next_record(), None);
         prop_assert!(records.is_empty());
     }
 }
@@ -114,11 +128,11 @@ fn a_record_that_is_not_submitted_is_waited_for() {
     let (mut records, mut kernel) = ring(0);
     assert!(kernel.bring(&records, b"first", BUSY));
     assert!(kernel.bring(&records, b"second", 0));
-    assert_eq!(records.next_record(), None);
+    assert_eq!(records.walk().next_record(), None);
     assert!(!records.is_empty());
     kernel.bytes(&records, 0, &5_u32.to_ne_bytes());
-    assert_eq!(records.next_record(), Some(&b"first"[..]));
-    assert_eq!(records.next_record(), Some(&b"second"[..]));
+    assert_eq!(records.walk().next_record(), Some(&b"first"[..]));
+    assert_eq!(records.walk().next_record(), Some(&b"second"[..]));
 }
 
 #[test]
@@ -131,7 +145,7 @@ fn without_a_release_a_full_ring_stays_full() {
     // The kernel keeps one place free, or a full ring would look empty.
     assert_eq!(brought, 31);
     for _ in 0..brought {
-        assert_eq!(records.next_record(), Some(&[7; 120][..]));
+        assert_eq!(records.walk().next_record(), Some(&[7; 120][..]));
     }
     assert!(!kernel.bring(&records, &[7; 120], 0));
     records.release();
@@ -143,6 +157,6 @@ fn a_length_beyond_what_was_brought_ends_the_reading() {
     let (mut records, mut kernel) = ring(0);
     assert!(kernel.bring(&records, b"record", 0));
     kernel.bytes(&records, 0, &(SIZE as u32 * 4).to_ne_bytes());
-    assert_eq!(records.next_record(), None);
+    assert_eq!(records.walk().next_record(), None);
     assert!(records.is_empty());
 }
