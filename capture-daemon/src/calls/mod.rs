@@ -387,7 +387,8 @@ impl Calls {
 fn related(mut calls: Vec<(report::Call, correlation::Tokens)>) -> Vec<report::Call> {
     calls.sort_by(|(a, _), (b, _)| {
         let texts = |call: &report::Call| format!("{call:?}");
-        let order = (a.start, &a.call_id, &a.src, &a.dst).cmp(&(b.start, &b.call_id, &b.src, &b.dst));
+        let order = (a.start, &a.call_id, &a.src, &a.dst, a.messages);
+        let order = order.cmp(&(b.start, &b.call_id, &b.src, &b.dst, b.messages));
         // Two calls that begin with one Call-ID at one time: any order will do that is always the same.
         order.then_with(|| texts(a).cmp(&texts(b)))
     });
