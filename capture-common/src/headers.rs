@@ -155,7 +155,7 @@ const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
 }
 
 /// The ports of an ordinary frame: UDP or TCP, not fragmented, in IPv4 without options or in IPv6 without extension headers, behind one
-/// VLAN tag at most. Where it answers, [`walk`] answers the same; it costs a quarter, and nearly all frames are ordinary.
+/// VLAN tag at most. Where it answers, [`walk`] answers the same, for more instructions; nearly all frames are ordinary.
 #[inline(always)]
 pub fn glance<B: Bytes + ?Sized>(frame: &B) -> Option<Ports> {
     let [high, low] = frame.load(12)?;

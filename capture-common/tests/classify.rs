@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use capture_common::{Fate, FragmentKey, PortFlags, Tables, Tunnels, Verdict, classify};
+use capture_common::{Fate, FragmentKey, PortFlags, Tables, Tunnels, Verdict, classify, find, glance};
 use proptest::prelude::*;
 
 /// Tables of a test: SIP on 5060, TURN on 3478, WebSocket on 8080, media from 10000 on.
@@ -332,6 +332,11 @@ proptest! {
         for frame in frames {
             let verdict = classify(frame.as_slice(), &tables);
             prop_assert_eq!(verdict, reference::classify(&frame, &reference_tables), "{:02x?}", frame);
+            if let Some((verdict, place)) = glance(frame.as_slice(), &tables) {
+                let found = find(frame.as_slice(), &tables);
+                prop_assert_eq!((verdict, place), (found.verdict, found.place), "{:02x?}", frame);
+                prop_assert!(!found.is_fragment());
+            }
             prop_assert_ne!(verdict, Verdict::NoSocket);
         }
         prop_assert_eq!(tables.0, reference_tables.0);

@@ -66,7 +66,7 @@ pub struct Flooded {
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     let (rounds, hold) = (bench.effort.rounds, bench.effort.hold);
-    let mut invites = Row::new(&[INVITES], "Engine::frame, as a worker calls it");
+    let mut invites = Row::new(&[INVITES], "Engine::frame, one frame after the other");
     let mut live = Row::new(&[LIVE], Kind::Siphon.command());
     live.missing = Kind::Siphon.missing();
     for round in 0..rounds {
