@@ -1,7 +1,7 @@
 //! `siphon run`: brings the parts up in order, waits, and takes them down in the order that loses nothing.
 //!
-//! Up: sockets of the control thread, kernel program with its lanes, idle, spool, workers, the program is armed, READY. Down: the program is detached, so
-//! that no frame comes any more; the workers empty their rings and hand over their chunks; the writer closes its files; the
+//! Up: sockets of the control thread, kernel program with its lanes, idle, spool, workers, the program is armed, READY. Down:
+//! the program is detached, so that no frame comes any more; the workers empty their rings and hand over their chunks; the writer closes its files; the
 //! control socket goes last.
 
 mod accounts;

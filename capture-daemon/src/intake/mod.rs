@@ -39,11 +39,14 @@ pub trait Intake: Send + 'static {
     /// Gives the places of the frames that were taken back to the kernel.
     fn refill(&mut self);
 
-    /// Wakes the driver where it says that it waits for room.
+    /// Wakes the driver where it says that it waits for room; most rings have nobody to wake.
     ///
     /// # Errors
     /// When the interface is down or gone.
-    fn wake_if_needed(&mut self) -> Result<(), LaneError>;
+    #[inline]
+    fn wake_if_needed(&mut self) -> Result<(), LaneError> {
+        Ok(())
+    }
 
     /// Waits until frames are there or `timeout` has passed, or less where the kernel wakes nobody; whether they are.
     ///

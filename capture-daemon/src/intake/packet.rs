@@ -206,11 +206,6 @@ impl Intake for PacketLane {
         self.ring.release();
     }
 
-    #[inline]
-    fn wake_if_needed(&mut self) -> Result<(), LaneError> {
-        Ok(())
-    }
-
     fn poll(&mut self, timeout: Duration) -> Result<bool, LaneError> {
         let waited = self.socket.wait(timeout).map_err(|error| self.io_error(error))?;
         Ok(waited || !self.ring.is_empty())

@@ -150,11 +150,6 @@ impl Intake for RingLane {
         self.records.release();
     }
 
-    #[inline]
-    fn wake_if_needed(&mut self) -> Result<(), LaneError> {
-        Ok(())
-    }
-
     fn poll(&mut self, timeout: Duration) -> Result<bool, LaneError> {
         thread::sleep(self.nap.min(timeout));
         self.nap = (self.nap * 2).min(self.longest_nap);
