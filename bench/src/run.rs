@@ -138,8 +138,6 @@ pub fn measure(generator: &mut Generator, kind: Kind, programs: &Programs<'_>, l
     let calls = load.streams.div_ceil(2);
     let announcements = (0..calls).flat_map(|call| ANNOUNCEMENT.map(|message| calls::frame(call, message)));
     live.send(ANNOUNCED, announcements)?;
-    // What still lies in a ring would be followed at the load's expense.
-    live.account()?;
     let before = live.cpu()?;
     let watch = Watch::start(live.pid())?;
     let made = live.load(generator, load)?;
