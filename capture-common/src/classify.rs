@@ -104,7 +104,7 @@ pub fn classify<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Verdict 
     settle(frame, &finding, finding.verdict, tables)
 }
 
-/// What [`find`] finds of an ordinary frame, verdict and place: ports right behind one IP header, whole and in no tunnel.
+/// What [`find`] finds of an ordinary frame of IPv6, verdict and place: ports right behind one IP header, whole and in no tunnel.
 /// `None` where it takes more than a glance to know.
 #[inline(always)]
 pub fn glance<B: Bytes + ?Sized, T: Tables>(frame: &B, tables: &T) -> Option<(Verdict, Place)> {

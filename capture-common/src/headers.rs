@@ -22,6 +22,24 @@ pub trait Bytes {
     /// makes for one, the kernel's verifier does not learn that the byte is there.
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]>;
 
+    /// The two bytes from `at` on as a number.
+    #[inline(always)]
+    fn half(&self, at: u32) -> Option<u16> {
+        self.load(at).map(u16::from_be_bytes)
+    }
+
+    /// Six words of four bytes from `at` on, each as a number.
+    #[inline(always)]
+    fn six_words(&self, at: u32) -> Option<[u32; 6]> {
+        self.load::<24>(at).map(|bytes| words(&bytes))
+    }
+
+    /// Four words of four bytes from `at` on, each as a number.
+    #[inline(always)]
+    fn four_words(&self, at: u32) -> Option<[u32; 4]> {
+        self.load::<16>(at).map(|bytes| words(&bytes))
+    }
+
     /// Takes the steps of a descent. The kernel program has its own loop, whose body the verifier looks at once.
     #[inline]
     fn descend<T: Tables>(&self, descent: &mut Descent, tables: &T) {
@@ -31,6 +49,15 @@ pub trait Bytes {
             }
         }
     }
+}
+
+#[inline(always)]
+fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
+    let mut numbers = [0; N];
+    for (number, word) in numbers.iter_mut().zip(bytes.as_chunks().0) {
+        *number = u32::from_be_bytes(*word);
+    }
+    numbers
 }
 
 impl Bytes for [u8] {
@@ -150,56 +177,34 @@ pub(crate) fn addresses<B: Bytes + ?Sized>(frame: &B, at: u32) -> Option<([u8; 1
 
 /// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
 #[inline(always)]
-const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
+pub(crate) const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
-/// The ports of an ordinary frame: UDP or TCP, not fragmented, in IPv4 without options or in IPv6 without extension headers, behind one
-/// VLAN tag at most. Where it answers, [`walk`] answers the same, for more instructions; nearly all frames are ordinary.
+/// The ports of UDP or TCP in IPv6 without extension headers, behind one VLAN tag at most. Where it answers, [`walk`] answers the
+/// same, for more instructions. Of IPv4 the ordinary frame is read by [`crate::Ordinary`].
 #[inline(always)]
 pub fn glance<B: Bytes + ?Sized>(frame: &B) -> Option<Ports> {
-    let [high, low] = frame.load(12)?;
-    let ethertype = u16::from_be_bytes([high, low]);
-    if !ETHERTYPE_TAGS.contains(&ethertype) {
-        return ordinary(frame, ethertype, 14);
-    }
-    let [_, _, high, low] = frame.load(14)?;
-    ordinary(frame, u16::from_be_bytes([high, low]), 18)
-}
-
-/// The ports of an ordinary packet at `at`.
-#[inline(always)]
-fn ordinary<B: Bytes + ?Sized>(frame: &B, ethertype: u16, at: u32) -> Option<Ports> {
-    let (behind, protocol, ports) = if ethertype == ETHERTYPE_IPV4 {
-        let header: [u8; 24] = frame.load(at)?;
-        let total_len = u16::from_be_bytes([header[2], header[3]]);
-        let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
-        if header[0] != 0x45 || fragment != 0 || (total_len != 0 && total_len < 24) {
-            return None;
-        }
-        let ports = [header[20], header[21], header[22], header[23]];
-        (at.wrapping_add(20), header[9], ports)
-    } else if ethertype == ETHERTYPE_IPV6 {
-        let header: [u8; 44] = frame.load(at)?;
-        let payload_len = u16::from_be_bytes([header[4], header[5]]);
-        if header[0] >> 4 != 6 || (payload_len != 0 && payload_len < 4) {
-            return None;
-        }
-        let ports = [header[40], header[41], header[42], header[43]];
-        (at.wrapping_add(40), header[6], ports)
+    let ethertype = frame.half(12)?;
+    let at = if ethertype == ETHERTYPE_IPV6 {
+        14
+    } else if ETHERTYPE_TAGS.contains(&ethertype) && frame.half(16)? == ETHERTYPE_IPV6 {
+        18
     } else {
         return None;
     };
-    if protocol != UDP && protocol != TCP {
+    let header: [u8; 44] = frame.load(at)?;
+    let payload_len = u16::from_be_bytes([header[4], header[5]]);
+    let protocol = header[6];
+    if header[0] >> 4 != 6 || (payload_len != 0 && payload_len < 4) || protocol != UDP && protocol != TCP {
         return None;
     }
-    let [s0, s1, d0, d1] = ports;
     Some(Ports {
-        at: behind,
+        at: at.wrapping_add(40),
         ip_at: at,
         udp: protocol == UDP,
-        source: u16::from_be_bytes([s0, s1]),
-        destination: u16::from_be_bytes([d0, d1]),
+        source: u16::from_be_bytes([header[40], header[41]]),
+        destination: u16::from_be_bytes([header[42], header[43]]),
         first_of: Datagram::NONE,
     })
 }

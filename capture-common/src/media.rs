@@ -26,7 +26,7 @@ pub const UNCUT_PAYLOAD: u32 = 4;
 pub const EARLY_LIFE_NS: u64 = 10_000_000_000;
 
 /// STUN's magic cookie (RFC 8489 section 5).
-const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+const COOKIE: u32 = 0x2112_a442;
 
 /// Headers begin before this byte, as in [`crate::descent`], and datagrams that are looked into are not longer.
 pub(crate) const FARTHEST: u32 = 0x3fff;
@@ -51,7 +51,7 @@ pub struct Decision {
 
 impl Decision {
     #[inline(always)]
-    const fn whole(verdict: Verdict) -> Self {
+    pub(crate) const fn whole(verdict: Verdict) -> Self {
         Self { verdict, cut_to: 0 }
     }
 }
@@ -69,6 +69,14 @@ pub enum Kind {
     Sip,
     /// Anything else: DTLS, ZRTP, what TURN wraps, fax over UDPTL, or nothing of a call's.
     Other,
+}
+
+impl Kind {
+    /// Whether it crosses whatever is asked of media.
+    #[inline(always)]
+    pub(crate) const fn is_control(self) -> bool {
+        matches!(self, Self::Rtcp | Self::Stun | Self::Sip)
+    }
 }
 
 /// A datagram on a media port.
@@ -97,23 +105,37 @@ impl Datagram {
         let Some(bytes): Option<[u8; 16]> = frame.load(udp_at) else {
             return other;
         };
-        let [_, _, _, _, high, low, _, _, first, second, third, fourth, cookie @ ..] = bytes;
-        let len = u32::from(u16::from_be_bytes([high, low]));
-        if !(16..=FARTHEST).contains(&len) {
-            return other;
+        let [_, _, _, _, high, low, _, _, a, b, c, d, e, f, g, h] = bytes;
+        Self::of(
+            at,
+            u16::from_be_bytes([high, low]).into(),
+            u32::from_be_bytes([a, b, c, d]),
+            u32::from_be_bytes([e, f, g, h]),
+        )
+    }
+
+    /// The datagram whose payload begins at `at` with these two words, and which has `len` bytes with its header.
+    #[inline(always)]
+    pub(crate) const fn of(at: u32, len: u32, first: u32, second: u32) -> Self {
+        if len < 16 || len > FARTHEST {
+            return Self {
+                kind: Kind::Other,
+                at,
+                len: 0,
+            };
         }
         let len = len.wrapping_sub(8);
-        let kind = if first >> 6 == 2 {
-            if matches!(second, 192..=223) {
+        let kind = if first >> 30 == 2 {
+            if matches!((first >> 16) as u8, 192..=223) {
                 Kind::Rtcp
             } else if len >= 12 {
                 Kind::Rtp
             } else {
                 Kind::Other
             }
-        } else if first < 4 && cookie == COOKIE {
+        } else if first < 0x0400_0000 && second == COOKIE {
             Kind::Stun
-        } else if is_text(first, second, third, fourth) {
+        } else if is_text(first.to_be_bytes()) {
             Kind::Sip
         } else {
             Kind::Other
@@ -141,7 +163,7 @@ impl Datagram {
 
 /// Methods are in capitals, and so is the version of an answer (RFC 3261 section 25.1).
 #[inline(always)]
-const fn is_text(first: u8, second: u8, third: u8, fourth: u8) -> bool {
+const fn is_text([first, second, third, fourth]: [u8; 4]) -> bool {
     first.is_ascii_uppercase()
         && second.is_ascii_uppercase()
         && third.is_ascii_uppercase()
@@ -205,7 +227,7 @@ pub fn decide<B: Bytes + ?Sized, T: MediaTables>(
     tables: &T,
 ) -> Decision {
     let datagram = Datagram::read(frame, place);
-    if matches!(datagram.kind, Kind::Rtcp | Kind::Stun | Kind::Sip) {
+    if datagram.kind.is_control() {
         return Decision::whole(Verdict::MediaControl);
     }
     if settings.is(Media::Off) {

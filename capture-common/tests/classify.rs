@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use capture_common::{Fate, FragmentKey, PortFlags, Tables, Tunnels, Verdict, classify, find, glance};
+use capture_common::{Fate, FragmentKey, Ordinary, PortFlags, Tables, Tunnels, Verdict, classify, find, glance};
 use proptest::prelude::*;
 
 /// Tables of a test: SIP on 5060, TURN on 3478, WebSocket on 8080, media from 10000 on.
@@ -335,6 +335,12 @@ proptest! {
             if let Some((verdict, place)) = glance(frame.as_slice(), &tables) {
                 let found = find(frame.as_slice(), &tables);
                 prop_assert_eq!((verdict, place), (found.verdict, found.place), "{:02x?}", frame);
+                prop_assert!(!found.is_fragment());
+            }
+            let ordinary = Ordinary::read(frame.as_slice());
+            if let Some((ordinary, verdict)) = ordinary.and_then(|read| Some((read, read.verdict(&tables)?))) {
+                let found = find(frame.as_slice(), &tables);
+                prop_assert_eq!((verdict, ordinary.place()), (found.verdict, found.place), "{:02x?}", frame);
                 prop_assert!(!found.is_fragment());
             }
             prop_assert_ne!(verdict, Verdict::NoSocket);

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use capture_common::media::{self, Kind, Packet, UNCUT_PAYLOAD};
+use capture_common::media::{self, Datagram, Kind, Packet, UNCUT_PAYLOAD};
 use capture_common::rtp::{Header, StreamKey};
 use capture_common::{
-    Decision, EndpointEntry, EndpointKey, Fate, FragmentKey, Level, Media, MediaSettings, MediaTables, PortFlags,
-    Tables, Tunnel, Tunnels, Verdict, find,
+    Decision, EndpointEntry, EndpointKey, Fate, FragmentKey, Level, Media, MediaSettings, MediaTables, Ordinary, Place,
+    PortFlags, Tables, Tunnel, Tunnels, Verdict, find,
 };
 use proptest::prelude::*;
 
@@ -301,10 +301,38 @@ fn decided(sent: &Sent, (media, level, levels, early): (Media, Level, bool, u32)
     assert_eq!(finding.verdict, Verdict::Media, "{frame:02x?}");
     let settings = MediaSettings::new(media, level, levels, early);
     let (frame, place) = (frame.as_slice(), &finding.place);
+    same_at_a_glance(sent, frame, place, &settings, tables);
     let measured = (media == Media::Measured).then(|| Packet::read(frame, place));
     match measured.flatten().and_then(|packet| tables.measure(&packet)) {
         Some(verdict) => Decision { verdict, cut_to: 0 },
         None => media::decide(frame, place, finding.is_fragment(), &settings, tables),
+    }
+}
+
+/// What is read of an ordinary frame at once is what the walk and the decision behind it say, wherever it says anything.
+fn same_at_a_glance(sent: &Sent, frame: &[u8], place: &Place, settings: &MediaSettings, tables: &Plain) {
+    let ordinary = Ordinary::read(frame).and_then(|read| Some((read, read.verdict(tables)?)));
+    assert_eq!(ordinary.is_some(), !sent.six && !sent.tunnelled, "{sent:?}");
+    let Some((ordinary, verdict)) = ordinary else { return };
+    assert_eq!((verdict, ordinary.place()), (Verdict::Media, *place));
+    let Some(payload) = ordinary.payload(frame) else {
+        assert!(sent.payload.len() < 12);
+        return;
+    };
+    let datagram = Datagram::read(frame, place);
+    assert_eq!(
+        (payload.datagram.kind, payload.datagram.at, payload.datagram.len),
+        (datagram.kind, datagram.at, datagram.len)
+    );
+    let fixed = datagram.kind == Kind::Rtp && sent.payload[0] == 0x80;
+    let packet = Packet::read(frame, place).filter(|_| fixed);
+    let voice = payload.voice(&ordinary);
+    assert_eq!(voice.map(|voice| voice.packet()), packet);
+    if let Some(decision) = payload.decide(settings) {
+        assert_eq!(decision, media::decide(frame, place, false, settings, tables));
+    } else {
+        let asks = settings.is(Media::Learned) || settings.levels != 0;
+        assert!(asks || datagram.kind == Kind::Rtp && sent.payload[0] != 0x80);
     }
 }
 

@@ -1,6 +1,9 @@
 //! A frame in the kernel's hands: an XDP buffer, or an skb as tcx programs see it, whose bytes may lie in many pages and whose
 //! VLAN tag may lie beside them.
 
+use core::arch::asm;
+use core::mem::offset_of;
+
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
@@ -66,9 +69,23 @@ impl Buffer for XdpContext {
     }
 }
 
-#[inline(always)]
-fn skb(ctx: &TcContext) -> *mut __sk_buff {
-    ctx.skb.skb
+/// A field of an skb's context. By an instruction of its own, as the kernel rewrites loads from the context and takes no address that was
+/// calculated before.
+macro_rules! field {
+    ($ctx:ident, $name:ident) => {{
+        let value: u32;
+        // SAFETY: the context is the one the kernel called the program with, and the field has four bytes.
+        unsafe {
+            asm!(
+                "{value} = *(u32 *)({skb} + {at})",
+                skb = in(reg) $ctx.skb.skb,
+                at = const offset_of!(__sk_buff, $name),
+                value = lateout(reg) value,
+                options(pure, readonly, nostack, preserves_flags)
+            )
+        };
+        value
+    }};
 }
 
 impl Buffer for TcContext {
@@ -90,20 +107,16 @@ impl Buffer for TcContext {
     #[inline(always)]
     unsafe fn copy(&self, at: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: `to` has room, as the caller says; the helper refuses what is beyond the frame.
-        unsafe { bpf_skb_load_bytes(skb(self).cast(), at, to.cast(), len) == 0 }
+        unsafe { bpf_skb_load_bytes(self.skb.skb.cast(), at, to.cast(), len) == 0 }
     }
 
     #[inline(always)]
     fn tag(&self) -> Option<[u8; 4]> {
-        let skb = skb(self);
-        // SAFETY: the context is the one the kernel called the program with.
-        if unsafe { (*skb).vlan_present } == 0 {
+        if field!(self, vlan_present) == 0 {
             return None;
         }
-        // SAFETY: as above.
-        let protocol = unsafe { (*skb).vlan_proto } as u16;
-        // SAFETY: as above.
-        let control = unsafe { (*skb).vlan_tci } as u16;
+        let protocol = field!(self, vlan_proto) as u16;
+        let control = field!(self, vlan_tci) as u16;
         // The protocol is in the order of the wire already (bpf_convert_ctx_access, net/core/filter.c).
         let [a, b] = protocol.to_ne_bytes();
         let [c, d] = control.to_be_bytes();
@@ -112,11 +125,8 @@ impl Buffer for TcContext {
 
     #[inline(always)]
     fn segments(&self) -> (u16, u16) {
-        let skb = skb(self);
-        // SAFETY: the context is the one the kernel called the program with.
-        let size = unsafe { (*skb).gso_size };
-        // SAFETY: as above.
-        let count = unsafe { (*skb).gso_segs };
+        let size = field!(self, gso_size);
+        let count = field!(self, gso_segs);
         // Both are 16 bits in the kernel (struct skb_shared_info, include/linux/skbuff.h).
         (size as u16, count as u16)
     }

@@ -1,20 +1,67 @@
 //! The frame's bytes: read where they lie in the linear part, header by header copied where a driver put them into
 //! several buffers (multi-buffer XDP, or an skb's pages).
 
+use core::arch::asm;
+
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use capture_common::headers::Datagram;
-use capture_common::{Bytes, Decision, Descent, Fate, Finding, Media, MediaSettings, Place, Tables, Verdict};
+use capture_common::{Bytes, Decision, Descent, Fate, Finding, Media, MediaSettings, Ordinary, Place, Tables, Verdict};
 
 use crate::buffer::Buffer;
 use crate::descent::descend;
 use crate::tables::Maps;
 use crate::{measure, media};
 
-/// Decides on the frame, which has `length` bytes. Its headers nearly always are ordinary and lie in the linear part; only where they
-/// are neither is the walk done again over all of the frame.
+/// Decides on the frame, which has `length` bytes. It nearly always is ordinary and lies in the linear part.
 #[inline(always)]
 pub fn classify<F: Buffer>(ctx: &F, length: u32, settings: &MediaSettings) -> Decision {
+    match at_a_glance(ctx, length, settings) {
+        Some(decision) => decision,
+        None => by_the_walk(ctx, length, settings),
+    }
+}
+
+/// Decides on an ordinary frame, whose headers are read once and stay in registers.
+#[inline(always)]
+fn at_a_glance<F: Buffer>(ctx: &F, length: u32, settings: &MediaSettings) -> Option<Decision> {
+    let ordinary = Ordinary::read(&Linear(ctx))?;
+    let verdict = ordinary.verdict(&Maps)?;
+    if !matches!(verdict, Verdict::Media) || settings.take_all() {
+        return Some(Decision { verdict, cut_to: 0 });
+    }
+    // What stands for several packets cannot be measured as one, and where there are several buffers, only the walk sees all.
+    if ctx.segments().0 != 0 || !is_linear(ctx, length) {
+        return None;
+    }
+    let payload = ordinary.payload(&Linear(ctx))?;
+    if settings.is(Media::Measured)
+        && payload.is_rtp()
+        && let Some(verdict) = measure::step(payload.voice(&ordinary)?)
+    {
+        return Some(Decision { verdict, cut_to: 0 });
+    }
+    Some(match payload.decide(settings) {
+        Some(decision) => decision,
+        None => {
+            note_place(ordinary.place());
+            decision(media::decide(ctx, false, settings))
+        }
+    })
+}
+
+/// What [`media::decide`] says.
+#[inline(always)]
+fn decision(decided: u64) -> Decision {
+    Decision {
+        verdict: verdict(decided as u32),
+        cut_to: (decided >> 32) as u32,
+    }
+}
+
+/// Decides on a frame by what the walk finds, done again over all of the frame where the headers do not lie in the linear part.
+#[inline(always)]
+fn by_the_walk<F: Buffer>(ctx: &F, length: u32, settings: &MediaSettings) -> Decision {
     let mut found = match capture_common::glance(&Linear(ctx), &Maps) {
         Some((verdict, place)) => {
             if matches!(verdict, Verdict::Media) {
@@ -177,19 +224,73 @@ pub fn whole<F: Buffer>(ctx: &F) -> Option<Whole<'_, F>> {
     })
 }
 
+/// Words of a packet, loaded each by one instruction: what begins at an odd place the compiler would load byte by byte.
+macro_rules! words {
+    ($start:ident, $($at:literal),+) => {
+        [$({
+            let word: u32;
+            // SAFETY: the bytes are before data_end, as the caller has asked and the verifier checks too, and it lets programs load
+            // from packets at any alignment where the machine does (NET_IP_ALIGN, is_strict; check_pkt_ptr_alignment).
+            unsafe {
+                asm!(
+                    concat!("{word} = *(u32 *)({start} + ", $at, ")"),
+                    start = in(reg) $start,
+                    word = lateout(reg) word,
+                    options(pure, readonly, nostack, preserves_flags)
+                )
+            };
+            u32::from_be(word)
+        }),+]
+    };
+}
+
 /// The linear part of a frame.
 pub struct Linear<'a, F>(&'a F);
+
+impl<F: Buffer> Linear<'_, F> {
+    /// Where `N` bytes from `at` on begin in memory, if they are there.
+    #[inline(always)]
+    fn start_of<const N: usize>(&self, at: u32) -> Option<usize> {
+        let start = self.0.start().wrapping_add(at as usize);
+        (start.wrapping_add(N) <= self.0.end()).then_some(start)
+    }
+}
 
 impl<F: Buffer> Bytes for Linear<'_, F> {
     #[inline(always)]
     fn load<const N: usize>(&self, at: u32) -> Option<[u8; N]> {
         const { assert!(N >= 2) };
-        let start = self.0.start().wrapping_add(at as usize);
-        if start.wrapping_add(N) > self.0.end() {
-            return None;
-        }
+        let start = self.start_of::<N>(at)?;
         // SAFETY: the bytes end before data_end, as the verifier checks too, and bytes have no alignment.
         Some(unsafe { *(start as *const [u8; N]) })
+    }
+
+    #[inline(always)]
+    fn half(&self, at: u32) -> Option<u16> {
+        let start = self.start_of::<2>(at)?;
+        let half: u16;
+        // SAFETY: as for `words!`.
+        unsafe {
+            asm!(
+                "{half} = *(u16 *)({start} + 0)",
+                start = in(reg) start,
+                half = lateout(reg) half,
+                options(pure, readonly, nostack, preserves_flags)
+            )
+        };
+        Some(u16::from_be(half))
+    }
+
+    #[inline(always)]
+    fn six_words(&self, at: u32) -> Option<[u32; 6]> {
+        let start = self.start_of::<24>(at)?;
+        Some(words!(start, "0", "4", "8", "12", "16", "20"))
+    }
+
+    #[inline(always)]
+    fn four_words(&self, at: u32) -> Option<[u32; 4]> {
+        let start = self.start_of::<16>(at)?;
+        Some(words!(start, "0", "4", "8", "12"))
     }
 
     #[inline(always)]

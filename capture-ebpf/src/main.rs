@@ -3,6 +3,8 @@
 
 #![no_std]
 #![no_main]
+// Loads from packets are written down as the kernel executes them.
+#![feature(asm_experimental_arch)]
 
 mod buffer;
 mod counters;

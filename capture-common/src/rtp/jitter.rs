@@ -151,7 +151,7 @@ const _: () = assert!(size_of::<Meter>() == 16);
 impl Meter {
     /// Takes one step, or holds where the timestamps have a new origin; `regular` packets enter mean and maximum.
     #[inline(always)]
-    pub fn take(&mut self, transit: Option<i64>, regular: bool) {
+    pub const fn take(&mut self, transit: Option<i64>, regular: bool) {
         if let Some(transit) = transit {
             let deviation = (transit.unsigned_abs() + (1 << UNIT >> 1)) >> UNIT;
             // RFC 3550 A.8: J += |D| - ((J + 8) >> 4). It stays below sixteen times the highest deviation and a half.
@@ -159,7 +159,9 @@ impl Meter {
         }
         if regular {
             self.sum = self.sum.wrapping_add(self.value as u64);
-            self.max = self.max.max(self.value);
+            if self.value > self.max {
+                self.max = self.value;
+            }
         }
     }
 

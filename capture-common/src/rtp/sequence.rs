@@ -141,6 +141,18 @@ impl Sequence {
         is_next
     }
 
+    /// The common case of [`arrive`](Self::arrive), where nobody is told of anything: whether `seq` is the next number. It is taken then.
+    #[inline(always)]
+    pub const fn follow(&mut self, seq: u16) -> bool {
+        if seq != (self.highest as u16).wrapping_add(1) {
+            return false;
+        }
+        self.highest += 1;
+        // Whatever became of the one that leaves the window for it, that is in the account.
+        self.mark(self.highest);
+        true
+    }
+
     /// Whether `seq` is where no network puts a packet of this run: too far ahead, or further below than reordering.
     pub const fn is_far(&self, seq: u16) -> bool {
         let ahead = seq.wrapping_sub(self.highest as u16);

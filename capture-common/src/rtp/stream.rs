@@ -48,8 +48,7 @@ const UNSAID: u8 = 4;
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct StreamState {
-    // What every packet touches: in a hash of the kernel, behind a key of 40 bytes, what is left of the line that the key ends
-    // in, and one more.
+    // What every packet touches: with whose it is, two cache lines of a [`Slot`](super::slot::Slot).
     sequence: Sequence,
     /// Arrival of the latest packet.
     end: u64,
@@ -82,6 +81,9 @@ const _: () = assert!(size_of::<StreamState>() == 232);
 const _: () = assert!(core::mem::offset_of!(StreamState, account) == 104);
 
 impl StreamState {
+    /// Bytes at the beginning that every packet touches.
+    pub const TOUCHED: usize = core::mem::offset_of!(Self, account);
+
     /// Begins with the first packet, in a frame of so many octets. `said` is what SDP says of its payload type, where
     /// that has no assigned meaning.
     #[inline(always)]
@@ -134,6 +136,37 @@ impl StreamState {
         }
     }
 
+    /// Takes the packet if it is just the next of its stream, as nearly all are: of the payload type and clock of the one before, a number
+    /// further, without a marker, soon after, and nothing is due. Where it answers `false` it has done nothing. What it does is
+    /// what [`due`](Self::due) and [`take`](Self::take) would, for fewer instructions.
+    #[inline(always)]
+    pub const fn step(&mut self, arrival: u64, header: &Header, octets: u32) -> bool {
+        let period = self.rhythm.period;
+        let since = arrival.wrapping_sub(self.end);
+        // A marker makes it another number than any payload type.
+        if header.second != self.payload_type
+            || self.countdown < 2
+            || self.flags & (AFTER_NOISE | ANCHORED) != ANCHORED
+            || !period.is_known()
+            || since >= SILENCE as u64 * 1000
+        {
+            return false;
+        }
+        let Some(transit) = self.rhythm.step(arrival, header.timestamp).transit(period) else {
+            return false;
+        };
+        if !self.sequence.follow(header.seq) {
+            return false;
+        }
+        self.countdown -= 1;
+        self.bytes = self.bytes.wrapping_add(octets as u64);
+        self.note_delta(micros(since));
+        self.end = arrival;
+        self.meter.take(Some(transit), true);
+        self.rhythm.move_to(arrival, header.timestamp);
+        true
+    }
+
     /// Takes the next packet, in a frame of so many octets. `said` is asked what SDP says of its payload type, where that
     /// matters.
     #[inline(always)]
@@ -168,10 +201,20 @@ impl StreamState {
             return 0;
         }
         let delta = micros(arrival - self.end);
-        self.delta_min = self.delta_min.min(delta);
-        self.delta_max = self.delta_max.max(delta);
+        self.note_delta(delta);
         self.end = arrival;
         delta
+    }
+
+    /// Notes a time between two packets.
+    #[inline(always)]
+    const fn note_delta(&mut self, delta: u32) {
+        if delta < self.delta_min {
+            self.delta_min = delta;
+        }
+        if delta > self.delta_max {
+            self.delta_max = delta;
+        }
     }
 
     /// Takes a packet that is not just the next of its stream.
@@ -359,15 +402,5 @@ const fn micros(nanos: u64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn microseconds_are_whole(nanos in prop_oneof![any::<u64>(), 0..1u64 << 33, (1u64 << 32) - 2000..1 << 32]) {
-            prop_assert_eq!(u64::from(micros(nanos)), (nanos / 1000).min(u64::from(u32::MAX)));
-        }
-    }
-}
+#[path = "stream_tests.rs"]
+mod tests;

@@ -364,7 +364,7 @@ fn arithmetic(wide: bool, code: u8, left: u64, right: u64, off: i16, imm: i32) -
         },
         0xc => (signed(a) >> (b & bits)).cast_unsigned(),
         // To big endian, to little, or swapped whatever the host is.
-        0xd => return end(code, wide, a, imm),
+        0xd => return end(code, wide, left, imm),
         other => panic!("arithmetic {other:#x}"),
     };
     if wide { result } else { result & 0xffff_ffff }
