@@ -192,23 +192,6 @@ impl Voice {
         }
     }
 
-    /// The [`StreamKey`] as it lies in memory, so that it is written by words: a compiler for the kernel writes its addresses byte by byte.
-    #[inline(always)]
-    pub const fn key(&self) -> [u64; 5] {
-        // Where an IPv4 address begins in its mapped form, two bytes before it are set.
-        const MAPPED: u64 = 0xffff_0000;
-        let source = ((self.addresses >> 32) as u32).to_be() as u64;
-        let destination = (self.addresses as u32).to_be() as u64;
-        let (source_port, destination_port) = (self.ports >> 48, self.ports >> 32 & 0xffff);
-        [
-            0,
-            source << 32 | MAPPED,
-            0,
-            destination << 32 | MAPPED,
-            source_port | destination_port << 16 | self.ports << 32,
-        ]
-    }
-
     /// The packet.
     #[inline(always)]
     pub const fn packet(&self) -> Packet {

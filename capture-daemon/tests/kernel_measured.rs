@@ -406,6 +406,19 @@ fn a_full_map_drops_and_counts_and_has_room_again_when_streams_are_over() {
             assert_eq!(bench.streams().len(), 15);
             bench.expect("there is room again", &voice(100, 1), Verdict::Measured);
             bench.expect("for one", &voice(101, 1), Verdict::MeasuredFull);
+            // Its account is where another's was, and its own.
+            let packets = |bench: &Bench| {
+                let of_it = bench.streams().into_iter().find(|(key, _)| key.ssrc == 100);
+                of_it.map(|(key, state)| (key, state.packets()))
+            };
+            let (key, count) = packets(&bench).unwrap();
+            assert_eq!(count, 1);
+            bench.expect("the next", &voice(100, 2), Verdict::Measured);
+            assert_eq!(packets(&bench), Some((key, 2)));
+            // One that goes on when it was taken out begins anew.
+            assert_eq!(bench.map.take(&key).unwrap().unwrap().packets(), 2);
+            bench.expect("one that goes on", &voice(100, 3), Verdict::Measured);
+            assert_eq!(packets(&bench), Some((key, 1)));
         },
     );
 }

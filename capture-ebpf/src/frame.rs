@@ -35,11 +35,17 @@ fn at_a_glance<F: Buffer>(ctx: &F, length: u32, settings: &MediaSettings) -> Opt
         return None;
     }
     let payload = ordinary.payload(&Linear(ctx))?;
-    if settings.is(Media::Measured)
-        && payload.is_rtp()
-        && let Some(verdict) = measure::step(payload.voice(&ordinary)?)
-    {
-        return Some(Decision { verdict, cut_to: 0 });
+    if settings.is(Media::Measured) && payload.is_rtp() {
+        let measured = match payload.voice(&ordinary) {
+            Some(voice) => measure::step(voice),
+            None => {
+                note_place(ordinary.place());
+                measure::measure(ctx)
+            }
+        };
+        if let Some(verdict) = measured {
+            return Some(Decision { verdict, cut_to: 0 });
+        }
     }
     Some(match payload.decide(settings) {
         Some(decision) => decision,

@@ -7,8 +7,10 @@ pub mod kind;
 pub mod payload_types;
 pub mod sequence;
 pub mod silence;
+pub mod slot;
 pub mod stream;
 
 pub use header::Header;
 pub use kind::Kind;
-pub use stream::{StreamKey, StreamState};
+pub use slot::{Owner, Slot};
+pub use stream::{Cold, Hot, StreamKey, StreamState};

@@ -48,7 +48,17 @@ const UNSAID: u8 = 4;
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
 pub struct StreamState {
-    // What every packet touches: with whose it is, two cache lines of a [`Slot`](super::slot::Slot).
+    /// What every packet touches.
+    pub hot: Hot,
+    /// What only the exceptions touch.
+    pub cold: Cold,
+}
+
+/// The part of a stream's account that every packet touches.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct Hot {
     sequence: Sequence,
     /// Arrival of the latest packet.
     end: u64,
@@ -67,7 +77,13 @@ pub struct StreamState {
     /// Packets until the next look.
     countdown: u8,
     padding: u8,
-    // What only the exceptions touch.
+}
+
+/// The part that only the exceptions touch.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct Cold {
     account: Account,
     /// Arrival of the earliest packet.
     start: u64,
@@ -77,68 +93,14 @@ pub struct StreamState {
     silence: Silence,
 }
 
+const _: () = assert!(size_of::<Hot>() == 104 && size_of::<Cold>() == 128);
 const _: () = assert!(size_of::<StreamState>() == 232);
-const _: () = assert!(core::mem::offset_of!(StreamState, account) == 104);
 
-impl StreamState {
-    /// Bytes at the beginning that every packet touches.
-    pub const TOUCHED: usize = core::mem::offset_of!(Self, account);
-
-    /// Begins with the first packet, in a frame of so many octets. `said` is what SDP says of its payload type, where
-    /// that has no assigned meaning.
-    #[inline(always)]
-    pub fn begin(&mut self, arrival: u64, header: &Header, octets: u32, said: impl FnOnce(u8) -> Kind) {
-        (self.sequence, self.account) = Sequence::first(header.seq);
-        self.end = arrival;
-        self.rhythm = Rhythm::new(arrival, header.timestamp);
-        self.meter = Meter::default();
-        self.bytes = octets.into();
-        self.delta_min = u32::MAX;
-        self.delta_max = 0;
-        self.media_clock = 0;
-        self.payload_type = header.payload_type();
-        self.flags = 0;
-        self.padding = 0;
-        self.start = arrival;
-        self.irregular = 0;
-        self.types = PayloadTypes::begin(header.payload_type());
-        self.silence = Silence::default();
-        let kind = self.recognise(header, true, said);
-        self.countdown = if self.has(UNSAID) { LOOK_OFTEN } else { LOOK_SELDOM };
-        self.measure_apart(arrival, header, kind, Arrival::Next);
-    }
-
-    /// Whether what is said of the stream should be asked before this packet is taken.
-    #[inline(always)]
-    pub const fn due(&mut self) -> bool {
-        self.countdown = self.countdown.saturating_sub(1);
-        self.countdown == 0
-    }
-
-    /// Has it asked again after so many packets.
-    #[inline(always)]
-    pub const fn wait(&mut self, packets: u8) {
-        self.countdown = packets;
-    }
-
-    /// Hears what is said by now of the payload type of its last packets.
-    #[inline(always)]
-    pub fn hear(&mut self, said: Kind) {
-        let kind = match Kind::assigned(self.payload_type) {
-            Some(assigned) => assigned,
-            None => said,
-        };
-        self.countdown = if kind == Kind::Unknown { LOOK_OFTEN } else { LOOK_SELDOM };
-        if !self.rhythm.period.is_known() || kind != Kind::Media(self.media_clock) {
-            // Asked again at the next packet.
-            self.rhythm.period = Period::UNKNOWN;
-            self.set(UNSAID, false);
-        }
-    }
-
+impl Hot {
     /// Takes the packet if it is just the next of its stream, as nearly all are: of the payload type and clock of the one before, a number
     /// further, without a marker, soon after, and nothing is due. Where it answers `false` it has done nothing. What it does is
-    /// what [`due`](Self::due) and [`take`](Self::take) would, for fewer instructions.
+    /// what [`due`](StreamState::due) and [`take`](StreamState::take) would, for fewer
+    /// instructions.
     #[inline(always)]
     pub const fn step(&mut self, arrival: u64, header: &Header, octets: u32) -> bool {
         let period = self.rhythm.period;
@@ -167,45 +129,6 @@ impl StreamState {
         true
     }
 
-    /// Takes the next packet, in a frame of so many octets. `said` is asked what SDP says of its payload type, where that
-    /// matters.
-    #[inline(always)]
-    pub fn take(&mut self, arrival: u64, header: &Header, octets: u32, said: impl FnOnce(u8) -> Kind) {
-        self.bytes = self.bytes.wrapping_add(octets.into());
-        let step = self.rhythm.step(arrival, header.timestamp);
-        let period = self.rhythm.period;
-        let known = header.payload_type() == self.payload_type && period.is_known();
-        let order = self.sequence.arrive(&mut self.account, &mut (), header.seq, move || {
-            known
-                && step.is_forward()
-                && matches!(step.transit(period), Some(transit) if transit.unsigned_abs() < 1_000_000_000)
-        });
-        let delta = self.delta_to(arrival);
-        let plain = known
-            && matches!(order, Arrival::Next)
-            && !header.marker()
-            && self.flags & (AFTER_NOISE | ANCHORED) == ANCHORED;
-        if !plain || delta >= SILENCE {
-            self.exception(arrival, header, order, known, delta, said);
-            return;
-        }
-        self.meter.take(step.transit(period), true);
-        self.rhythm.move_to(arrival, header.timestamp);
-    }
-
-    /// Microseconds since the latest packet, which this one is from now on; 0 for one that was overtaken.
-    #[inline(always)]
-    fn delta_to(&mut self, arrival: u64) -> u32 {
-        if arrival < self.end {
-            self.start = self.start.min(arrival);
-            return 0;
-        }
-        let delta = micros(arrival - self.end);
-        self.note_delta(delta);
-        self.end = arrival;
-        delta
-    }
-
     /// Notes a time between two packets.
     #[inline(always)]
     const fn note_delta(&mut self, delta: u32) {
@@ -215,6 +138,102 @@ impl StreamState {
         if delta > self.delta_max {
             self.delta_max = delta;
         }
+    }
+}
+
+impl StreamState {
+    /// Begins with the first packet, in a frame of so many octets. `said` is what SDP says of its payload type, where
+    /// that has no assigned meaning.
+    #[inline(always)]
+    pub fn begin(&mut self, arrival: u64, header: &Header, octets: u32, said: impl FnOnce(u8) -> Kind) {
+        (self.hot.sequence, self.cold.account) = Sequence::first(header.seq);
+        self.hot.end = arrival;
+        self.hot.rhythm = Rhythm::new(arrival, header.timestamp);
+        self.hot.meter = Meter::default();
+        self.hot.bytes = octets.into();
+        self.hot.delta_min = u32::MAX;
+        self.hot.delta_max = 0;
+        self.hot.media_clock = 0;
+        self.hot.payload_type = header.payload_type();
+        self.hot.flags = 0;
+        self.hot.padding = 0;
+        self.cold.start = arrival;
+        self.cold.irregular = 0;
+        self.cold.types = PayloadTypes::begin(header.payload_type());
+        self.cold.silence = Silence::default();
+        let kind = self.recognise(header, true, said);
+        self.hot.countdown = if self.has(UNSAID) { LOOK_OFTEN } else { LOOK_SELDOM };
+        self.measure_apart(arrival, header, kind, Arrival::Next);
+    }
+
+    /// Whether what is said of the stream should be asked before this packet is taken.
+    #[inline(always)]
+    pub const fn due(&mut self) -> bool {
+        self.hot.countdown = self.hot.countdown.saturating_sub(1);
+        self.hot.countdown == 0
+    }
+
+    /// Has it asked again after so many packets.
+    #[inline(always)]
+    pub const fn wait(&mut self, packets: u8) {
+        self.hot.countdown = packets;
+    }
+
+    /// Hears what is said by now of the payload type of its last packets.
+    #[inline(always)]
+    pub fn hear(&mut self, said: Kind) {
+        let kind = match Kind::assigned(self.hot.payload_type) {
+            Some(assigned) => assigned,
+            None => said,
+        };
+        self.hot.countdown = if kind == Kind::Unknown { LOOK_OFTEN } else { LOOK_SELDOM };
+        if !self.hot.rhythm.period.is_known() || kind != Kind::Media(self.hot.media_clock) {
+            // Asked again at the next packet.
+            self.hot.rhythm.period = Period::UNKNOWN;
+            self.set(UNSAID, false);
+        }
+    }
+
+    /// Takes the next packet, in a frame of so many octets. `said` is asked what SDP says of its payload type, where that
+    /// matters.
+    #[inline(always)]
+    pub fn take(&mut self, arrival: u64, header: &Header, octets: u32, said: impl FnOnce(u8) -> Kind) {
+        self.hot.bytes = self.hot.bytes.wrapping_add(octets.into());
+        let step = self.hot.rhythm.step(arrival, header.timestamp);
+        let period = self.hot.rhythm.period;
+        let known = header.payload_type() == self.hot.payload_type && period.is_known();
+        let order = self
+            .hot
+            .sequence
+            .arrive(&mut self.cold.account, &mut (), header.seq, move || {
+                known
+                    && step.is_forward()
+                    && matches!(step.transit(period), Some(transit) if transit.unsigned_abs() < 1_000_000_000)
+            });
+        let delta = self.delta_to(arrival);
+        let plain = known
+            && matches!(order, Arrival::Next)
+            && !header.marker()
+            && self.hot.flags & (AFTER_NOISE | ANCHORED) == ANCHORED;
+        if !plain || delta >= SILENCE {
+            self.exception(arrival, header, order, known, delta, said);
+            return;
+        }
+        self.hot.meter.take(step.transit(period), true);
+        self.hot.rhythm.move_to(arrival, header.timestamp);
+    }
+
+    /// Microseconds since the latest packet, which this one is from now on; 0 for one that was overtaken.
+    #[inline(always)]
+    fn delta_to(&mut self, arrival: u64) -> u32 {
+        if arrival < self.hot.end {
+            self.cold.start = self.cold.start.min(arrival);
+            return 0;
+        }
+        let delta = micros(arrival - self.hot.end);
+        self.hot.note_delta(delta);
+        self.hot.end = arrival;
+        delta
     }
 
     /// Takes a packet that is not just the next of its stream.
@@ -229,15 +248,15 @@ impl StreamState {
         said: impl FnOnce(u8) -> Kind,
     ) {
         if matches!(order, Arrival::Stray) {
-            self.irregular += 1;
+            self.cold.irregular += 1;
             return;
         }
         if delta >= SILENCE && matches!(order, Arrival::Next) {
-            self.silence.take(header.marker() || self.has(AFTER_NOISE), delta);
+            self.cold.silence.take(header.marker() || self.has(AFTER_NOISE), delta);
         }
         let ahead = matches!(order, Arrival::Next | Arrival::Ahead | Arrival::Restart);
         let kind = if known && !matches!(order, Arrival::Restart) {
-            Kind::Media(self.media_clock)
+            Kind::Media(self.hot.media_clock)
         } else {
             self.recognise(header, ahead, said)
         };
@@ -252,30 +271,30 @@ impl StreamState {
             Kind::Noise(rate) => (rate, true),
             // Their timestamps stand still, or count what nobody knows.
             Kind::Event | Kind::Unknown => {
-                self.irregular += 1;
+                self.cold.irregular += 1;
                 return;
             }
         };
-        let step = self.rhythm.step(arrival, header.timestamp);
+        let step = self.hot.rhythm.step(arrival, header.timestamp);
         let after_noise = self.has(AFTER_NOISE);
         self.set(AFTER_NOISE, noise);
-        self.rhythm.move_to(arrival, header.timestamp);
+        self.hot.rhythm.move_to(arrival, header.timestamp);
         // Where the sender started over, or the clock is another, there is no step from the packet before.
-        let other_clock = self.media_clock != 0 && self.media_clock != clock_rate;
-        self.media_clock = clock_rate;
+        let other_clock = self.hot.media_clock != 0 && self.hot.media_clock != clock_rate;
+        self.hot.media_clock = clock_rate;
         if matches!(order, Arrival::Restart) || other_clock || !self.has(ANCHORED) {
             self.set(ANCHORED, true);
-            self.irregular += 1;
+            self.cold.irregular += 1;
             return;
         }
         let regular = !header.marker() && !noise && !after_noise;
-        self.irregular += u64::from(!regular);
-        let period = if self.rhythm.period.is_known() {
-            self.rhythm.period
+        self.cold.irregular += u64::from(!regular);
+        let period = if self.hot.rhythm.period.is_known() {
+            self.hot.rhythm.period
         } else {
             Period::of(clock_rate)
         };
-        self.meter.take(step.transit(period), regular);
+        self.hot.meter.take(step.transit(period), regular);
     }
 
     /// Finds out what a packet's payload type is, and remembers it for the next packets.
@@ -284,27 +303,27 @@ impl StreamState {
         let payload_type = header.payload_type();
         let kind = match Kind::assigned(payload_type) {
             Some(kind) => kind,
-            None if payload_type == self.payload_type && self.has(UNSAID) => Kind::Unknown,
+            None if payload_type == self.hot.payload_type && self.has(UNSAID) => Kind::Unknown,
             None => said(payload_type),
         };
         self.set(UNSAID, matches!(kind, Kind::Unknown));
-        if matches!(kind, Kind::Event | Kind::Noise(_)) && self.types.first_media() == Some(payload_type) {
+        if matches!(kind, Kind::Event | Kind::Noise(_)) && self.cold.types.first_media() == Some(payload_type) {
             // What was taken for media before SDP came is none.
-            self.types.retract_media();
+            self.cold.types.retract_media();
         }
         let kind = match kind {
             // An event of RFC 4733 is four bytes; no codec's frames are. Without SDP this is how to know it.
             Kind::Unknown if header.len == 4 => Kind::Event,
             kind => kind,
         };
-        self.types.turn_to(payload_type, self.packets().saturating_sub(1));
-        self.payload_type = payload_type;
-        self.rhythm.period = match kind {
+        self.cold.types.turn_to(payload_type, self.packets().saturating_sub(1));
+        self.hot.payload_type = payload_type;
+        self.hot.rhythm.period = match kind {
             Kind::Media(rate) => Period::of(rate),
             Kind::Noise(_) | Kind::Event | Kind::Unknown => Period::UNKNOWN,
         };
         match kind {
-            Kind::Media(_) | Kind::Unknown => self.types.media(payload_type, ahead),
+            Kind::Media(_) | Kind::Unknown => self.cold.types.media(payload_type, ahead),
             Kind::Noise(_) | Kind::Event => {}
         }
         kind
@@ -312,69 +331,69 @@ impl StreamState {
 
     #[inline(always)]
     const fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
+        self.hot.flags & flag != 0
     }
 
     #[inline(always)]
     const fn set(&mut self, flag: u8, on: bool) {
         if on {
-            self.flags |= flag;
+            self.hot.flags |= flag;
         } else {
-            self.flags &= !flag;
+            self.hot.flags &= !flag;
         }
     }
 
     /// Payload type of the last packet.
     #[inline(always)]
     pub const fn payload_type(&self) -> u8 {
-        self.payload_type
+        self.hot.payload_type
     }
 
     /// Arrival of the earliest packet.
     pub const fn start(&self) -> u64 {
-        self.start
+        self.cold.start
     }
 
     /// Arrival of the latest packet.
     pub const fn end(&self) -> u64 {
-        self.end
+        self.hot.end
     }
 
     /// Packets taken.
     #[inline(always)]
     pub const fn packets(&self) -> u64 {
-        self.account.packets(&self.sequence)
+        self.cold.account.packets(&self.hot.sequence)
     }
 
     /// Octets of the frames they came in.
     pub const fn bytes(&self) -> u64 {
-        self.bytes
+        self.hot.bytes
     }
 
     /// Numbers that are expected to have arrived.
     pub const fn expected(&self) -> u64 {
-        self.account.expected(&self.sequence)
+        self.cold.account.expected(&self.hot.sequence)
     }
 
     /// The account of the numbers.
     pub const fn account(&self) -> &Account {
-        &self.account
+        &self.cold.account
     }
 
     /// The payload types.
     pub const fn types(&self) -> &PayloadTypes {
-        &self.types
+        &self.cold.types
     }
 
     /// Silences.
     pub const fn silence(&self) -> &Silence {
-        &self.silence
+        &self.cold.silence
     }
 
     /// The jitter, and how many packets enter its mean; `None` where no clock was known.
     pub const fn jitter(&self) -> Option<(&Meter, u64)> {
         if self.has(ANCHORED) {
-            Some((&self.meter, self.packets().saturating_sub(self.irregular)))
+            Some((&self.hot.meter, self.packets().saturating_sub(self.cold.irregular)))
         } else {
             None
         }
@@ -382,7 +401,7 @@ impl StreamState {
 
     /// Least and most time between two packets, in microseconds.
     pub const fn delta(&self) -> (u32, u32) {
-        (self.delta_min, self.delta_max)
+        (self.hot.delta_min, self.hot.delta_max)
     }
 }
 

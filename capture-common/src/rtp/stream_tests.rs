@@ -12,23 +12,27 @@ use super::*;
 fn unwritten() -> StreamState {
     let (sequence, account) = Sequence::first(0);
     StreamState {
-        sequence,
-        end: 0,
-        rhythm: Rhythm::new(0, 0),
-        meter: Meter::default(),
-        bytes: 0,
-        delta_min: 0,
-        delta_max: 0,
-        media_clock: 0,
-        payload_type: 0,
-        flags: 0,
-        countdown: 0,
-        padding: 0,
-        account,
-        start: 0,
-        irregular: 0,
-        types: PayloadTypes::begin(0),
-        silence: Silence::default(),
+        hot: Hot {
+            sequence,
+            end: 0,
+            rhythm: Rhythm::new(0, 0),
+            meter: Meter::default(),
+            bytes: 0,
+            delta_min: 0,
+            delta_max: 0,
+            media_clock: 0,
+            payload_type: 0,
+            flags: 0,
+            countdown: 0,
+            padding: 0,
+        },
+        cold: Cold {
+            account,
+            start: 0,
+            irregular: 0,
+            types: PayloadTypes::begin(0),
+            silence: Silence::default(),
+        },
     }
 }
 
@@ -100,7 +104,7 @@ fn both_ways(packets: impl IntoIterator<Item = Packet>) -> u32 {
             state.take(arrival, &header, 172, said);
         };
         let before = format!("{short:?}");
-        if short.step(arrival, &header, 172) {
+        if short.hot.step(arrival, &header, 172) {
             steps += 1;
         } else {
             assert_eq!(format!("{short:?}"), before, "what says no has done nothing");

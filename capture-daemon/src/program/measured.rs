@@ -1,25 +1,43 @@
-//! The kernel program's map of streams: read in batches, and what is over taken out.
+//! The kernel program's streams: which there are in a hash, read in batches, and their accounts in memory that program and daemon
+//! share. What is over is taken out.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use aya::Ebpf;
-use aya::maps::{Map, MapError};
-use capture_common::rtp::{StreamKey, StreamState};
+use aya::maps::{Map, MapData, MapError, Stack};
+use capture_common::rtp::slot::{self, Line};
+use capture_common::rtp::{Cold, Owner, Slot, StreamKey, StreamState};
 
 use super::error::{OpenError, ReadError};
 use super::object;
 use crate::xsk::bpf_map::HashMap;
+use crate::xsk::shared_array::SharedArray;
 
-/// The map.
-#[derive(Debug)]
+/// The streams of the kernel program.
 pub struct MeasuredMap {
-    map: HashMap<StreamKey, StreamState>,
+    /// The number of each stream's slot.
+    map: HashMap<StreamKey, u32>,
+    slots: SharedArray<Slot>,
+    rest: SharedArray<Cold>,
+    index: SharedArray<Line>,
+    /// Slots that were given back.
+    freed: Stack<MapData, u32>,
     capacity: u32,
+}
+
+impl fmt::Debug for MeasuredMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeasuredMap")
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Streams out of the map, as they stood one after the other.
 pub struct Chunk {
     keys: Vec<StreamKey>,
+    numbers: Vec<u32>,
     states: Vec<StreamState>,
     len: usize,
 }
@@ -35,7 +53,8 @@ impl Chunk {
     pub fn with_room(streams: usize) -> Self {
         Self {
             keys: vec![bytemuck::Zeroable::zeroed(); streams],
-            states: vec![bytemuck::Zeroable::zeroed(); streams],
+            numbers: vec![0; streams],
+            states: Vec::with_capacity(streams),
             len: 0,
         }
     }
@@ -47,13 +66,29 @@ impl Chunk {
 }
 
 impl MeasuredMap {
-    /// Takes the map out of the loaded object, which was given this room.
+    /// Takes the maps out of the loaded object, which were given this room.
     pub(super) fn new(ebpf: &mut Ebpf, capacity: u32) -> Result<Self, OpenError> {
+        let refused = |name| move |source| OpenError::map(name, MapError::IoError(source));
         let Some(Map::HashMap(data)) = ebpf.take_map(object::STREAMS) else {
             return Err(OpenError::NoMap(object::STREAMS));
         };
-        let map = HashMap::new(data).map_err(|source| OpenError::map(object::STREAMS, MapError::IoError(source)))?;
-        Ok(Self { map, capacity })
+        let map = HashMap::new(data).map_err(refused(object::STREAMS))?;
+        let freed = ebpf.take_map(object::FREED).ok_or(OpenError::NoMap(object::FREED))?;
+        let freed = freed
+            .try_into()
+            .map_err(|source| OpenError::map(object::FREED, source))?;
+        let data = |name: &'static str| match ebpf.map(name) {
+            Some(Map::Array(data)) => Ok(data),
+            _ => Err(OpenError::NoMap(name)),
+        };
+        Ok(Self {
+            map,
+            slots: SharedArray::new(data(object::SLOTS)?).map_err(refused(object::SLOTS))?,
+            rest: SharedArray::new(data(object::REST)?).map_err(refused(object::REST))?,
+            index: SharedArray::new(data(object::INDEX)?).map_err(refused(object::INDEX))?,
+            freed,
+            capacity,
+        })
     }
 
     /// Streams there is room for.
@@ -67,18 +102,60 @@ impl MeasuredMap {
     /// The errno of bpf(2).
     pub fn read(&self, cursor: &mut Option<u32>, chunk: &mut Chunk) -> Result<(), ReadError> {
         chunk.len = 0;
+        chunk.states.clear();
         (chunk.len, *cursor) = self
             .map
-            .read(*cursor, &mut chunk.keys, &mut chunk.states)
+            .read(*cursor, &mut chunk.keys, &mut chunk.numbers)
             .map_err(ReadError::Streams)?;
+        let numbers = chunk.numbers.iter().take(chunk.len);
+        chunk.states.extend(numbers.filter_map(|number| self.state(*number)));
         Ok(())
+    }
+
+    /// The account in a slot; there is one for every number in the map.
+    fn state(&self, number: u32) -> Option<StreamState> {
+        Some(StreamState {
+            hot: self.slots.read(number)?.hot,
+            cold: self.rest.read(number)?,
+        })
     }
 
     /// Takes a stream out, as it stood then; `None` where it is gone.
     ///
     /// # Errors
     /// The errno of bpf(2).
-    pub fn take(&self, key: &StreamKey) -> Result<Option<StreamState>, ReadError> {
-        self.map.take(key).map_err(ReadError::Streams)
+    pub fn take(&mut self, key: &StreamKey) -> Result<Option<StreamState>, ReadError> {
+        let Some(number) = self.map.take(key).map_err(ReadError::Streams)? else {
+            return Ok(None);
+        };
+        // From here on the stream's packets find no slot, and begin anew.
+        self.disown(number);
+        self.forget(key, number);
+        let state = self.state(number);
+        // There is room for as many as there are slots.
+        self.freed.push(number, 0).map_err(ReadError::Map)?;
+        Ok(state)
+    }
+
+    /// Has packets that find the slot by the index see that it is not their stream's.
+    fn disown(&self, number: u32) {
+        // The owner stands in front.
+        let owner = self.slots.words(number).into_iter().flatten().take(2);
+        owner.for_each(|word| word.store(0, Ordering::Release));
+    }
+
+    /// Takes the stream out of the index, so that there is room for another.
+    fn forget(&self, key: &StreamKey, number: u32) {
+        let owner = Owner::of_stream(key);
+        if !owner.is_some() {
+            return;
+        }
+        let hash = owner.hash();
+        let line = self.index.words(slot::line(hash, self.index.len() - 1));
+        for entry in line.into_iter().flatten() {
+            // Meanwhile the program may have put another there.
+            let (this, free) = (slot::entry(hash, number), 0);
+            let _ = entry.compare_exchange(this, free, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 }

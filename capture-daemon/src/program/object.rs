@@ -3,6 +3,7 @@
 use aya::maps::{Map, MapError};
 use aya::programs::Program;
 use aya::{Ebpf, EbpfLoader};
+use capture_common::rtp::slot;
 
 use super::error::OpenError;
 
@@ -39,8 +40,18 @@ pub const ENDPOINTS: &str = "ENDPOINTS";
 /// LRU hash of what came to endpoints that no call has named.
 const EARLY: &str = "EARLY";
 
-/// Hash of [`capture_common::rtp::StreamState`] by [`capture_common::rtp::StreamKey`].
+/// Hash of the number of its slot by [`capture_common::rtp::StreamKey`].
 pub const STREAMS: &str = "STREAMS";
+/// Array of [`capture_common::rtp::Slot`].
+pub const SLOTS: &str = "SLOTS";
+/// Array of [`capture_common::rtp::Cold`], by the same numbers.
+pub const REST: &str = "REST";
+/// Array of [`capture_common::rtp::slot::Line`].
+pub const INDEX: &str = "INDEX";
+/// Stack of numbers of slots that were given back.
+pub const FREED: &str = "FREED";
+/// One less than the lines of the index, in the object's data.
+const INDEX_MASK: &str = "INDEX_MASK";
 
 /// Room in the program's maps.
 #[derive(Clone, Copy, Debug)]
@@ -60,11 +71,17 @@ pub struct Room {
 /// # Errors
 /// The errno and the end of the verifier's log where the kernel refuses it.
 pub fn load(room: Room, programs: &[&'static str]) -> Result<Ebpf, OpenError> {
+    let lines = slot::lines(room.streams);
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(SOCKETS, room.queues)
         .map_max_entries(ENDPOINTS, room.endpoints)
         .map_max_entries(EARLY, room.early)
         .map_max_entries(STREAMS, room.streams)
+        .map_max_entries(SLOTS, room.streams)
+        .map_max_entries(REST, room.streams)
+        .map_max_entries(FREED, room.streams)
+        .map_max_entries(INDEX, lines)
+        .override_global(INDEX_MASK, &(lines - 1), true)
         .load(OBJECT)
         .map_err(|source| OpenError::Object(Box::new(source)))?;
     for name in programs {

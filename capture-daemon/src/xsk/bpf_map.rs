@@ -30,6 +30,7 @@ impl<K, V> fmt::Debug for HashMap<K, V> {
 
 /// enum bpf_map_type.
 const HASH: u32 = 1;
+const ARRAY: u32 = 2;
 
 /// The beginning of struct bpf_map_info.
 #[repr(C)]
@@ -39,6 +40,36 @@ struct Info {
     id: u32,
     key_size: u32,
     value_size: u32,
+    max_entries: u32,
+}
+
+impl Info {
+    /// Of a map.
+    fn of(data: &MapData) -> io::Result<Self> {
+        let mut info = Self::default();
+        let mut attr = InfoAttr {
+            fd: fd(data),
+            info_len: size_of::<Self>() as u32,
+            info: address(&raw mut info),
+        };
+        // SAFETY: the kernel writes at most `info_len` bytes of its structure to `info`, which outlives the call; they are
+        // plain numbers.
+        unsafe { bpf(OBJ_GET_INFO_BY_FD, &raw mut attr) }?;
+        Ok(info)
+    }
+}
+
+/// Number and size of the entries of an array.
+///
+/// # Errors
+/// The errno of bpf(2), and EINVAL where it is no array.
+pub(super) fn shape_of_array(data: &MapData) -> io::Result<(u32, usize)> {
+    let info = Info::of(data)?;
+    if info.kind == ARRAY {
+        Ok((info.max_entries, info.value_size as usize))
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EINVAL))
+    }
 }
 
 /// union bpf_attr for questions about an object.
@@ -82,15 +113,7 @@ impl<K: Pod, V: Pod> HashMap<K, V> {
             data,
             entries: PhantomData,
         };
-        let mut info = Info::default();
-        let mut attr = InfoAttr {
-            fd: map.fd(),
-            info_len: size_of::<Info>() as u32,
-            info: address(&raw mut info),
-        };
-        // SAFETY: the kernel writes at most `info_len` bytes of its structure to `info`, which outlives the call; they are
-        // plain numbers.
-        unsafe { bpf(OBJ_GET_INFO_BY_FD, &raw mut attr) }?;
+        let info = Info::of(&map.data)?;
         let sizes = (info.key_size as usize, info.value_size as usize);
         if info.kind == HASH && sizes == (size_of::<K>(), size_of::<V>()) {
             Ok(map)
@@ -154,8 +177,12 @@ impl<K: Pod, V: Pod> HashMap<K, V> {
     }
 
     fn fd(&self) -> u32 {
-        self.data.fd().as_fd().as_raw_fd().cast_unsigned()
+        fd(&self.data)
     }
+}
+
+fn fd(data: &MapData) -> u32 {
+    data.fd().as_fd().as_raw_fd().cast_unsigned()
 }
 
 /// Where something lies, for the kernel.

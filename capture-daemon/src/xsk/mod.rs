@@ -43,6 +43,9 @@ pub mod lane;
 /// Hash maps of bpf(2), many entries at once.
 pub mod bpf_map;
 
+/// An array of the kernel program in this process's memory.
+pub mod shared_array;
+
 /// What a driver counts beyond the standard statistics.
 pub mod ethtool;
 

@@ -224,6 +224,7 @@ impl Machine {
     /// What a helper does, as far as the programs here can tell.
     fn helper(&mut self, number: i32, [one, two, three, four, _]: [u64; 5], depth: u32) -> u64 {
         const REFUSED: u64 = (-22_i64).cast_unsigned();
+        const NO_ENTRY: u64 = (-2_i64).cast_unsigned();
         *self.helpers.entry(number).or_default() += 1;
         match number {
             // bpf_map_lookup_elem
@@ -253,6 +254,8 @@ impl Machine {
             5 => self.now,
             // bpf_get_smp_processor_id
             8 => 0,
+            // bpf_map_pop_elem: nothing was ever given back.
+            88 => NO_ENTRY,
             // bpf_redirect_map: XDP_REDIRECT where there is a socket, else what the flags say.
             51 => match self.maps[maps::index(one)].lookup(&(two as u32).to_ne_bytes()) {
                 Some(_) => 4,
