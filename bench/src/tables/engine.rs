@@ -44,7 +44,7 @@ const FIGURES: [Figure; 2] = [
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     let (rounds, is_quick) = (bench.effort.rounds, bench.effort.is_quick);
     let (before, turns) = if is_quick { (20, 5) } else { (BEFORE, TURNS) };
-    let mut engine = Row::new(&[ENGINE], "Engine::frame, one frame after the other");
+    let mut engine = Row::new(&[ENGINE], "Engine::frames, 64 frames at a time");
     let mut floor = Row::new(
         &[FLOOR],
         "reads the headers and touches one line of a table of 512 bytes a stream",

@@ -60,7 +60,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         for streams in STREAMS {
             eprintln!("setting up {streams} streams");
             cases.push(Case {
-                row: Row::new(&[&streams.to_string(), "0"], "Engine::frame, one frame after the other"),
+                row: Row::new(&[&streams.to_string(), "0"], "Engine::frames, 64 frames at a time"),
                 followed: Followed::new(streams, before)?,
                 turns: packets.div_ceil(streams),
                 coming: None,
@@ -74,7 +74,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
             cases.push(Case {
                 row: Row::new(
                     &[&BESIDE.to_string(), &calls.to_string()],
-                    "Engine::frame, one frame after the other",
+                    "Engine::frames, 64 frames at a time",
                 ),
                 followed,
                 // Whole seconds, so that every round has its calls.
