@@ -3,6 +3,7 @@
 
 pub mod header;
 pub mod jitter;
+pub mod key;
 pub mod kind;
 pub mod payload_types;
 pub mod sequence;
@@ -11,6 +12,7 @@ pub mod slot;
 pub mod stream;
 
 pub use header::Header;
+pub use key::StreamKey;
 pub use kind::Kind;
 pub use slot::{Owner, Slot};
-pub use stream::{Cold, Hot, StreamKey, StreamState};
+pub use stream::{Cold, Hot, StreamState};

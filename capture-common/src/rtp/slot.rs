@@ -11,7 +11,8 @@
     reason = "runs in the kernel: an index must be known at compile time, a sum must be bounded"
 )]
 
-use super::stream::{Hot, StreamKey};
+use super::key::StreamKey;
+use super::stream::Hot;
 use crate::ordinary::Voice;
 
 /// Entries of a line of the index.

@@ -13,25 +13,6 @@ use super::payload_types::PayloadTypes;
 use super::sequence::{Account, Arrival, Sequence};
 use super::silence::{SILENCE, Silence};
 
-/// What tells streams apart.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
-pub struct StreamKey {
-    /// Source address; IPv4 in its mapped form (RFC 4291 section 2.5.5.2).
-    pub source: [u8; 16],
-    /// Destination address.
-    pub destination: [u8; 16],
-    /// Source port, in host byte order.
-    pub source_port: u16,
-    /// Destination port.
-    pub destination_port: u16,
-    /// Synchronisation source.
-    pub ssrc: u32,
-}
-
-const _: () = assert!(size_of::<StreamKey>() == 40);
-
 /// Packets between two looks at what is said of a stream: while its clock is unknown, and when it is known.
 const LOOK_OFTEN: u8 = 8;
 const LOOK_SELDOM: u8 = 64;
