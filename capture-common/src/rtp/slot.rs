@@ -154,11 +154,11 @@ pub const fn lines(slots: u32) -> u32 {
     } else {
         slots.next_power_of_two()
     };
-    let lines = entries / LANES as u32;
-    if lines == 0 { 1 } else { lines }
+    entries.div_ceil(LANES as u32)
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test that panics has failed")]
 mod tests {
     extern crate std;
 
