@@ -13,7 +13,7 @@ use std::process::Command;
 use bench::generator::{Generator, Load};
 use bench::receiver::{Kind, Programs};
 use bench::run::measure;
-use bench::tables::{Concurrent, flood, flood_live, memory};
+use bench::tables::{Concurrent, flood, flood_live, learned, memory};
 use capture_daemon::config::Follow;
 use serde_json::Value;
 use xtask::lab::process::run;
@@ -153,6 +153,11 @@ fn calls_on_the_wire_are_followed_and_their_memory_is_read() {
     assert!(each.is_some());
     let [rate, lost, percent, before, after] = flood_live(programs, 2_000, 1).unwrap();
     assert!(rate > Some(0.0) && before > Some(0.0) && after > Some(0.0));
+    let [median, p99, longest] = learned(programs, 100, 1).unwrap();
+    assert!(
+        Some(0.0) < median && median <= p99 && p99 <= longest,
+        "{median:?} {p99:?} {longest:?}"
+    );
     // 285 calls of seven messages.
     assert_eq!(lost.map(|lost| lost * 100.0 / (285.0 * 7.0)), percent);
 }

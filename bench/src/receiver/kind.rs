@@ -17,6 +17,8 @@ pub enum Kind {
     SiphonSpool,
     /// `siphon run`, RTP measured in the kernel.
     SiphonMeasured,
+    /// `siphon run`, with the endpoints of calls in the kernel.
+    SiphonLearned,
     /// `siphon run` beside the host.
     SiphonHost,
     /// siphon's rings and nothing behind them.
@@ -42,6 +44,7 @@ impl Kind {
             Self::Siphon => "siphon",
             Self::SiphonSpool => "siphon, to disk",
             Self::SiphonMeasured => "siphon, measured",
+            Self::SiphonLearned => "siphon, learned",
             Self::SiphonHost => "siphon, host mode",
             Self::Bare => "bare AF_XDP loop",
             Self::Discard => "XDP_DROP",
@@ -59,6 +62,7 @@ impl Kind {
             Self::Siphon => Way::Tracking.command(),
             Self::SiphonSpool => Way::Writing.command(),
             Self::SiphonMeasured => Way::Measured.command(),
+            Self::SiphonLearned => Way::Learned.command(),
             Self::SiphonHost => Way::Host.command(),
             Self::Bare => bare::COMMAND,
             Self::Discard => bare::COMMAND_DISCARD,
@@ -76,6 +80,7 @@ impl Kind {
             Self::Siphon => Way::Tracking.missing(),
             Self::SiphonSpool => Way::Writing.missing(),
             Self::SiphonMeasured => Way::Measured.missing(),
+            Self::SiphonLearned => Way::Learned.missing(),
             Self::SiphonHost => Way::Host.missing(),
             Self::Bare | Self::Discard => None,
             Self::Tcpdump | Self::TcpdumpFile => Need::Program("tcpdump").missing(),
@@ -105,6 +110,7 @@ impl Kind {
                 Self::Siphon => siphon(Way::Tracking),
                 Self::SiphonSpool => siphon(Way::Writing),
                 Self::SiphonMeasured => siphon(Way::Measured),
+                Self::SiphonLearned => siphon(Way::Learned),
                 Self::SiphonHost => siphon(Way::Host),
                 Self::Bare => Ok(Box::new(bare::Running::start(wire, programs.bench, false)?)),
                 Self::Discard => Ok(Box::new(bare::Running::start(wire, programs.bench, true)?)),

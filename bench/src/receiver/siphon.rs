@@ -24,6 +24,8 @@ pub(super) enum Way {
     Writing,
     /// Measure RTP in the kernel.
     Measured,
+    /// Have the kernel learn the endpoints of calls.
+    Learned,
     /// Look on while the host gets every frame.
     Host,
 }
@@ -35,6 +37,7 @@ impl Way {
             Self::Tracking => "siphon run --interface tap --no-spool",
             Self::Writing => "siphon run --interface tap --spool DIRECTORY",
             Self::Measured => "siphon run --interface tap --no-spool, with media = \"measured\"",
+            Self::Learned => "siphon run --interface tap --no-spool, with media = \"learned\"",
             Self::Host => "siphon run --interface tap --no-spool, with mode = \"host\"",
         }
     }
@@ -52,6 +55,7 @@ impl Way {
         let capture = match self {
             Self::Tracking | Self::Writing => "",
             Self::Measured => "media = \"measured\"\n",
+            Self::Learned => "media = \"learned\"\n",
             Self::Host => "mode = \"host\"\n",
         };
         let enabled = self == Self::Writing;

@@ -5,6 +5,7 @@ mod engine;
 mod flood;
 mod growth;
 mod kernel;
+mod learned;
 mod loss;
 mod memory;
 mod mirror;
@@ -25,6 +26,7 @@ pub use self::apart::Often;
 pub use self::engine::engine;
 pub use self::flood::{Flooded, flood, flood_live};
 pub use self::growth::growth;
+pub use self::learned::learned;
 pub use self::memory::{Concurrent, memory};
 pub use self::program::{Cost, cost};
 
@@ -62,6 +64,7 @@ pub const ALL: &[Measurement] = &[
     growth::MEASUREMENT,
     flood::MEASUREMENT,
     memory::MEASUREMENT,
+    learned::MEASUREMENT,
 ];
 
 /// What every measurement needs.
