@@ -151,7 +151,7 @@ impl MeasuredMap {
             return;
         }
         let hash = owner.hash();
-        let line = self.index.words(slot::line(hash, self.index.len() - 1));
+        let line = self.index.words(slot::line(hash, self.index.count() - 1));
         for entry in line.into_iter().flatten() {
             // Meanwhile the program may have put another there.
             let (this, free) = (slot::entry(hash, number), 0);

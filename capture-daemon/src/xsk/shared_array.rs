@@ -55,8 +55,8 @@ impl<T: Pod> SharedArray<T> {
         })
     }
 
-    /// Values.
-    pub const fn len(&self) -> u32 {
+    /// How many values there are.
+    pub const fn count(&self) -> u32 {
         self.len
     }
 
