@@ -53,6 +53,12 @@ struct Part {
     /// An engine under so many INVITEs until its memory is looked at first, and in all.
     #[arg(long, num_args = 2, value_names = ["FIRST", "ALL"], hide = true)]
     flood: Option<Vec<u32>>,
+    /// The engine and the floor, as often as this says.
+    #[arg(long, value_name = "JSON", hide = true)]
+    engine: Option<String>,
+    /// The engine by the number of streams and of new calls.
+    #[arg(long, value_name = "JSON", hide = true)]
+    growth: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -74,6 +80,12 @@ fn main() -> ExitCode {
             [first, all] => tables::flood(&Follow::default(), first, all),
             _ => bail!("two counts"),
         }),
+        Part {
+            engine: Some(often), ..
+        } => print(|| tables::engine(serde_json::from_str(often)?)),
+        Part {
+            growth: Some(often), ..
+        } => print(|| tables::growth(serde_json::from_str(often)?)),
         Part { .. } => measure(&arguments),
     };
     match result {

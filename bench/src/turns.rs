@@ -18,6 +18,9 @@ use crate::frame;
 /// Bytes from one frame to the next: whole cache lines.
 const STRIDE: usize = 256;
 
+/// Frames a worker takes from its ring at once.
+const BATCH: usize = 64;
+
 /// Time between two packets of a stream.
 const PTIME: u64 = 20_000_000;
 
@@ -135,26 +138,30 @@ impl Followed {
         Ok((spent, frames))
     }
 
-    /// One turn, with `others` spread over it.
+    /// One turn, with `others` spread over it, in the batches of a worker.
     fn turn(&mut self, others: &[Vec<u8>]) -> Duration {
         let Self { engine, turns, packets } = self;
         let streams = u64::from(turns.streams);
         let every = (streams as usize).div_ceil(others.len().max(1)).max(1);
         let mut others = others.iter();
         let time = turns.time();
+        let mut batch = Vec::with_capacity(BATCH + 1);
         let begun = Instant::now();
         for (at, bytes) in turns.frames().enumerate() {
             let now = time + at as u64 * PTIME / streams;
             if at.is_multiple_of(every)
                 && let Some(other) = others.next()
             {
-                take(engine, now, other);
+                batch.push(frame_at(now, other));
             }
-            take(engine, now, bytes);
+            batch.push(frame_at(now, bytes));
+            if batch.len() >= BATCH {
+                engine.frames(&batch, |_, _| {});
+                batch.clear();
+            }
         }
-        for other in others {
-            take(engine, time + PTIME - 1, other);
-        }
+        batch.extend(others.map(|other| frame_at(time + PTIME - 1, other)));
+        engine.frames(&batch, |_, _| {});
         engine.tick(Timestamp::from_nanos(time + PTIME - 1));
         *packets += streams;
         begun.elapsed()
@@ -164,12 +171,17 @@ impl Followed {
 /// Gives the engine a frame.
 #[inline]
 pub fn take(engine: &mut Engine, nanos: u64, bytes: &[u8]) {
-    engine.frame(&Frame {
+    engine.frame(&frame_at(nanos, bytes));
+}
+
+#[inline]
+fn frame_at(nanos: u64, bytes: &[u8]) -> Frame<'_> {
+    Frame {
         ts: Timestamp::from_nanos(nanos),
         link: LinkType::Ethernet,
         wire_len: bytes.len() as u32,
         bytes,
-    });
+    }
 }
 
 /// The least that can be done about a packet: its headers are read, and one line of a table as large is touched.

@@ -65,9 +65,9 @@ impl Way {
 /// The verdict of what was measured in the kernel.
 const MEASURED: &str = "measured";
 
-/// Memory in huge pages, as the unit in packaging/ has it.
-const TUNABLES: &str = "GLIBC_TUNABLES";
-const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1";
+/// The variable, and its value, that has memory in huge pages, as the unit in packaging/ does.
+pub(crate) const TUNABLES: &str = "GLIBC_TUNABLES";
+pub(crate) const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1";
 
 /// The outcome of RTP in the engine.
 const RTP: &str = "rtp";

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use xtask::lab::{Need, Scratch};
 
+use super::apart::{Often, apart};
 use super::{Bench, Measurement, figure};
-use crate::receiver::pinned;
 use crate::run::{RECEIVER_CPU, wait_for_rest};
 use crate::table::{Figure, Row, Style, Table};
 use crate::turns::{Floor, Followed};
@@ -42,28 +42,19 @@ const FIGURES: [Figure; 2] = [
 ];
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
-    let (rounds, is_quick) = (bench.effort.rounds, bench.effort.is_quick);
-    let (before, turns) = if is_quick { (20, 5) } else { (BEFORE, TURNS) };
-    let mut engine = Row::new(&[ENGINE], "Engine::frame, one frame after the other");
+    let often = Often::of(bench.effort);
+    let rounds = bench.effort.rounds;
+    let (before, turns) = turns(often);
+    let mut engine = Row::new(&[ENGINE], "Engine::frames, 64 frames at a time");
     let mut floor = Row::new(
         &[FLOOR],
         "reads the headers and touches one line of a table of 512 bytes a stream",
     );
-    pinned(RECEIVER_CPU, || {
-        eprintln!("setting up {STREAMS} streams");
-        let mut followed = Followed::new(STREAMS, before)?;
-        let mut least = Floor::new(STREAMS);
-        least.turns(1)?;
-        for round in 0..rounds {
-            eprintln!("round {} of {rounds}", round + 1);
-            wait_for_rest(bench.effort.patience.min(Duration::from_secs(30)))?;
-            engine
-                .rounds
-                .push(vec![each(followed.turns(turns, |_| Vec::new())?), None]);
-            floor.rounds.push(vec![each(least.turns(turns)?), None]);
-        }
-        Ok(())
-    })?;
+    eprintln!("{rounds} rounds");
+    for [of_engine, of_floor] in apart::<Vec<[Option<f64>; 2]>>(bench.programs.bench, "--engine", often)? {
+        engine.rounds.push(vec![of_engine, None]);
+        floor.rounds.push(vec![of_floor, None]);
+    }
     let mut counted = Row::new(&[INSTRUCTIONS], COMMAND);
     match instructions(bench.programs.bench) {
         Ok(instructions) => counted.rounds.push(vec![None, Some(instructions)]),
@@ -75,7 +66,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         conditions: vec![
             format!(
                 "{STREAMS} streams of announced calls, interleaved: one packet of each, then the next of each; on CPU \
-                 {RECEIVER_CPU}. {rounds} interleaved rounds of {turns} turns after {before}, medians (least - most)."
+                 {RECEIVER_CPU}, memory in huge pages. {rounds} interleaved rounds of {turns} turns after {before}, medians (least - most)."
             ),
             "Counted: 1,000 streams under callgrind, whose figure is the same each time.".to_owned(),
         ],
@@ -83,6 +74,28 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         figures: FIGURES.to_vec(),
         rows: vec![engine, floor, counted],
     })
+}
+
+/// Turns before, and in each round.
+const fn turns(often: Often) -> (u32, u32) {
+    if often.is_quick { (20, 5) } else { (BEFORE, TURNS) }
+}
+
+/// Nanoseconds a packet costs the engine and the floor, round by round.
+///
+/// # Errors
+/// When not every packet was taken for RTP.
+pub fn engine(often: Often) -> Result<Vec<[Option<f64>; 2]>> {
+    let (before, turns) = turns(often);
+    let mut followed = Followed::new(STREAMS, before)?;
+    let mut least = Floor::new(STREAMS);
+    least.turns(1)?;
+    let round = |_| {
+        wait_for_rest(often.patience())?;
+        let engine = each(followed.turns(turns, |_| Vec::new())?);
+        Ok([engine, each(least.turns(turns)?)])
+    };
+    (0..often.rounds).map(round).collect()
 }
 
 /// Nanoseconds for each.

@@ -1,15 +1,13 @@
 //! The table `growth`: whether a packet costs more where there are more streams, or more new calls.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use capture_common::load::Fields;
 
+use super::apart::{Often, apart};
 use super::engine::each;
 use super::{Bench, Measurement, figure};
 use crate::calls::{self, Message};
 use crate::frame;
-use crate::receiver::pinned;
 use crate::run::{RECEIVER_CPU, wait_for_rest};
 use crate::table::{Figure, Row, Style, Table};
 use crate::turns::Followed;
@@ -45,60 +43,36 @@ const FIGURES: [Figure; 1] = [figure("ns_per_packet", "NS", Style::Spread)];
 
 /// What a row measures.
 struct Case {
-    row: Row,
     followed: Followed,
     turns: u32,
     coming: Option<Coming>,
+    rounds: Vec<Option<f64>>,
 }
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
-    let (rounds, is_quick) = (bench.effort.rounds, bench.effort.is_quick);
-    let (before, packets) = if is_quick { (10, 100_000) } else { (BEFORE, PACKETS) };
-    let rest = bench.effort.patience.min(Duration::from_secs(30));
-    let rows = pinned(RECEIVER_CPU, || {
-        let mut cases = Vec::new();
-        for streams in STREAMS {
-            eprintln!("setting up {streams} streams");
-            cases.push(Case {
-                row: Row::new(&[&streams.to_string(), "0"], "Engine::frame, one frame after the other"),
-                followed: Followed::new(streams, before)?,
-                turns: packets.div_ceil(streams),
-                coming: None,
-            });
-        }
-        for calls in CALLS {
-            eprintln!("setting up {calls} calls a second");
-            let mut followed = Followed::new(BESIDE, before)?;
-            let mut coming = Coming::new(calls);
-            followed.turns(if is_quick { SECOND } else { TALK + SECOND }, |_| coming.turn())?;
-            cases.push(Case {
-                row: Row::new(
-                    &[&BESIDE.to_string(), &calls.to_string()],
-                    "Engine::frame, one frame after the other",
-                ),
-                followed,
-                // Whole seconds, so that every round has its calls.
-                turns: packets.div_ceil(BESIDE).next_multiple_of(SECOND),
-                coming: Some(coming),
-            });
-        }
-        for round in 0..rounds {
-            eprintln!("round {} of {rounds}", round + 1);
-            wait_for_rest(rest)?;
-            for case in &mut cases {
-                let more = |_| case.coming.as_mut().map(Coming::turn).unwrap_or_default();
-                let measured = case.followed.turns(case.turns, more)?;
-                case.row.rounds.push(vec![each(measured)]);
-            }
-        }
-        Ok(cases.into_iter().map(|case| case.row).collect())
-    })?;
+    let often = Often::of(bench.effort);
+    let (rounds, (_, packets)) = (bench.effort.rounds, packets(often));
+    eprintln!("{rounds} rounds");
+    let measured: Vec<Vec<Option<f64>>> = apart(bench.programs.bench, "--growth", often)?;
+    let without = STREAMS.map(|streams| (streams, 0));
+    let with = CALLS.map(|calls| (BESIDE, calls));
+    let rows = without
+        .into_iter()
+        .chain(with)
+        .zip(measured)
+        .map(|((streams, calls), rounds)| Row {
+            rounds: rounds.into_iter().map(|round| vec![round]).collect(),
+            ..Row::new(
+                &[&streams.to_string(), &calls.to_string()],
+                "Engine::frames, 64 frames at a time",
+            )
+        });
     Ok(Table {
         name: MEASUREMENT.name,
         title: MEASUREMENT.about.to_owned(),
         conditions: vec![
             format!(
-                "From memory, streams interleaved, on CPU {RECEIVER_CPU}; {rounds} interleaved rounds of {packets} packets, medians \
+                "From memory in huge pages, streams interleaved, on CPU {RECEIVER_CPU}; {rounds} interleaved rounds of {packets} packets, medians \
                  (least - most)."
             ),
             format!(
@@ -109,8 +83,55 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         ],
         keys: vec!["streams", "new calls/s"],
         figures: FIGURES.to_vec(),
-        rows,
+        rows: rows.collect(),
     })
+}
+
+/// Turns before, and packets of a round.
+const fn packets(often: Often) -> (u32, u32) {
+    if often.is_quick {
+        (10, 100_000)
+    } else {
+        (BEFORE, PACKETS)
+    }
+}
+
+/// Nanoseconds of a packet for each number of streams, and then for each number of new calls, round by round.
+///
+/// # Errors
+/// When not every packet was taken for RTP.
+pub fn growth(often: Often) -> Result<Vec<Vec<Option<f64>>>> {
+    let (before, packets) = packets(often);
+    let mut cases = Vec::new();
+    for streams in STREAMS {
+        cases.push(Case {
+            followed: Followed::new(streams, before)?,
+            turns: packets.div_ceil(streams),
+            coming: None,
+            rounds: Vec::new(),
+        });
+    }
+    for calls in CALLS {
+        let mut followed = Followed::new(BESIDE, before)?;
+        let mut coming = Coming::new(calls);
+        let come = if often.is_quick { SECOND } else { TALK + SECOND };
+        followed.turns(come, |_| coming.turn())?;
+        cases.push(Case {
+            followed,
+            // Whole seconds, so that every round has its calls.
+            turns: packets.div_ceil(BESIDE).next_multiple_of(SECOND),
+            coming: Some(coming),
+            rounds: Vec::new(),
+        });
+    }
+    for _ in 0..often.rounds {
+        wait_for_rest(often.patience())?;
+        for case in &mut cases {
+            let more = |_| case.coming.as_mut().map(Coming::turn).unwrap_or_default();
+            case.rounds.push(each(case.followed.turns(case.turns, more)?));
+        }
+    }
+    Ok(cases.into_iter().map(|case| case.rounds).collect())
 }
 
 /// Calls that come and go.

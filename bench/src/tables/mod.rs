@@ -1,5 +1,6 @@
 //! The tables there are, by name.
 
+mod apart;
 mod engine;
 mod flood;
 mod growth;
@@ -20,7 +21,10 @@ use crate::generator::Generator;
 use crate::receiver::Programs;
 use crate::table::{Figure, Style, Table};
 
+pub use self::apart::Often;
+pub use self::engine::engine;
 pub use self::flood::{Flooded, flood, flood_live};
+pub use self::growth::growth;
 pub use self::memory::{Concurrent, memory};
 pub use self::program::{Cost, cost};
 

@@ -136,9 +136,12 @@ impl Sequence {
     /// the one that leaves the window for it had arrived. It is taken then.
     #[inline(always)]
     pub fn step(&mut self, seq: u16) -> bool {
-        let is_next = seq == (self.highest as u16).wrapping_add(1) && self.is_marked(self.highest + 1);
-        self.highest += u64::from(is_next);
-        is_next
+        let next = self.highest + 1;
+        if seq != next as u16 || !self.is_marked(next) {
+            return false;
+        }
+        self.highest = next;
+        true
     }
 
     /// Whether `seq` is where no network puts a packet of this run: too far ahead, or further below than reordering.

@@ -2,30 +2,23 @@
 //! all that is computed; so what a batch will touch is touched for all of it first, where one look need not wait for another,
 //! and then it is taken in frame by frame as ever.
 
+use std::hint::black_box;
+
 use super::Engine;
 use super::counters::Tally;
-use super::portion::End;
+use super::plain::Plain;
+use super::portion;
 use crate::frame::{Frame, Keep};
-use crate::media::{Print, rtp};
-use crate::net::{self, Endpoint, Packet, Transport};
 use crate::outcome::Outcome;
 
 /// Frames looked at ahead: the memory of that many streams stays in the first-level cache until it is their turn.
-const AHEAD: usize = 64;
-
-/// A plain RTP packet, taken apart.
-#[derive(Clone, Copy)]
-struct Plain<'a> {
-    src: Endpoint,
-    dst: Endpoint,
-    packet: rtp::Packet<'a>,
-    print: Print,
-}
+pub(super) const AHEAD: usize = 64;
 
 impl Engine {
     /// Takes in frames as [`frame`](Self::frame) does, and hands each to `taken` when it is counted, with how much of it is to be
     /// kept.
     pub fn frames(&mut self, frames: &[Frame<'_>], mut taken: impl FnMut(&Frame<'_>, Keep)) {
+        let mut ahead = std::mem::take(&mut self.ahead);
         for frames in frames.chunks(AHEAD) {
             if let [frame] = frames {
                 // Alone there is nothing to look at ahead.
@@ -33,73 +26,63 @@ impl Engine {
                 taken(frame, kept);
                 continue;
             }
-            let mut ahead = [None; AHEAD];
-            for (plain, frame) in ahead.iter_mut().zip(frames) {
-                *plain = self.plain(frame);
-            }
-            self.streams.touch(ahead.iter().flatten().map(|plain| plain.print));
-            let mut rtp = Tally::default();
-            let mut kept = [Keep::Nothing; AHEAD];
-            for ((frame, plain), kept) in frames.iter().zip(&ahead).zip(&mut kept) {
-                *kept = match plain {
-                    // A frame before this one may have announced fax.
-                    Some(plain) if !self.shared.endpoints.may_be_fax(plain.src, plain.dst) => {
-                        self.rtp(frame, plain, &mut rtp)
-                    }
-                    _ => self.frame(frame),
-                };
-            }
-            // Before they are handed on: whoever reads both finds no more handed on than were taken in.
-            self.counters.add(Outcome::Rtp, &rtp);
-            for (frame, kept) in frames.iter().zip(kept) {
-                taken(frame, kept);
+            let ahead = &mut ahead[..frames.len()];
+            let all = self.look_ahead(frames, ahead);
+            self.take_ahead(frames, ahead, all);
+            for (frame, plain) in frames.iter().zip(&*ahead) {
+                taken(frame, plain.keep);
             }
         }
+        self.ahead = ahead;
     }
 
-    /// The frame as RTP, where it is that and nothing before it in the batch can make it something else but fax.
+    /// Takes in the frames, each in its turn, and counts them: whoever reads what is counted and what is handed on later finds no more
+    /// handed on than were taken in.
     #[inline(always)]
-    fn plain<'a>(&self, frame: &Frame<'a>) -> Option<Plain<'a>> {
-        let Packet {
-            src,
-            dst,
-            transport,
-            missing,
-        } = net::outer_datagram(frame.link, frame.bytes)?;
-        let Transport::Udp(payload) = transport else {
-            return None;
-        };
-        if self.looked_into.contains(dst.port()) || self.looked_into.contains(src.port()) {
-            return None;
+    fn take_ahead(&mut self, frames: &[Frame<'_>], ahead: &mut [Plain], all: Tally) {
+        let changes = self.streams.changes();
+        let (mut seats_hold, mut expects_fax) = (true, self.shared.endpoints.expects_fax());
+        let mut rtp = all;
+        for (at, plain) in ahead.iter_mut().enumerate() {
+            let seat = if seats_hold {
+                plain.seat
+            } else {
+                self.streams.seat_of(plain.print)
+            };
+            let may_flow = !expects_fax || !self.shared.endpoints.may_be_fax(plain.ports());
+            if may_flow && let Some(level) = self.streams.flow(seat, &plain.header) {
+                plain.keep = portion::of_media(level.unwrap_or(self.level), plain.payload_at);
+                continue;
+            }
+            let Some(frame) = frames.get(at) else { break };
+            rtp.leave_out(frame);
+            plain.keep = self.frame(frame);
+            // It may have begun or ended a stream, or announced fax.
+            seats_hold = self.streams.changes() == changes;
+            expects_fax = self.shared.endpoints.expects_fax();
         }
-        let rtp::Kind::Rtp(packet) = rtp::read_cut(payload, missing) else {
-            return None;
-        };
-        Some(Plain {
-            src,
-            dst,
-            packet,
-            print: self.streams.print(src, dst, packet.ssrc),
-        })
+        self.counters.add(Outcome::Rtp, &rtp);
     }
 
+    /// Sees what the frames are as far as a glance tells, and touches what they will touch: the entries of the index first, then
+    /// the streams. Returns how many there are.
+    // In loops of few instructions: as many misses are on their way at once as iterations fit what the processor looks ahead
+    // itself, some hundred instructions.
     #[inline(always)]
-    fn rtp(&mut self, frame: &Frame<'_>, plain: &Plain<'_>, tally: &mut Tally) -> Keep {
-        let Plain {
-            src,
-            dst,
-            ref packet,
-            print,
-        } = *plain;
-        let (endpoints, losses) = (&self.shared.endpoints, &self.counters.losses);
-        let heard = self
-            .streams
-            .known_packet(frame.ts, src, dst, print, packet, endpoints, losses);
-        if heard.outcome == Outcome::Rtp {
-            tally.take(frame);
-        } else {
-            self.counters.count(frame, heard.outcome);
+    fn look_ahead(&self, frames: &[Frame<'_>], ahead: &mut [Plain]) -> Tally {
+        for (plain, frame) in ahead.iter_mut().zip(frames) {
+            plain.see(frame, &self.streams, &self.looked_into);
         }
-        End::of_rtp(heard, packet.payload, self.level).portion.of(frame.bytes)
+        let (mut touched, mut all) = (0, Tally::default());
+        for (plain, frame) in ahead.iter().zip(frames) {
+            touched ^= self.streams.touch_entry(plain.print);
+            all.take(frame);
+        }
+        for plain in ahead {
+            plain.seat = self.streams.seat_of(plain.print);
+            touched ^= self.streams.touch(plain.seat);
+        }
+        black_box(touched);
+        all
     }
 }

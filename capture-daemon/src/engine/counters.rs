@@ -47,7 +47,7 @@ pub struct EngineCounters {
 }
 
 /// Frames of a batch that ended alike.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Tally {
     frames: u64,
     bytes: u64,
@@ -75,6 +75,12 @@ impl Tally {
         self.bytes += u64::from(frame.wire_len);
         self.first = self.first.min(ts);
         self.last = self.last.max(ts);
+    }
+
+    /// One less, which is counted by itself: its time stays among theirs.
+    pub fn leave_out(&mut self, frame: &Frame<'_>) {
+        self.frames -= 1;
+        self.bytes -= u64::from(frame.wire_len);
     }
 }
 

@@ -27,7 +27,7 @@ impl Media<'_> {
     pub fn datagram<'d>(&mut self, ts: Timestamp, path: Path, payload: &'d [u8], missing: usize) -> End<'d> {
         let Path { src, dst, .. } = path;
         let endpoints = &self.shared.endpoints;
-        if endpoints.may_be_fax(src, dst)
+        if endpoints.may_be_fax([src.port(), dst.port()])
             && self
                 .shared
                 .faxes

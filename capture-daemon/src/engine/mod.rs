@@ -7,6 +7,7 @@ mod descriptions;
 mod document;
 mod joined;
 mod media;
+mod plain;
 mod portion;
 mod ports;
 mod rtp_figures;
@@ -30,6 +31,7 @@ pub use shared::Shared;
 
 use self::carried::Carried;
 use self::media::Media;
+use self::plain::Plain;
 use self::portion::End;
 use self::ports::PortSet;
 use self::signaling::Signaling;
@@ -64,6 +66,8 @@ pub struct Engine {
     relaying: Relaying,
     shared: Arc<Shared>,
     counters: Arc<EngineCounters>,
+    /// What a batch is looked at ahead in.
+    ahead: Vec<Plain>,
     ticked: Timestamp,
     /// The level of calls under no rule, and of what is of no call.
     level: Level,
@@ -92,6 +96,7 @@ impl Engine {
             relaying: Relaying::new(&capture.turn_ports, Arc::clone(&shared), Arc::clone(&counters)),
             shared,
             counters,
+            ahead: vec![Plain::NONE; batch::AHEAD],
             ticked: Timestamp::ZERO,
         }
     }
@@ -158,7 +163,7 @@ impl Engine {
         // What any_datagram would find in the end, after it asked whether it is anything else.
         let endpoints = &self.shared.endpoints;
         if !self.is_sip(src, dst)
-            && !endpoints.may_be_fax(src, dst)
+            && !endpoints.may_be_fax([src.port(), dst.port()])
             && let rtp::Kind::Rtp(packet) = rtp::read_cut(payload, missing)
         {
             let heard = self

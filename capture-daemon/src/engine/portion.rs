@@ -66,6 +66,25 @@ impl Portion<'_> {
     }
 }
 
+/// The same of a frame with RTP that is no event and whose payload begins at `payload_at`.
+#[inline(always)]
+pub const fn of_media(level: Level, payload_at: u32) -> Keep {
+    match level {
+        Level::Full => Keep::All,
+        Level::Headers | Level::Signaling => cut(level, payload_at),
+    }
+}
+
+/// Apart, so that a frame that is kept whole pays no arithmetic for the others.
+#[inline(never)]
+const fn cut(level: Level, payload_at: u32) -> Keep {
+    match level {
+        Level::Full => Keep::All,
+        Level::Headers => Keep::Head(payload_at),
+        Level::Signaling => Keep::Nothing,
+    }
+}
+
 /// The bytes of a frame in front of some of its bytes. What was put together from several frames is in none of them.
 fn head(payload: &[u8], frame: &[u8]) -> Keep {
     let start = payload.as_ptr().addr().checked_sub(frame.as_ptr().addr());

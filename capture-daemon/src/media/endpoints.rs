@@ -17,7 +17,6 @@ use super::codec::Format;
 use super::learn::{self, Learn};
 use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
-use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses};
 use crate::sampled::{SAMPLE, Sampled};
 use crate::shared_lists::SharedLists;
@@ -240,10 +239,16 @@ impl Endpoints {
         self.ssrcs.load(Ordering::Relaxed)
     }
 
-    /// Whether fax may be expected on the port of one of these, of some address. Takes no lock.
+    /// Whether fax may be expected anywhere. Takes no lock.
     #[inline]
-    pub fn may_be_fax(&self, src: Endpoint, dst: Endpoint) -> bool {
-        self.udptl.contains([src.port(), dst.port()])
+    pub fn expects_fax(&self) -> bool {
+        !self.udptl.is_empty()
+    }
+
+    /// Whether fax may be expected on one of these ports, of some address. Takes no lock.
+    #[inline]
+    pub fn may_be_fax(&self, ports: [u16; 2]) -> bool {
+        self.udptl.contains(ports)
     }
 
     /// Forgets what ended more than `linger` before `ts`. One shard at a call.

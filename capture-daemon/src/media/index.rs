@@ -18,6 +18,11 @@ pub struct Print {
     more: u32,
 }
 
+impl Print {
+    /// Of no key.
+    pub const NONE: Self = Self { check: 0, more: 0 };
+}
+
 /// Secret numbers, drawn at the start.
 #[derive(Debug)]
 pub struct Seeds([u64; 8]);
@@ -32,15 +37,25 @@ impl Seeds {
     /// What this key is known by.
     #[inline(always)]
     pub fn print(&self, key: &Key) -> Print {
+        let rest = u64::from(key.src.port()) << 48 | u64::from(key.dst.port()) << 32 | u64::from(key.ssrc);
+        match (key.src.mapped(), key.dst.mapped()) {
+            (Some(src), Some(dst)) => self.print_v4(u64::from(src) << 32 | u64::from(dst), rest),
+            _ => self.mix(self.addresses(key), rest),
+        }
+    }
+
+    /// What a key is known by whose two addresses of IPv4, source first, are this number; `rest` is its ports and SSRC.
+    #[inline(always)]
+    pub const fn print_v4(&self, addresses: u64, rest: u64) -> Print {
+        self.mix([addresses; 2], rest)
+    }
+
+    #[inline(always)]
+    const fn mix(&self, [one, other]: [u64; 2], rest: u64) -> Print {
         let Self([a, b, c, d, ..]) = *self;
-        let ports = u64::from(key.src.port()) << 48 | u64::from(key.dst.port()) << 32 | u64::from(key.ssrc);
-        let [one, other] = match (key.src.mapped(), key.dst.mapped()) {
-            (Some(src), Some(dst)) => [u64::from(src) << 32 | u64::from(dst); 2],
-            _ => self.addresses(key),
-        };
         Print {
-            check: fold(one ^ a, ports ^ b),
-            more: fold(other ^ c, ports ^ d) as u32,
+            check: fold(one ^ a, rest ^ b),
+            more: fold(other ^ c, rest ^ d) as u32,
         }
     }
 
@@ -76,6 +91,7 @@ pub struct Index {
     /// A print's home is told by the uppermost bits of its check.
     shift: u32,
     len: usize,
+    changes: u64,
 }
 
 impl Index {
@@ -86,7 +102,14 @@ impl Index {
             places: vec![[0; 4]; places],
             shift: 64 - places.trailing_zeros(),
             len: 0,
+            changes: 0,
         }
+    }
+
+    /// How often a seat was given or taken: what was looked up holds until then.
+    #[inline(always)]
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     #[inline(always)]
@@ -102,7 +125,6 @@ impl Index {
     /// Where a print is; else the free place where it would be.
     #[inline(always)]
     fn find(&self, print: Print) -> Result<usize, usize> {
-        let (low, high) = (print.check as u32, (print.check >> 32) as u32);
         let mut place = self.home(print.check);
         loop {
             // `home` and `next` are below the length, which is a power of two.
@@ -112,7 +134,8 @@ impl Index {
             if seat == 0 {
                 return Err(place);
             }
-            if (l, h, more) == (low, high, print.more) {
+            // Both halves by one comparison.
+            if u64::from(h) << 32 | u64::from(l) == print.check && more == print.more {
                 return Ok(place);
             }
             place = self.next(place);
@@ -143,6 +166,7 @@ impl Index {
                 place
             }
         };
+        self.changes += 1;
         self.places[place] = [print.check as u32, (print.check >> 32) as u32, print.more, seat + 1];
     }
 
@@ -150,6 +174,7 @@ impl Index {
     pub fn remove(&mut self, print: Print) {
         let Ok(mut gap) = self.find(print) else { return };
         self.len -= 1;
+        self.changes += 1;
         let mut place = gap;
         loop {
             place = self.next(place);

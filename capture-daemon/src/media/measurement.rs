@@ -10,8 +10,7 @@ use super::burst::Burst;
 use super::codec::{self, Format, Kind};
 use super::jitter::{self, Meter, Period, Rhythm};
 use super::playout::{self, BUFFERS, Playout, Points};
-use super::probation::{Header, TAG};
-use super::rtp;
+use super::probation::Header;
 use super::sequence::{Account, Arrival, Sequence};
 use crate::time::Timestamp;
 
@@ -125,39 +124,48 @@ impl Measurement {
     /// about it that anyone has to look at. Whether it was that; where not, nothing has changed. What it does is what [`due`
     /// ](super::stream::Stream::due) and [`take`](Self::take) would do.
     #[inline(always)]
-    pub fn flow(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>, pause: u64) -> bool {
+    pub fn flow(&mut self, header: &Header, pause: u64) -> bool {
         const FLOWS: u8 = ANCHORED | CERTAIN;
+        let Header { ts, timestamp, seq, .. } = *header;
         let hot = &mut self.hot;
         // A packet of an earlier time wraps around to the longest of pauses.
         let nanos = ts.as_nanos().wrapping_sub(hot.end.as_nanos());
         let flows = nanos < pause
             && hot.flags & (FLOWS | AFTER_NOISE | PROBATION | INTERRUPTED | WATCHED) == FLOWS
             && hot.countdown > 1
-            && packet.payload_type == hot.payload_type
-            && !packet.marker
+            // Without the marker.
+            && header.second == hot.payload_type
             && hot.rhythm.period.is_known()
-            && packet.len != TAG
-            && hot.sequence.step(packet.seq);
+            && !header.may_be_tag()
+            && hot.sequence.step(seq);
         if !flows {
             return false;
         }
         hot.countdown -= 1;
         // Less than a pause.
         let delta = (nanos as u32) / 1000;
-        hot.delta_min = hot.delta_min.min(delta);
-        hot.delta_max = hot.delta_max.max(delta);
+        // They hardly ever move.
+        if delta < hot.delta_min {
+            hot.delta_min = delta;
+        }
+        if delta > hot.delta_max {
+            hot.delta_max = delta;
+        }
         hot.end = ts;
-        let transit = hot
-            .rhythm
-            .step(ts.as_nanos(), packet.timestamp)
-            .transit(hot.rhythm.period);
-        hot.lag += transit.unwrap_or_default();
-        hot.meter.take(transit, true);
-        hot.rhythm.move_to(ts.as_nanos(), packet.timestamp);
-        if packet.seq.is_multiple_of(ADAPT) {
+        let transit = hot.rhythm.step(ts.as_nanos(), timestamp).transit(hot.rhythm.period);
+        // Each way by itself: what is asked of the transit is asked once.
+        match transit {
+            Some(nanos) => {
+                hot.lag += nanos;
+                hot.meter.take(Some(nanos), true);
+            }
+            None => hot.meter.take(None, true),
+        }
+        hot.rhythm.move_to(ts.as_nanos(), timestamp);
+        if seq.is_multiple_of(ADAPT) {
             self.adapt();
         }
-        self.play(packet.seq);
+        self.play(seq);
         true
     }
 

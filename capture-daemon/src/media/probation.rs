@@ -42,24 +42,33 @@ pub struct Header {
     /// Sequence number.
     pub seq: u16,
     /// Marker and payload type, as on the wire.
-    pub(super) second: u8,
+    pub second: u8,
     /// Octets of payload, 255 for more.
     pub len: u8,
 }
 
 /// Octets of a payload that may be SRTP's tag alone.
-pub const TAG: usize = 4;
+const TAG: u8 = 4;
 
 impl Header {
+    /// Of no packet.
+    pub const NONE: Self = Self {
+        ts: Timestamp::ZERO,
+        timestamp: 0,
+        seq: 0,
+        second: 0,
+        len: 0,
+    };
+
     /// Whether this may be the packet [`strip_tag`](Self::strip_tag) is for.
     #[inline]
     pub const fn may_be_tag(&self) -> bool {
-        self.len == 4
+        self.len == TAG
     }
 
     /// Four octets of SRTP are no event of RFC 4733 but an empty payload's tag (RFC 5764 section 4.1.2, HMAC_SHA1_32).
     pub const fn strip_tag(&mut self) {
-        if self.len == 4 {
+        if self.may_be_tag() {
             self.len = 0;
         }
     }

@@ -51,7 +51,7 @@ pub fn read_cut(datagram: &[u8], missing: usize) -> Kind<'_> {
     if first >> 6 != 2 {
         return Kind::Other;
     }
-    if (192..=223).contains(&second) {
+    if is_rtcp(second) {
         // RFC 3550 section 6.4.1: length in 32-bit words, less one. An SSRC follows the first word in every type.
         let words = usize::from(u16::from_be_bytes([len_hi, len_lo]));
         let len = words.saturating_add(1).saturating_mul(4);
@@ -84,6 +84,12 @@ pub fn read_cut(datagram: &[u8], missing: usize) -> Kind<'_> {
         payload,
         len: payload.len().saturating_add(missing),
     })
+}
+
+/// Whether the second octet of what is RTP or RTCP makes it the latter: RFC 5761 section 4 leaves these packet types to it.
+#[inline(always)]
+pub const fn is_rtcp(second: u8) -> bool {
+    second >= 192 && second <= 223
 }
 
 /// The payload behind the fixed header, which begins with the octet `first`.

@@ -163,9 +163,9 @@ impl Stream {
 
     /// Takes a packet that nobody has to look at, as nearly all are; whether it was one. Where not, nothing has changed.
     #[inline(always)]
-    pub fn flow(&mut self, ts: Timestamp, packet: &rtp::Packet<'_>) -> bool {
+    pub fn flow(&mut self, header: &Header) -> bool {
         const { assert!(PAUSE < 1 << 32) };
-        self.measurement.flow(ts, packet, PAUSE)
+        self.measurement.flow(header, PAUSE)
     }
 
     /// Takes one packet, and says whether it is a telephone event that can be read.

@@ -9,6 +9,7 @@ use super::announcement::LEAD;
 use super::endpoints::Endpoints;
 use super::index::{Index, Print, Seeds};
 use super::join::{self, Look};
+use super::probation::Header;
 use super::rtp;
 use super::slots::Slots;
 use super::stream::{Due, Key, Stream};
@@ -51,9 +52,12 @@ pub struct Heard {
 
 /// Where a stream is: a slot of one of the two rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seat(u32);
+pub struct Seat(u32);
 
 impl Seat {
+    /// Where nobody sits.
+    pub const NOBODY: Self = Self(u32::MAX);
+
     const WAITS: u32 = 1 << 31;
 
     const fn told(at: u32) -> Self {
@@ -124,8 +128,8 @@ impl Streams {
         endpoints: &Endpoints,
         losses: &Losses,
     ) -> Heard {
-        let print = self.print(src, dst, packet.ssrc);
-        self.known_packet(ts, src, dst, print, packet, endpoints, losses)
+        let (ssrc, print) = (packet.ssrc, self.print(src, dst, packet.ssrc));
+        self.take(ts, &Key { src, dst, ssrc }, print, None, packet, endpoints, losses)
     }
 
     /// What packets of an SSRC between these ends are known by.
@@ -134,36 +138,47 @@ impl Streams {
         self.seeds.print(&Key { src, dst, ssrc })
     }
 
-    /// Touches what packets with these prints are about to touch, all at once: the entry of the index, and the two cache lines
-    /// of the stream.
+    /// The same of addresses of IPv4, source first, as one number; `rest` is the ports, source first, and the SSRC.
     #[inline(always)]
-    pub fn touch(&self, prints: impl Iterator<Item = Print> + Clone) {
-        let entries = prints.clone().fold(0, |sum, print| sum ^ self.index.touch(print));
-        let seats = prints.filter_map(|print| self.index.get(print).map(Seat));
-        let streams = seats.fold(entries, |sum, seat| sum ^ self.room(seat).touch(seat.at()));
-        // A plain read is a prefetch to the memory behind it, as long as it is not left out for being of no use.
-        std::hint::black_box(streams);
+    pub const fn print_v4(&self, addresses: u64, rest: u64) -> Print {
+        self.seeds.print_v4(addresses, rest)
     }
 
-    const fn room(&self, seat: Seat) -> &Slots {
-        if seat.waits() { &self.waiting } else { &self.told }
+    /// Touches where a print's seat is looked up. A plain read is a prefetch to the memory behind it, as long as what it gives
+    /// is not left out for being of no use.
+    #[inline(always)]
+    pub fn touch_entry(&self, print: Print) -> u32 {
+        self.index.touch(print)
     }
 
-    /// Takes what reads as an RTP packet with this print.
+    /// Where the stream with this print sits, as long as there are no [`changes`](Self::changes).
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "one function with its callers")]
-    pub fn known_packet(
-        &mut self,
-        ts: Timestamp,
-        src: Endpoint,
-        dst: Endpoint,
-        print: Print,
-        packet: &rtp::Packet<'_>,
-        endpoints: &Endpoints,
-        losses: &Losses,
-    ) -> Heard {
-        let ssrc = packet.ssrc;
-        self.take(ts, &Key { src, dst, ssrc }, print, None, packet, endpoints, losses)
+    pub fn seat_of(&self, print: Print) -> Seat {
+        self.index.get(print).map_or(Seat::NOBODY, Seat)
+    }
+
+    /// How often a seat was given or taken.
+    #[inline(always)]
+    pub const fn changes(&self) -> u64 {
+        self.index.changes()
+    }
+
+    /// Touches the two cache lines that a packet touches of the stream that sits there, where the number returned is used. Of
+    /// one that waits more is touched, and there are few.
+    #[inline(always)]
+    pub fn touch(&self, seat: Seat) -> u32 {
+        if seat.waits() { 0 } else { self.told.touch(seat.at()) }
+    }
+
+    /// Takes a packet that nobody has to look at, of a stream that sits where [`seat_of`](Self::seat_of) said, and gives its call's
+    /// level. `None` where it is none of these: nothing has changed then.
+    #[inline(always)]
+    pub fn flow(&mut self, seat: Seat, header: &Header) -> Option<Option<Level>> {
+        if seat.waits() {
+            return None;
+        }
+        let stream = self.told.seated(seat.at())?;
+        stream.flow(header).then(|| stream.level())
     }
 
     /// Takes an RTP packet that TURN wrapped between `src` and `dst`. It is a stream of its own beside the one between
@@ -206,7 +221,7 @@ impl Streams {
         let Some(stream) = room.seated(seat.at()) else {
             return self.begin(ts, key, via, *packet, endpoints, losses);
         };
-        if via.is_none() && !seat.waits() && stream.flow(ts, packet) {
+        if via.is_none() && !seat.waits() && stream.flow(&Header::of(ts, packet)) {
             return Heard {
                 outcome: Outcome::Rtp,
                 level: stream.level(),
@@ -232,10 +247,6 @@ impl Streams {
             level,
             is_event,
         }
-    }
-
-    fn seat_of(&self, key: &Key) -> Option<Seat> {
-        self.index.get(self.seeds.print(key)).map(Seat)
     }
 
     fn assign(&mut self, key: &Key, seat: Seat) {
@@ -303,7 +314,7 @@ impl Streams {
         }
         if let Some(stream) = self.waiting.remove(at) {
             let key = *stream.key();
-            let holds_key = self.seat_of(&key) == Some(Seat::waiting(at));
+            let holds_key = self.seat_of(self.seeds.print(&key)) == Seat::waiting(at);
             let seat = self.seat(stream, losses);
             if holds_key {
                 self.assign(&key, seat);
@@ -314,8 +325,9 @@ impl Streams {
 
     /// Takes away the key of a stream that has left this seat.
     fn forget(&mut self, left: &Stream, seat: Seat) {
-        if self.seat_of(left.key()) == Some(seat) {
-            self.index.remove(self.seeds.print(left.key()));
+        let print = self.seeds.print(left.key());
+        if self.seat_of(print) == seat {
+            self.index.remove(print);
         }
     }
 

@@ -20,11 +20,17 @@ impl Default for UdptlPorts {
 }
 
 impl UdptlPorts {
+    /// Whether no fax is announced on any port.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.all.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether fax is announced on one of these ports of any address.
     #[inline]
     pub fn contains(&self, ports: [u16; 2]) -> bool {
         let announced = |port| self.of(port).is_some_and(|count| count.load(Ordering::Relaxed) != 0);
-        self.all.load(Ordering::Relaxed) != 0 && ports.into_iter().any(announced)
+        !self.is_empty() && ports.into_iter().any(announced)
     }
 
     /// Counts an announcement of `port` for as long as the mark lives.
@@ -67,13 +73,13 @@ mod tests {
     #[test]
     fn a_port_is_there_while_anyone_announces_it() {
         let ports = Arc::new(UdptlPorts::default());
-        assert!(!ports.contains([0; 2]) && !ports.contains([4000, 4001]));
+        assert!(ports.is_empty() && !ports.contains([0; 2]) && !ports.contains([4000, 4001]));
         let (one, other, last) = (ports.mark(4000), ports.mark(4000), ports.mark(u16::MAX));
         drop(one);
         assert!(ports.contains([4000, 4001]) && ports.contains([1, u16::MAX]) && !ports.contains([4001; 2]));
         drop(other);
         assert!(!ports.contains([4000, 4001]) && ports.contains([1, u16::MAX]));
         drop(last);
-        assert!(!ports.contains([1, u16::MAX]));
+        assert!(ports.is_empty() && !ports.contains([1, u16::MAX]));
     }
 }
