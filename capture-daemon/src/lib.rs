@@ -11,6 +11,7 @@ mod latencies;
 pub mod log;
 pub mod outcome;
 pub mod report;
+mod sampled;
 mod shared_lists;
 mod table;
 pub mod time;

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::hash::{Hash, RandomState};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::quality::RandomState;
 
 /// Different lists that are remembered. Where there are more, all are forgotten: whoever has one keeps it.
 const MOST: usize = 1024;
 
 /// The lists remembered.
 pub struct SharedLists<T> {
-    // SipHash: who sends SDP chooses the lists.
+    // With a random key: who sends SDP chooses the lists, and sees nothing of what it comes to.
     known: Mutex<HashSet<Arc<[T]>, RandomState>>,
 }
 

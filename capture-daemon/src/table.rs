@@ -2,19 +2,17 @@
 //! who leaves when it is full.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::quality::RandomState;
 
+use crate::sampled::Sampled;
 use crate::time::Timestamp;
 
 /// Locks of the table; two lanes rarely want the same one.
 pub const SHARDS: usize = 64;
-/// Entries looked at to find the one that leaves a full table.
-const SAMPLE: usize = 16;
 /// Entries one sweep looks at: some microseconds, so that the worker's ring does not fill meanwhile.
 const SWEPT_AT_ONCE: usize = 128;
 
@@ -58,7 +56,7 @@ pub struct Left<E, K = Arc<str>> {
 /// The table. Its keys are copied, and looked up by what they lend as.
 #[derive(Debug)]
 pub struct Table<E, K = Arc<str>> {
-    shards: Box<[Mutex<Shard<E, K>>]>,
+    shards: Box<[Mutex<Sampled<K, E>>]>,
     /// With a random key, as the keys come from the network; who sends them sees nothing of what it comes to.
     hasher: RandomState,
     /// What the entries of all shards count for: reserved before they are inserted, and where one grows, another leaves
@@ -69,57 +67,16 @@ pub struct Table<E, K = Arc<str>> {
     next_swept: AtomicUsize,
 }
 
-#[derive(Debug)]
-struct Shard<E, K> {
-    places: HashMap<K, usize, RandomState>,
-    entries: Vec<(K, E)>,
-    /// Where the next sample or sweep begins.
-    hand: usize,
-}
-
-impl<E, K: Clone + Eq + Hash> Shard<E, K> {
-    fn entry<Q>(&mut self, key: &Q) -> Option<&mut (K, E)>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        let place = *self.places.get(key)?;
-        self.entries.get_mut(place)
-    }
-
-    fn insert(&mut self, key: K, entry: E) {
-        self.places.insert(key.clone(), self.entries.len());
-        self.entries.push((key, entry));
-    }
-
-    fn remove(&mut self, place: usize) -> (K, E) {
-        let removed = self.entries.swap_remove(place);
-        self.places.remove(&removed.0);
-        if let Some((moved, _)) = self.entries.get(place)
-            && let Some(moved) = self.places.get_mut(moved)
-        {
-            *moved = place;
-        }
-        removed
-    }
-}
-
 impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// An empty table that will hold entries that count for at most `max` (at least one); while entries grow, each lane's
     /// may be over for a moment.
     pub fn new(max: usize) -> Self {
-        let hasher = RandomState::default();
-        let shard = || Shard {
-            places: HashMap::with_hasher(hasher.clone()),
-            entries: Vec::new(),
-            hand: 0,
-        };
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             len: AtomicUsize::new(0),
             max: max.max(1),
             next_swept: AtomicUsize::new(0),
-            hasher,
+            hasher: RandomState::default(),
         }
     }
 
@@ -198,21 +155,9 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// again and again it comes around. Returns what it removed. `over` may take away a part of an entry.
     pub fn sweep(&self, mut over: impl FnMut(&mut E) -> bool) -> Vec<(K, E)> {
         let number = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        let mut removed = Vec::new();
-        let mut shard = self.lock(number);
-        for _ in 0..SWEPT_AT_ONCE.min(shard.entries.len()) {
-            let place = if shard.hand < shard.entries.len() {
-                shard.hand
-            } else {
-                0
-            };
-            shard.hand = place + 1;
-            let entry = shard.entries.get_mut(place);
-            if entry.is_some_and(|(_, entry)| self.counting(entry, &mut over)) {
-                removed.push(shard.remove(place));
-                shard.hand = place;
-            }
-        }
+        let removed = self
+            .lock(number)
+            .sweep(SWEPT_AT_ONCE, |entry| self.counting(entry, &mut over));
         self.freed(removed.iter().map(|(_, entry)| entry));
         removed
     }
@@ -227,9 +172,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// Runs `with` on every entry, shard by shard, in no order.
     pub fn for_each(&self, mut with: impl FnMut(&K, &E)) {
         for number in 0..self.shards.len() {
-            for (key, entry) in &self.lock(number).entries {
-                with(key, entry);
-            }
+            self.lock(number).iter().for_each(|(key, entry)| with(key, entry));
         }
     }
 
@@ -237,7 +180,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// there is no part of this number, from 0. Entries that come meanwhile may be left out.
     pub fn for_part(&self, part: usize, mut with: impl FnMut(&K, &mut E)) -> Option<()> {
         self.shards.get(part)?;
-        let keys: Vec<K> = self.lock(part).entries.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<K> = self.lock(part).iter().map(|(key, _)| key.clone()).collect();
         for key in &keys {
             if let Some((key, entry)) = self.lock(part).entry(key) {
                 self.counting(entry, |entry| with(key, entry));
@@ -253,12 +196,12 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         E: Clone,
     {
         for number in 0..self.shards.len() {
-            let keys: Vec<K> = self.lock(number).entries.iter().map(|(key, _)| key.clone()).collect();
+            let keys: Vec<K> = self.lock(number).iter().map(|(key, _)| key.clone()).collect();
             for keys in keys.chunks(COPIED_AT_ONCE) {
-                let mut shard = self.lock(number);
+                let shard = self.lock(number);
                 let copies: Vec<(K, E)> = keys
                     .iter()
-                    .filter_map(|key| shard.entry(key).map(|known| known.clone()))
+                    .filter_map(|key| Some((key.clone(), shard.get(key)?.clone())))
                     .collect();
                 drop(shard);
                 for (key, entry) in &copies {
@@ -269,12 +212,11 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     }
 
     fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
-        // The high bits: the maps inside the shards use the same hash's low ones.
-        (self.hasher.hash_one(key) >> 58) as usize % SHARDS
+        self.hasher.hash_one(key) as usize % SHARDS
     }
 
     /// A panic under a lock would be one in [`Entry`] or in recording, which leave the shard itself whole.
-    fn lock(&self, number: usize) -> MutexGuard<'_, Shard<E, K>> {
+    fn lock(&self, number: usize) -> MutexGuard<'_, Sampled<K, E>> {
         self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -290,18 +232,10 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// oldest. Looks at the shard `number` and, where that is empty, at the others.
     fn evict(&self, number: usize, now: Timestamp) -> Option<Left<E, K>> {
         for step in 0..SHARDS {
-            let mut shard = self.lock((number + step) % SHARDS);
-            let len = shard.entries.len();
-            let hand = shard.hand;
-            let sample = (0..SAMPLE.min(len)).map(|at| (hand + at) % len);
-            let least = sample
-                .filter_map(|place| shard.entries.get(place).map(|(_, entry)| (place, entry)))
-                .map(|(place, entry)| (entry.worth(now), entry.last(), place))
-                .min();
-            if let Some((worth, _, place)) = least {
-                shard.hand = hand.wrapping_add(SAMPLE) % len;
-                let (key, entry) = shard.remove(place);
-                drop(shard);
+            let least = self
+                .lock((number + step) % SHARDS)
+                .take_least(|_, entry| (entry.worth(now), entry.last()));
+            if let Some((key, entry, (worth, _))) = least {
                 self.freed([&entry].into_iter());
                 return Some(Left { key, entry, worth });
             }

@@ -1,5 +1,6 @@
 //! The calls under one Call-ID: nearly always one, but Call-IDs are used again.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,20 +19,42 @@ const CALLS: usize = 8;
 /// and H of RFC 3261 section 17).
 const REPEATS: Duration = Duration::from_secs(32);
 
+/// What calls were worth to a full table holds for so long, if no message comes. In a flood most of the work would be to look at
+/// the same calls again, in memory that is far apart.
+const WORTH_HOLDS: Duration = Duration::from_secs(1);
+
 /// The calls under one Call-ID, told apart by their tags, which in one dialog are the same in every message, and by their
 /// times where even those are used again.
 #[derive(Clone, Debug, Default)]
-pub struct OneCallId(Vec<Call>);
+pub struct OneCallId {
+    calls: Vec<Call>,
+    /// What they were worth when that was asked for, and when their latest message had come; none once they were told more.
+    asked: Cell<Option<Asked>>,
+}
+
+/// What calls were worth at some time.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    at: Timestamp,
+    worth: Worth,
+    last: Timestamp,
+}
 
 impl OneCallId {
     /// The calls, to be told something.
     pub(super) fn calls_mut(&mut self) -> impl Iterator<Item = &mut Call> {
-        self.0.iter_mut()
+        self.told_more().iter_mut()
+    }
+
+    /// The calls, of which nothing is known from before.
+    fn told_more(&mut self) -> &mut Vec<Call> {
+        self.asked = Cell::new(None);
+        &mut self.calls
     }
 
     /// The calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.0.iter()
+        self.calls.iter()
     }
 
     /// Takes in one message; where it belongs to no call that is known, as the first of a new one if it `may_begin` one.
@@ -41,20 +64,21 @@ impl OneCallId {
         if connected.is_empty() && !may_begin {
             return (false, None);
         }
+        self.told_more();
         let mut left = None;
         let taker = match self.taker(&connected, sight) {
             Some(taker) => self.join(taker, &connected),
             None => {
-                if self.0.len() >= CALLS.min(rules.max_calls) {
+                if self.calls.len() >= CALLS.min(rules.max_calls) {
                     left = self.evict(sight.ts);
                 }
                 // Nearly always there is one.
-                self.0.reserve_exact(1);
-                self.0.push(Call::new(sight.ts, rules));
-                self.0.len() - 1
+                self.calls.reserve_exact(1);
+                self.calls.push(Call::new(sight.ts, rules));
+                self.calls.len() - 1
             }
         };
-        if let Some(call) = self.0.get_mut(taker) {
+        if let Some(call) = self.calls.get_mut(taker) {
             call.record(sight);
         }
         (true, left)
@@ -63,7 +87,7 @@ impl OneCallId {
     /// The call that a message belongs to which was recorded before.
     pub fn call_of(&mut self, sight: &Sight<'_, '_>) -> Option<&mut Call> {
         let taker = self.place_of(sight)?;
-        self.0.get_mut(taker)
+        self.told_more().get_mut(taker)
     }
 
     /// Its place.
@@ -73,14 +97,14 @@ impl OneCallId {
     }
 
     fn places(&self, of: impl Fn(&Call) -> bool) -> Vec<usize> {
-        let calls = self.0.iter().enumerate();
+        let calls = self.calls.iter().enumerate();
         calls.filter(|(_, call)| of(call)).map(|(at, _)| at).collect()
     }
 
     /// The call a message belongs to, of those it is connected with; `None` where it begins another.
     fn taker(&self, connected: &[usize], sight: &Sight<'_, '_>) -> Option<usize> {
         let sets_up = sets_up(sight);
-        let calls = connected.iter().filter_map(|at| Some((*at, self.0.get(*at)?)));
+        let calls = connected.iter().filter_map(|at| Some((*at, self.calls.get(*at)?)));
         let open = calls.filter(|(_, call)| {
             let is_over = call.ended_at().is_some() && sight.ts > call.last.plus(REPEATS);
             !(is_over && sets_up)
@@ -99,14 +123,14 @@ impl OneCallId {
     fn join(&mut self, taker: usize, connected: &[usize]) -> usize {
         let mut taker = taker;
         for at in connected.iter().rev().copied() {
-            let parts = self.0.get(taker).zip(self.0.get(at));
+            let parts = self.calls.get(taker).zip(self.calls.get(at));
             if at == taker || parts.is_none_or(|(call, other)| call.shares_a_tag(other)) {
                 continue;
             }
             // From the highest place down, so that those still to come stay where they are.
-            let other = self.0.remove(at);
+            let other = self.calls.remove(at);
             taker -= usize::from(at < taker);
-            if let Some(call) = self.0.get_mut(taker) {
+            if let Some(call) = self.calls.get_mut(taker) {
                 call.join(other);
             }
         }
@@ -114,23 +138,25 @@ impl OneCallId {
     }
 
     fn evict(&mut self, now: Timestamp) -> Option<Call> {
-        let calls = self.0.iter().enumerate();
+        let calls = self.calls.iter().enumerate();
         let (least, _) = calls.min_by_key(|(_, call)| (call.worth(now), call.last))?;
-        Some(self.0.remove(least))
+        Some(self.calls.remove(least))
     }
 
     /// The call that media which began at `start` belongs to: the latest that had begun, else the first.
     pub fn of_media(&mut self, start: Timestamp) -> Option<&mut Call> {
-        self.0.iter_mut().min_by_key(|call| match call.first <= start {
-            true => (false, u64::MAX - call.first.as_nanos()),
-            false => (true, call.first.as_nanos()),
-        })
+        self.told_more()
+            .iter_mut()
+            .min_by_key(|call| match call.first <= start {
+                true => (false, u64::MAX - call.first.as_nanos()),
+                false => (true, call.first.as_nanos()),
+            })
     }
 
     /// When the last of the calls ended; `None` while one goes on.
     pub fn ended_at(&self) -> Option<Timestamp> {
         let mut last = None;
-        for call in self.0.iter().filter(|call| call.is_call()) {
+        for call in self.calls.iter().filter(|call| call.is_call()) {
             last = last.max(Some(call.ended_at()?));
         }
         last
@@ -138,15 +164,17 @@ impl OneCallId {
 
     /// Takes away those that have been over for longer than `linger` at `now`, unless these are all.
     pub fn forget(&mut self, now: Timestamp, linger: Duration) -> Vec<Call> {
-        if self.0.len() < 2 || self.is_forgotten(now, linger) {
+        if self.calls.len() < 2 || self.is_forgotten(now, linger) {
             return Vec::new();
         }
-        self.0.extract_if(.., |call| call.is_forgotten(now, linger)).collect()
+        self.told_more()
+            .extract_if(.., |call| call.is_forgotten(now, linger))
+            .collect()
     }
 
     /// Whether all of them have been over for longer than `linger` at `now`.
     pub fn is_forgotten(&self, now: Timestamp, linger: Duration) -> bool {
-        self.0.iter().all(|call| call.is_forgotten(now, linger))
+        self.calls.iter().all(|call| call.is_forgotten(now, linger))
     }
 }
 
@@ -162,15 +190,25 @@ fn sets_up(sight: &Sight<'_, '_>) -> bool {
 
 impl Entry for OneCallId {
     fn last(&self) -> Timestamp {
-        self.0.iter().map(|call| call.last).max().unwrap_or_default()
+        let seen = || self.calls.iter().map(|call| call.last).max().unwrap_or_default();
+        self.asked.get().map_or_else(seen, |asked| asked.last)
     }
 
     fn worth(&self, now: Timestamp) -> Worth {
-        self.0.iter().map(|call| call.worth(now)).max().unwrap_or(Worth::Loose)
+        if let Some(asked) = self.asked.get()
+            && now.since(asked.at) < WORTH_HOLDS
+            && asked.at.since(now) < WORTH_HOLDS
+        {
+            return asked.worth;
+        }
+        let worth = self.calls.iter().map(|call| call.worth(now)).max();
+        let (worth, last) = (worth.unwrap_or(Worth::Loose), self.last());
+        self.asked.set(Some(Asked { at: now, worth, last }));
+        worth
     }
 
     /// Calls; one where none has come yet, for the one that is about to.
     fn count(&self) -> usize {
-        self.0.len().max(1)
+        self.calls.len().max(1)
     }
 }

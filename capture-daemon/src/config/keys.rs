@@ -79,7 +79,7 @@ pub(super) const KEYS: &[Key] = keys! {
     follow.max_transactions: Count, "Requests and their answers remembered at once; those that are over leave first.";
     follow.max_streams: Count, "RTP streams remembered at once, per lane.";
     follow.waiting_room: Count, "RTP streams that wait for their SDP at once, per lane: each for 10 s after its last packet.";
-    follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once.";
+    follow.max_endpoints: Count, "Media endpoints learned from SDP, remembered at once; one counts once for each call that names it.";
     follow.max_faxes: Count, "Directions of fax (T.38 over UDPTL) remembered at once, over all lanes.";
     follow.sdp_memory: Size, "Bytes that the session descriptions kept with calls may take up together.";
     follow.nat: Choices, "How media is looked for that is not where SDP says; where both ways fit, the first decides: \"signaling_address\" (a private address in SDP stands for the one its SIP came from), \"symmetric\" (where packets for an announced endpoint come from is where that endpoint sends to). Empty: not at all.";

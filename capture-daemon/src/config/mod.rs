@@ -227,7 +227,7 @@ pub struct Follow {
     pub max_streams: usize,
     /// RTP streams per lane that wait for the SDP that announces them.
     pub waiting_room: usize,
-    /// Media endpoints learned from SDP.
+    /// Media endpoints learned from SDP, each as often as calls name it.
     pub max_endpoints: usize,
     /// Directions of fax over UDPTL remembered at once, over all lanes.
     pub max_faxes: usize,

@@ -298,7 +298,10 @@ pub(super) struct Announcement {
     /// Time of the first SDP that names the place, and whose it was.
     first: (Timestamp, Author),
     srtp: Srtp,
-    /// What descriptions said of payload types, each with the latest time it was said; the latest first.
+    /// The latest time that `formats` were said, while there are no versions of them.
+    said: Timestamp,
+    /// What descriptions said of payload types, each with the latest time it was said; the latest first. Empty while all said the
+    /// same, as nearly all do.
     versions: Vec<(Timestamp, Arc<[Format]>)>,
     /// All of these, the later before the earlier: packets of earlier ones were measured.
     formats: Arc<[Format]>,
@@ -315,7 +318,8 @@ impl Announcement {
             basis: terms.basis,
             first: (ts, terms.author),
             srtp: terms.srtp,
-            versions: vec![(ts, Arc::clone(&terms.formats))],
+            said: ts,
+            versions: Vec::new(),
             formats: Arc::clone(&terms.formats),
             _mark: mark,
         }
@@ -330,6 +334,13 @@ impl Announcement {
     pub fn again(&mut self, ts: Timestamp, terms: &Terms) {
         self.first = self.first.min((ts, terms.author));
         self.srtp = self.srtp.max(terms.srtp);
+        if self.versions.is_empty() {
+            if self.formats == terms.formats {
+                self.said = self.said.max(ts);
+                return;
+            }
+            self.versions.push((self.said, Arc::clone(&self.formats)));
+        }
         match self.versions.iter_mut().find(|(_, formats)| *formats == terms.formats) {
             Some((known, _)) if *known >= ts => return,
             Some((known, _)) => *known = ts,

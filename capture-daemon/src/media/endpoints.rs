@@ -4,8 +4,6 @@
 //! again, so a place is claimed by one call after the other, and which one a packet belongs to is a question of
 //! the packet's time, not of the order in which lanes came to see things.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -20,6 +18,7 @@ use super::learn::{self, Learn};
 use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
 use crate::outcome::{Loss, Losses};
+use crate::sampled::{SAMPLE, Sampled};
 use crate::shared_lists::SharedLists;
 use crate::time::Timestamp;
 use crate::turn::{Ends, Path, Turn, Via};
@@ -34,20 +33,17 @@ const CLAIMS: usize = 4;
 /// comes later is another call with the same Call-ID.
 const REPEATS: Duration = Duration::from_secs(32);
 
-/// Entries looked at to find one to give up.
-const SAMPLE: usize = 16;
-
-pub(super) type Shard = HashMap<Place, Vec<Announcement>, RandomState>;
-pub(super) type Leases = HashMap<Arc<str>, Arc<Lease>, RandomState>;
+pub(super) type Shard = Sampled<Place, Vec<Announcement>>;
+pub(super) type Leases = Sampled<Arc<str>, Arc<Lease>>;
 
 /// Media endpoints of all calls.
 #[derive(Debug)]
 pub struct Endpoints {
-    // With random keys in all of these: who sends SDP chooses the places.
     shards: Vec<RwLock<Shard>>,
     pub(super) leases: Vec<Mutex<Leases>>,
+    /// With a random key: who sends SDP chooses the places.
     hasher: RandomState,
-    /// Places in the table.
+    /// Announcements in the table.
     len: AtomicUsize,
     max: usize,
     /// Goes up with every change.
@@ -71,7 +67,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// A table of at most `max` places, with the guesses of the default configuration.
+    /// A table of at most `max` announcements of places, one for each call that names a place, with the guesses of the default configuration.
     pub fn new(max: usize) -> Self {
         Self {
             shards: std::iter::repeat_with(RwLock::default).take(SHARDS).collect(),
@@ -149,7 +145,7 @@ impl Endpoints {
         self.generation.load(Ordering::Relaxed).wrapping_add(of_turn)
     }
 
-    /// Places in the table.
+    /// Announcements in the table: places, as often as calls claim them.
     pub fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
@@ -168,15 +164,13 @@ impl Endpoints {
         let lease = self.lease(call_id, ts, losses);
         let at = self.at(place);
         let mut shard = self.write(at);
-        if !shard.contains_key(&place) && self.len() >= self.max {
+        let is_known = shard.get(&place).is_some();
+        if !is_known && self.len() >= self.max {
             self.make_room(at, &mut shard, losses);
         }
-        let announcements = match shard.entry(place) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                self.len.fetch_add(1, Ordering::Relaxed);
-                entry.insert(Vec::with_capacity(1))
-            }
+        let (_, announcements) = match is_known {
+            true => shard.entry(&place).expect("it was found under this lock"),
+            false => shard.insert(place, Vec::new()),
         };
         match announcements.iter_mut().find(|a| a.is(&lease, terms)) {
             Some(known) => known.again(ts, terms),
@@ -191,9 +185,15 @@ impl Endpoints {
                 };
                 let mut announcement = Announcement::new(lease, ts, terms, mark);
                 announcement.is_told_again = is_told_again;
+                // No more room than is needed: there are many places, and nearly all are one call's.
+                announcements.reserve_exact(1);
                 announcements.push(announcement);
-                if announcements.len() > CLAIMS {
+                // In a full table a call that takes a place over has the room of one that had it.
+                let is_over = announcements.len() > 1 && self.len() >= self.max;
+                if is_over || announcements.len() > CLAIMS {
                     give_up_oldest(announcements, &self.grounds, losses);
+                } else {
+                    self.len.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }
@@ -256,17 +256,18 @@ impl Endpoints {
         let before = ts.minus(linger);
         let at = self.sweep.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut shard = self.write(at);
-        let len = shard.len();
+        let mut forgotten = 0;
         shard.retain(|place, announcements| {
             let known = announcements.len();
             let had_media = learn::has_media(announcements);
             announcements.retain(|a| a.lease.released() >= before);
+            forgotten += known - announcements.len();
             if had_media && announcements.len() < known {
                 self.tell(*place, announcements, None);
             }
             !announcements.is_empty()
         });
-        self.len.fetch_sub(len - shard.len(), Ordering::Relaxed);
+        self.len.fetch_sub(forgotten, Ordering::Relaxed);
         drop(shard);
         // A lease without an end and without an endpoint lost the last one to the cap, or has none yet: an INVITE without SDP.
         self.lock_leases(at).retain(|_, lease| {
@@ -283,14 +284,19 @@ impl Endpoints {
         {
             return Arc::clone(lease);
         }
+        let lease = Arc::new(Lease::new(call_id));
+        if let Some((_, known)) = leases.entry(call_id) {
+            *known = Arc::clone(&lease);
+            return lease;
+        }
         if leases.len() >= (self.max / SHARDS).max(SAMPLE) {
-            let oldest = leases.values().take(SAMPLE).min_by_key(|lease| lease.released());
-            if let Some(gone) = oldest.map(|lease| Arc::clone(&lease.call_id)) {
-                leases.remove(&gone);
+            // One that places hold on to is not freed by leaving.
+            let order =
+                |_: &Arc<str>, lease: &Arc<Lease>| (lease.released(), Arc::strong_count(lease) > 1, lease.begun());
+            if leases.take_least(order).is_some() {
                 losses.count(Loss::EndpointEvicted);
             }
         }
-        let lease = Arc::new(Lease::new(call_id));
         leases.insert(Arc::clone(call_id), Arc::clone(&lease));
         lease
     }
@@ -303,28 +309,24 @@ impl Endpoints {
                 .filter_map(|by| self.shards.get((at + by) % SHARDS)?.try_write().ok())
                 .any(|mut other| self.evict(&mut other));
         if evicted {
-            self.len.fetch_sub(1, Ordering::Relaxed);
             losses.count(Loss::EndpointEvicted);
         }
     }
 
     fn evict(&self, shard: &mut Shard) -> bool {
-        let oldest = shard.iter().take(SAMPLE).min_by_key(|(_, announcements)| {
+        let oldest = shard.take_least(|_, announcements| {
             let released = announcements.iter().map(|a| a.lease.released()).max();
             let since = announcements.iter().map(Announcement::since).max();
             (released, since)
         });
-        let Some((&place, _)) = oldest else {
+        let Some((place, gone, _)) = oldest else {
             return false;
         };
-        let gone = shard.remove(&place);
-        if gone
-            .as_ref()
-            .is_some_and(|announcements| learn::has_media(announcements))
-        {
+        self.len.fetch_sub(gone.len(), Ordering::Relaxed);
+        if learn::has_media(&gone) {
             self.tell(place, &[], None);
         }
-        gone.is_some()
+        true
     }
 
     /// Tells what the announcements of a place come to now. Called under the lock of its shard, so that what is told last is

@@ -1,5 +1,7 @@
 //! Which call an endpoint belongs to, in whatever order the lanes came to know.
 
+use std::collections::{HashMap, HashSet};
+
 use capture_common::Level;
 use proptest::prelude::*;
 
@@ -187,7 +189,65 @@ fn an_endpoint_keeps_few_claims_and_those_under_way_longest() {
         announce(call, 600);
     }
     assert_eq!(losses.get(Loss::EndpointEvicted), 1, "a call under way");
-    assert_eq!(endpoints.len(), 1);
+    assert_eq!(endpoints.len(), CLAIMS);
+}
+
+/// What a table holds: announcements, and calls that places and [`Endpoints::lease`] know.
+fn held(endpoints: &Endpoints) -> (usize, usize) {
+    let (mut announcements, mut leases) = (0, HashSet::new());
+    for at in 0..SHARDS {
+        for (_, known) in endpoints.read(at).iter() {
+            announcements += known.len();
+            leases.extend(known.iter().map(|a| Arc::as_ptr(&a.lease)));
+        }
+        leases.extend(endpoints.lock_leases(at).iter().map(|(_, lease)| Arc::as_ptr(lease)));
+    }
+    (announcements, leases.len())
+}
+
+/// A flood of offers, each with a place for RTP and one for RTCP; after `ports` of them they are the same again.
+fn flooded(endpoints: &Endpoints, calls: std::ops::Range<u32>, ports: u32) {
+    let losses = Losses::default();
+    let formats: Arc<[Format]> = [].into();
+    for n in calls {
+        let (call, ts) = (n.to_string().into(), Timestamp::from_nanos(u64::from(n)));
+        endpoints.begun_by(1, &call, ts, &losses);
+        let [_, a, b, c] = (n % ports).to_be_bytes();
+        for port in [1, 2] {
+            let place = Endpoint::v4([a, b, c, 1], port);
+            endpoints.announce(place, &call, ts, &media(&formats), &losses);
+        }
+    }
+}
+
+#[test]
+fn a_flood_leaves_no_more_behind_the_longer_it_lasts() {
+    let max = 64 * SHARDS;
+    let endpoints = Endpoints::new(max);
+    for full in 0..10 {
+        flooded(&endpoints, full * 5_000..(full + 1) * 5_000, u32::MAX);
+        let (announcements, leases) = held(&endpoints);
+        assert_eq!((announcements, endpoints.len()), (max, max));
+        // Of calls that are under way places keep the latest, which are the latest calls too.
+        assert!(leases < max * 5 / 4, "{leases} calls after {} times as many", full + 1);
+    }
+}
+
+#[test]
+fn calls_that_take_places_over_share_the_cap() {
+    let max = 64 * SHARDS;
+    for ports in [max as u32 / 8, max as u32 / 2, max as u32 * 2] {
+        let endpoints = Endpoints::new(max);
+        flooded(&endpoints, 0..30_000, ports);
+        let (announcements, leases) = held(&endpoints);
+        assert_eq!((announcements, endpoints.len()), (max, max), "{ports} ports");
+        assert!(leases <= max * 5 / 4, "{leases} calls on {ports} ports");
+        // Whoever was there last has the place.
+        let [_, a, b, c] = (29_999 % ports).to_be_bytes();
+        let (place, now) = (Endpoint::v4([a, b, c, 1], 1), Timestamp::from_nanos(30_000));
+        let claim = endpoints.claim(place, Purpose::Media, now, None).unwrap();
+        assert_eq!(&**claim.call_id(), "29999");
+    }
 }
 
 #[test]

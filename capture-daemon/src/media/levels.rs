@@ -38,8 +38,8 @@ impl Endpoints {
         let forgotten: Vec<(Arc<Lease>, Arc<Ruling>)> = leases
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .filter_map(|lease| Some((Arc::clone(lease), lease.rule_before(rules.changed_at())?)))
+            .iter()
+            .filter_map(|(_, lease)| Some((Arc::clone(lease), lease.rule_before(rules.changed_at())?)))
             .collect();
         for (lease, rule) in forgotten {
             let list = rules.list();

@@ -225,7 +225,8 @@ mod slow {
             let end = self
                 .attributes
                 .iter()
-                .position(|(kind, _)| [0x0008, 0x001c, 0x8028].contains(kind));
+                // RFC 3489 knew no fingerprint: without the cookie it is an attribute as any other.
+                .position(|(kind, _)| [0x0008, 0x001c].contains(kind) || (*kind == 0x8028 && self.cookie));
             &self.attributes[..end.unwrap_or(self.attributes.len())]
         }
 

@@ -195,3 +195,25 @@ fn hops_are_counted_and_a_way_back_is_seen() {
     let refused = invite().response(20, 482, "INVITE", 1);
     assert!(call_at(&refused, 100).looped);
 }
+
+/// A full table asks again and again.
+#[test]
+fn what_calls_are_worth_is_asked_anew_when_they_were_told_more_and_with_time() {
+    let rules = Arc::new(Rules::from(&follow()));
+    let mut calls = OneCallId::default();
+    let worth = |calls: &mut OneCallId, sent: &[Sent], now: u64| {
+        for sent in sent {
+            let (message, _) = Message::parse(sent.text.as_bytes()).expect("a message");
+            let (src, dst) = ends(sent);
+            calls.record(&Sight::new(ms(sent.at), src, dst, &message), &rules, true);
+        }
+        (calls.worth(ms(now)), calls.last())
+    };
+    let (invite, ended) = (invite().sent, answered().request(4_000, "BYE", 2, "b").sent);
+    assert_eq!(worth(&mut calls, &invite, 4_000), (Worth::Live, ms(5)));
+    assert_eq!(worth(&mut calls, &ended, 4_000), (Worth::Over, ms(4_000)));
+    let mut unanswered = OneCallId::default();
+    let timeout = follow().invite_timeout.as_millis() as u64;
+    assert_eq!(worth(&mut unanswered, &invite, timeout), (Worth::Live, ms(5)));
+    assert_eq!(worth(&mut unanswered, &[], timeout + 1_000), (Worth::Over, ms(5)));
+}

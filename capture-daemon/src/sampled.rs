@@ -1,0 +1,258 @@
+//! A map for tables that are full: whoever must leave is found among a few entries, other ones each time, so that none stays only
+//! because it is never looked at, and none is searched for.
+
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+
+/// Entries looked at to find the one that is needed least.
+pub const SAMPLE: usize = 16;
+
+/// The map. Its entries lie side by side, and the hash table has their places only: four bytes for each of its slots, of which some
+/// are free.
+#[derive(Debug)]
+pub struct Sampled<K, V> {
+    places: HashTable<u32>,
+    entries: Vec<(K, V)>,
+    /// With a random key, as the keys come from the network; who sends them sees nothing of what it comes to.
+    hasher: RandomState,
+    /// Where the next sample or sweep begins.
+    hand: usize,
+}
+
+impl<K, V> Default for Sampled<K, V> {
+    fn default() -> Self {
+        Self {
+            places: HashTable::new(),
+            entries: Vec::new(),
+            hasher: RandomState::default(),
+            hand: 0,
+        }
+    }
+}
+
+impl<K: Eq + Hash, V> Sampled<K, V> {
+    /// How many entries there are.
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+
+    /// The value of `key`.
+    pub fn get<Q>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.entries.get(self.place(key)?).map(|(_, value)| value)
+    }
+
+    /// The entry of `key`.
+    pub fn entry<Q>(&mut self, key: &Q) -> Option<(&K, &mut V)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let place = self.place(key)?;
+        self.entries.get_mut(place).map(|(key, value)| (&*key, value))
+    }
+
+    fn place<Q>(&self, key: &Q) -> Option<usize>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let is_it = |place: &u32| {
+            let entry = self.entries.get(*place as usize);
+            entry.is_some_and(|(known, _)| known.borrow() == key)
+        };
+        let place = self.places.find(self.hasher.hash_one(key), is_it)?;
+        Some(*place as usize)
+    }
+
+    /// Takes in an entry whose key is not there.
+    pub fn insert(&mut self, key: K, value: V) -> (&K, &mut V) {
+        // Slots that were used stay taken where they are many in a row: a table in which entries come and go would think itself full
+        // of them, and grow.
+        if self.places.len() == self.places.capacity() && self.places.len() < self.places.num_buckets() / 4 * 3 {
+            self.clear_slots();
+        }
+        let place = u32::try_from(self.entries.len()).expect("entries are bounded by configuration");
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        // Those that are moved have their keys in the entries.
+        let rehash = |place: &u32| entries.get(*place as usize).map_or(0, |(key, _)| hasher.hash_one(key));
+        self.places.insert_unique(hasher.hash_one(&key), place, rehash);
+        let (key, value) = self.entries.push_mut((key, value));
+        (key, value)
+    }
+
+    /// Fills the slots anew.
+    #[cold]
+    fn clear_slots(&mut self) {
+        self.places.clear();
+        for (place, (key, _)) in (0..).zip(&self.entries) {
+            let no_move = |_: &u32| unreachable!("there was room for all of them");
+            self.places.insert_unique(self.hasher.hash_one(key), place, no_move);
+        }
+    }
+
+    fn remove(&mut self, place: usize) -> (K, V) {
+        let last = self.entries.len() - 1;
+        let removed = self.entries.swap_remove(place);
+        let is_at = |place: usize| move |known: &u32| *known as usize == place;
+        if let Ok(slot) = self.places.find_entry(self.hasher.hash_one(&removed.0), is_at(place)) {
+            slot.remove();
+        }
+        if let Some((moved, _)) = self.entries.get(place)
+            && let Some(known) = self.places.find_mut(self.hasher.hash_one(moved), is_at(last))
+        {
+            *known = place as u32;
+        }
+        removed
+    }
+
+    /// Takes out the least, by `order`, of the next few entries.
+    pub fn take_least<O: Ord>(&mut self, order: impl Fn(&K, &V) -> O) -> Option<(K, V, O)> {
+        let len = self.entries.len();
+        let sample = (0..SAMPLE.min(len)).map(|at| (self.hand + at) % len);
+        let (order, place) = sample
+            .filter_map(|place| self.entries.get(place).map(|(key, value)| (order(key, value), place)))
+            .min()?;
+        self.hand = (self.hand + SAMPLE) % len;
+        let (key, value) = self.remove(place);
+        Some((key, value, order))
+    }
+
+    /// Takes out those of the next `most` entries of which `over` says yes.
+    pub fn sweep(&mut self, most: usize, mut over: impl FnMut(&mut V) -> bool) -> Vec<(K, V)> {
+        let mut removed = Vec::new();
+        for _ in 0..most.min(self.entries.len()) {
+            let place = if self.hand < self.entries.len() { self.hand } else { 0 };
+            self.hand = place + 1;
+            if self.entries.get_mut(place).is_some_and(|(_, value)| over(value)) {
+                removed.push(self.remove(place));
+                self.hand = place;
+            }
+        }
+        removed
+    }
+
+    /// Drops the entries of which `kept` says no.
+    pub fn retain(&mut self, mut kept: impl FnMut(&K, &mut V) -> bool) {
+        let mut place = 0;
+        while let Some((key, value)) = self.entries.get_mut(place) {
+            if kept(key, value) {
+                place += 1;
+            } else {
+                self.remove(place);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is done to a map of few keys.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put(u8, u8),
+        TakeLeast,
+        Sweep(u8),
+        Retain(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (any::<u8>(), any::<u8>()).prop_map(|(key, value)| Step::Put(key, value)),
+            2 => Just(Step::TakeLeast),
+            1 => any::<u8>().prop_map(Step::Sweep),
+            1 => any::<u8>().prop_map(Step::Retain),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_tree_holds(steps in prop::collection::vec(step(), 0..400)) {
+            let (mut map, mut tree) = (Sampled::<u8, u8>::default(), BTreeMap::new());
+            for step in steps {
+                match step {
+                    Step::Put(key, value) => {
+                        match map.entry(&key) {
+                            Some((known, kept)) => {
+                                prop_assert_eq!(*known, key);
+                                *kept = value;
+                            }
+                            None => drop(map.insert(key, value)),
+                        }
+                        tree.insert(key, value);
+                    }
+                    Step::TakeLeast => {
+                        let taken = map.take_least(|_, value| *value);
+                        prop_assert_eq!(taken.is_some(), !tree.is_empty());
+                        if let Some((key, value, order)) = taken {
+                            prop_assert_eq!(tree.remove(&key), Some(value));
+                            prop_assert_eq!(order, value);
+                        }
+                    }
+                    Step::Sweep(most) => {
+                        for (key, value) in map.sweep(most.into(), |value| *value % 3 == 0) {
+                            prop_assert_eq!((tree.remove(&key), value % 3), (Some(value), 0));
+                        }
+                    }
+                    Step::Retain(below) => {
+                        map.retain(|_, value| *value < below);
+                        tree.retain(|_, value| *value < below);
+                    }
+                }
+                prop_assert_eq!(map.len(), tree.len());
+                let held: BTreeMap<u8, u8> = map.iter().map(|(key, value)| (*key, *value)).collect();
+                prop_assert_eq!(&held, &tree);
+                prop_assert!((0..=u8::MAX).all(|key| map.get(&key) == tree.get(&key)));
+            }
+        }
+    }
+
+    /// Whoever is first in a hash map would be looked at again and again, and the rest never.
+    #[test]
+    fn in_a_full_map_every_entry_has_its_turn() {
+        let mut map = Sampled::default();
+        let full = 1_000;
+        for n in 0..full {
+            map.insert(n, n);
+        }
+        for n in full..10 * full {
+            assert!(map.take_least(|_, value| *value).is_some());
+            map.insert(n, n);
+        }
+        let oldest = map.iter().map(|(_, value)| *value).min();
+        assert!(map.len() == full && oldest > Some(5 * full), "{oldest:?}");
+    }
+
+    #[test]
+    fn a_full_map_has_no_more_slots_in_the_end_than_when_it_was_filled() {
+        let mut map = Sampled::default();
+        // Of 4,096 slots: half of them, as in a table whose shards share out a power of two.
+        let full = 2_048_u32;
+        for n in 0..full {
+            map.insert(n, n);
+        }
+        let slots = map.places.num_buckets();
+        for n in full..100 * full {
+            map.take_least(|_, value| *value);
+            map.insert(n, n);
+        }
+        assert_eq!((map.len(), map.places.num_buckets()), (full as usize, slots));
+    }
+}
