@@ -4,10 +4,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use capture_common::load::Fields;
 
 use crate::account::{Conserved, Stage};
 use crate::calls::{self, Message};
 use crate::cpu::{self, CpuTime};
+use crate::frame;
 use crate::generator::{Generator, Load};
 use crate::live::Live;
 use crate::receiver::{Kind, Programs};
@@ -22,15 +24,18 @@ pub const RECEIVER_CPU: usize = 1;
 /// touched for the first time may cost more than they do: no buffer is to have trouble with them.
 const ANNOUNCED: u32 = 20_000;
 
+/// First packets of streams a second, before a load: a link whose streams all begin within a fortieth of a second is none.
+const BEGUN: u32 = 50_000;
+
 /// What announces a call.
 const ANNOUNCEMENT: [Message; 3] = [Message::Invite, Message::Answer, Message::Ack];
 
 /// A run in which every frame is accounted for.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Where the frames went, those among them that announced the calls.
+    /// Where the frames went, those among them that announced the calls and began the streams.
     pub account: Conserved,
-    /// How many announced the calls.
+    /// How many did.
     pub announced: u64,
     /// Seconds from the first frame made to the last.
     pub seconds: f64,
@@ -129,7 +134,7 @@ pub fn wait_for_rest(patience: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Measures `kind` under `load`, once its calls have been announced by SIP.
+/// Measures `kind` under `load`, once its calls have been announced by SIP and its streams have begun.
 ///
 /// # Errors
 /// When something cannot be started, or a frame is not accounted for: then there is no figure.
@@ -138,6 +143,13 @@ pub fn measure(generator: &mut Generator, kind: Kind, programs: &Programs<'_>, l
     let calls = load.streams.div_ceil(2);
     let announcements = (0..calls).flat_map(|call| ANNOUNCEMENT.map(|message| calls::frame(call, message)));
     live.send(ANNOUNCED, announcements)?;
+    let template = frame::template();
+    let first_packets = (0..load.streams).map(|stream| {
+        let mut first = template;
+        frame::write(&mut first, Fields::of(stream.into(), load.streams.into()));
+        first.to_vec()
+    });
+    live.send(BEGUN, first_packets)?;
     let before = live.cpu()?;
     let watch = Watch::start(live.pid())?;
     let made = live.load(generator, load)?;

@@ -76,10 +76,10 @@ fn every_receiver_accounts_for_every_frame() {
     for kind in kinds.into_iter().filter(|kind| kind.missing().is_none()) {
         // Without that there is no run: `measure` checks the account.
         let run = measure(&mut generator, kind, &programs, load).unwrap_or_else(|error| panic!("{kind:?}: {error:#}"));
-        // Four calls of three messages announce the seven streams.
-        assert_eq!(run.announced, 12, "{kind:?}");
-        assert_eq!(run.account.made(), 4_012, "{kind:?}");
-        assert_eq!(run.account.captured() + run.lost(), 4_012, "{kind:?}");
+        // Four calls of three messages announce the seven streams, and a packet begins each.
+        assert_eq!(run.announced, 19, "{kind:?}");
+        assert_eq!(run.account.made(), 4_019, "{kind:?}");
+        assert_eq!(run.account.captured() + run.lost(), 4_019, "{kind:?}");
         assert!(run.account.captured() > 0, "{kind:?}: {run:?}");
         assert!(run.seconds > 0.0, "{kind:?}");
         measured += 1;

@@ -130,29 +130,17 @@ impl<K: Eq + Hash, V> Sampled<K, V> {
     }
 
     /// Takes out those of the next `most` entries of which `over` says yes.
-    pub fn sweep(&mut self, most: usize, mut over: impl FnMut(&mut V) -> bool) -> Vec<(K, V)> {
+    pub fn sweep(&mut self, most: usize, mut over: impl FnMut(&K, &mut V) -> bool) -> Vec<(K, V)> {
         let mut removed = Vec::new();
         for _ in 0..most.min(self.entries.len()) {
             let place = if self.hand < self.entries.len() { self.hand } else { 0 };
             self.hand = place + 1;
-            if self.entries.get_mut(place).is_some_and(|(_, value)| over(value)) {
+            if self.entries.get_mut(place).is_some_and(|(key, value)| over(key, value)) {
                 removed.push(self.remove(place));
                 self.hand = place;
             }
         }
         removed
-    }
-
-    /// Drops the entries of which `kept` says no.
-    pub fn retain(&mut self, mut kept: impl FnMut(&K, &mut V) -> bool) {
-        let mut place = 0;
-        while let Some((key, value)) = self.entries.get_mut(place) {
-            if kept(key, value) {
-                place += 1;
-            } else {
-                self.remove(place);
-            }
-        }
     }
 }
 
@@ -170,15 +158,13 @@ mod tests {
         Put(u8, u8),
         TakeLeast,
         Sweep(u8),
-        Retain(u8),
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             8 => (any::<u8>(), any::<u8>()).prop_map(|(key, value)| Step::Put(key, value)),
             2 => Just(Step::TakeLeast),
-            1 => any::<u8>().prop_map(Step::Sweep),
-            1 => any::<u8>().prop_map(Step::Retain),
+            2 => any::<u8>().prop_map(Step::Sweep),
         ]
     }
 
@@ -207,13 +193,9 @@ mod tests {
                         }
                     }
                     Step::Sweep(most) => {
-                        for (key, value) in map.sweep(most.into(), |value| *value % 3 == 0) {
+                        for (key, value) in map.sweep(most.into(), |_, value| *value % 3 == 0) {
                             prop_assert_eq!((tree.remove(&key), value % 3), (Some(value), 0));
                         }
-                    }
-                    Step::Retain(below) => {
-                        map.retain(|_, value| *value < below);
-                        tree.retain(|_, value| *value < below);
                     }
                 }
                 prop_assert_eq!(map.len(), tree.len());

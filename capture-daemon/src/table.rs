@@ -157,7 +157,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         let number = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let removed = self
             .lock(number)
-            .sweep(SWEPT_AT_ONCE, |entry| self.counting(entry, &mut over));
+            .sweep(SWEPT_AT_ONCE, |_, entry| self.counting(entry, &mut over));
         self.freed(removed.iter().map(|(_, entry)| entry));
         removed
     }

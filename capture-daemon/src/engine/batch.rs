@@ -78,9 +78,17 @@ impl Engine {
             touched ^= self.streams.touch_entry(plain.print);
             all.take(frame);
         }
-        for plain in ahead {
+        let mut any_young = false;
+        for plain in &mut *ahead {
             plain.seat = self.streams.seat_of(plain.print);
-            touched ^= self.streams.touch(plain.seat);
+            let (first, is_young) = self.streams.touch(plain.seat);
+            touched ^= first;
+            any_young |= is_young;
+        }
+        if any_young {
+            for plain in &*ahead {
+                touched ^= self.streams.touch_kept(plain.seat);
+            }
         }
         black_box(touched);
         all

@@ -26,6 +26,9 @@ use crate::turn::{Ends, Path, Turn, Via};
 /// Parts the table is locked in.
 const SHARDS: usize = 64;
 
+/// Entries of a shard looked at in one [`tick`](Endpoints::tick).
+const SWEEP: usize = 1024;
+
 /// Announcements of one place; the oldest leave.
 const CLAIMS: usize = 4;
 
@@ -251,13 +254,13 @@ impl Endpoints {
         self.udptl.contains(ports)
     }
 
-    /// Forgets what ended more than `linger` before `ts`. One shard at a call.
+    /// Forgets what ended more than `linger` before `ts`: a part of one shard at a call, so that it keeps no frame waiting.
     pub fn tick(&self, ts: Timestamp, linger: Duration) {
         let before = ts.minus(linger);
         let at = self.sweep.fetch_add(1, Ordering::Relaxed) % SHARDS;
         let mut shard = self.write(at);
         let mut forgotten = 0;
-        shard.retain(|place, announcements| {
+        shard.sweep(SWEEP, |place, announcements| {
             let known = announcements.len();
             let had_media = learn::has_media(announcements);
             announcements.retain(|a| a.lease.released() >= before);
@@ -265,14 +268,14 @@ impl Endpoints {
             if had_media && announcements.len() < known {
                 self.tell(*place, announcements, None);
             }
-            !announcements.is_empty()
+            announcements.is_empty()
         });
         self.len.fetch_sub(forgotten, Ordering::Relaxed);
         drop(shard);
         // A lease without an end and without an endpoint lost the last one to the cap, or has none yet: an INVITE without SDP.
-        self.lock_leases(at).retain(|_, lease| {
+        self.lock_leases(at).sweep(SWEEP, |_, lease| {
             let waits = lease.begun() >= before && lease.begun() != Timestamp::ZERO;
-            lease.released() >= before && (lease.released() != NEVER || waits || Arc::strong_count(lease) > 1)
+            lease.released() < before || (lease.released() == NEVER && !waits && Arc::strong_count(lease) == 1)
         });
     }
 

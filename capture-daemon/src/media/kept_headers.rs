@@ -89,6 +89,11 @@ impl KeptHeaders {
         self.state.move_to(header);
     }
 
+    /// Touches the end, where the next one goes, where the number returned is used.
+    pub fn touch(&self) -> u32 {
+        self.bytes.last().copied().unwrap_or_default().into()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.count.into()

@@ -131,7 +131,7 @@ impl Measurement {
         // A packet of an earlier time wraps around to the longest of pauses.
         let nanos = ts.as_nanos().wrapping_sub(hot.end.as_nanos());
         let flows = nanos < pause
-            && hot.flags & (FLOWS | AFTER_NOISE | PROBATION | INTERRUPTED | WATCHED) == FLOWS
+            && hot.flags & (FLOWS | AFTER_NOISE | INTERRUPTED | WATCHED) == FLOWS
             && hot.countdown > 1
             // Without the marker.
             && header.second == hot.payload_type
@@ -434,11 +434,11 @@ impl Measurement {
         self.set(INTERRUPTED, on);
     }
 
-    /// Touches the two cache lines that every packet touches, where the number returned is used: one by its first field, the
-    /// other by its last.
+    /// Touches the two cache lines that every packet touches, where what is returned is used: one by its first field, the
+    /// other by its last. Also whether the first packets are being kept.
     #[inline(always)]
-    pub const fn touch(&self) -> u32 {
-        self.hot.sequence.highest() as u32 ^ self.hot.flags as u32
+    pub const fn touch(&self) -> (u32, bool) {
+        (self.hot.sequence.highest() as u32, self.is_on_probation())
     }
 
     /// How much is kept of the call it is of, as far as a rule says.

@@ -122,6 +122,11 @@ impl Probation {
         self.0.len().is_multiple_of(ENOUGH)
     }
 
+    /// Touches what keeping one more touches, where the number returned is used.
+    pub fn touch(&self) -> u32 {
+        self.0.touch()
+    }
+
     /// Whether no more packets are kept.
     pub fn is_full(&self) -> bool {
         self.0.len() >= KEPT

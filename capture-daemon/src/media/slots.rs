@@ -71,10 +71,16 @@ impl Slots {
         self.slots.get_mut(at as usize)
     }
 
-    /// Touches what a packet touches of the stream in a slot, where the number returned is used.
+    /// Touches what a packet touches of the stream in a slot, where what is returned is used.
     #[inline(always)]
-    pub fn touch(&self, at: u32) -> u32 {
-        self.slots.get(at as usize).map_or(0, Stream::touch)
+    pub fn touch(&self, at: u32) -> (u32, bool) {
+        self.slots.get(at as usize).map_or((0, false), Stream::touch)
+    }
+
+    /// The same of where its first packets are kept, as long as they are.
+    #[inline(always)]
+    pub fn touch_kept(&self, at: u32) -> u32 {
+        self.slots.get(at as usize).map_or(0, Stream::touch_kept)
     }
 
     /// The stream in a slot.

@@ -130,9 +130,10 @@ impl Stream {
         }
     }
 
-    /// Touches the two cache lines that every packet touches, where the number returned is used.
+    /// Touches the two cache lines that every packet touches, where what is returned is used: whether its first packets are being
+    /// kept, too.
     #[inline(always)]
-    pub fn touch(&self) -> u32 {
+    pub const fn touch(&self) -> (u32, bool) {
         self.measurement.touch()
     }
 
@@ -165,7 +166,21 @@ impl Stream {
     #[inline(always)]
     pub fn flow(&mut self, header: &Header) -> bool {
         const { assert!(PAUSE < 1 << 32) };
-        self.measurement.flow(header, PAUSE)
+        let flows = self.measurement.flow(header, PAUSE);
+        if flows && self.measurement.is_on_probation() {
+            self.keep(*header);
+        }
+        flows
+    }
+
+    /// Touches where a stream's first packets are kept, where the number returned is used and these are still being kept.
+    #[inline(always)]
+    pub fn touch_kept(&self) -> u32 {
+        if self.measurement.is_on_probation() {
+            self.probation.as_ref().map_or(0, |probation| probation.touch())
+        } else {
+            0
+        }
     }
 
     /// Takes one packet, and says whether it is a telephone event that can be read.
@@ -233,6 +248,7 @@ impl Stream {
     }
 
     /// Keeps one of the first packets, and looks now and then at what they say of the clock.
+    #[inline(never)]
     fn keep(&mut self, header: Header) {
         let Some(probation) = &mut self.probation else {
             return;

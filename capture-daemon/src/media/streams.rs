@@ -163,11 +163,25 @@ impl Streams {
         self.index.changes()
     }
 
-    /// Touches the two cache lines that a packet touches of the stream that sits there, where the number returned is used. Of
-    /// one that waits more is touched, and there are few.
+    /// Touches the two cache lines that a packet touches of the stream that sits there, where what is returned is used:
+    /// whether it is young and [more](Self::touch_kept) is to be touched, too. Of one that waits more is touched, and there are few.
     #[inline(always)]
-    pub fn touch(&self, seat: Seat) -> u32 {
-        if seat.waits() { 0 } else { self.told.touch(seat.at()) }
+    pub fn touch(&self, seat: Seat) -> (u32, bool) {
+        if seat.waits() {
+            (0, false)
+        } else {
+            self.told.touch(seat.at())
+        }
+    }
+
+    /// Touches, after that, what a young stream's packet touches besides, where the number returned is used.
+    #[inline(always)]
+    pub fn touch_kept(&self, seat: Seat) -> u32 {
+        if seat.waits() {
+            0
+        } else {
+            self.told.touch_kept(seat.at())
+        }
     }
 
     /// Takes a packet that nobody has to look at, of a stream that sits where [`seat_of`](Self::seat_of) said, and gives its call's
