@@ -27,7 +27,7 @@ use crate::turn::{Ends, Path, Turn, Via};
 const SHARDS: usize = 64;
 
 /// Entries of a shard looked at in one [`tick`](Endpoints::tick).
-const SWEEP: usize = 1024;
+const SWEEP: usize = 128;
 
 /// Announcements of one place; the oldest leave.
 const CLAIMS: usize = 4;
