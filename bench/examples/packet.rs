@@ -17,6 +17,7 @@ use capture_daemon::engine::{Engine, Shared};
 use capture_daemon::frame::{Frame, LinkType};
 use capture_daemon::outcome::Outcome;
 use capture_daemon::time::Timestamp;
+use capture_daemon::worker;
 
 const CALLS: u32 = 500;
 const STREAMS: u32 = 2 * CALLS;
@@ -25,7 +26,7 @@ const STREAMS: u32 = 2 * CALLS;
 const BEFORE: u32 = 300;
 const MEASURED: u32 = 200;
 /// Packets a worker takes from its ring at once.
-const BATCH: usize = 64;
+const BATCH: usize = worker::BATCH as usize;
 /// Media of G.711, and of everything around it: Ethernet 14, IPv4 20, UDP 8, RTP 12.
 const PAYLOAD: usize = 160;
 

@@ -11,6 +11,7 @@ use capture_daemon::engine::{Engine, Shared};
 use capture_daemon::frame::{Frame, LinkType};
 use capture_daemon::outcome::Outcome;
 use capture_daemon::time::Timestamp;
+use capture_daemon::worker;
 
 use crate::calls::{self, Message};
 use crate::frame;
@@ -19,7 +20,7 @@ use crate::frame;
 const STRIDE: usize = 256;
 
 /// Frames a worker takes from its ring at once.
-const BATCH: usize = 64;
+const BATCH: usize = worker::BATCH as usize;
 
 /// Time between two packets of a stream.
 const PTIME: u64 = 20_000_000;

@@ -196,8 +196,9 @@ fn account(packet: &Packet, number: u32) -> u32 {
         return CROSSES;
     };
     // SAFETY: packets of one stream come on one queue, whose program does not interrupt itself. Where a network sends
-    // them on two, or the daemon takes the stream out at this moment, figures of this stream or of the one that has its place
-    // since may be off by a packet; all are plain numbers, which any bytes are.
+    // them on two, a packet may be missing in the figures. Where the daemon takes the stream out while its packet is here, and another
+    // CPU gives the slot to a new stream before it is done, the new stream gets this one's figures: that takes a packet of a stream
+    // that is over. All are plain numbers, which any bytes are.
     let slot = unsafe { &mut *slot };
     // SAFETY: likewise.
     let rest = unsafe { &mut *rest };
@@ -298,10 +299,9 @@ fn take_slot() -> u32 {
 fn line_of<'a>(hash: u64) -> Option<&'a mut Line> {
     // SAFETY: it is in the object, where the daemon writes it before the program is loaded.
     let mask = unsafe { (&raw const INDEX_MASK).read_volatile() };
+    let line = INDEX.get_ptr_mut(slot::line(hash, mask))?;
     // SAFETY: any bytes are a line, and whoever reads one that another CPU or the daemon writes asks the slot whose it is.
-    INDEX
-        .get_ptr_mut(slot::line(hash, mask))
-        .map(|line| unsafe { &mut *line })
+    Some(unsafe { &mut *line })
 }
 
 /// Copies one of the parts of an account, word by word, as it would be on its own if the compiler did not know a function for that

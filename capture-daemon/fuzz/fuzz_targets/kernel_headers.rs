@@ -1,7 +1,7 @@
-//! The walk of the kernel program, on any bytes: every frame has a verdict.
+//! The walk of the kernel program, on any bytes: every frame has a verdict, and one that is seen to be ordinary has the same.
 #![no_main]
 
-use capture_common::{FragmentKey, PortFlags, Tables, Tunnel, Tunnels, Verdict, classify};
+use capture_common::{FragmentKey, Ordinary, PortFlags, Tables, Tunnel, Tunnels, Verdict, classify};
 use libfuzzer_sys::fuzz_target;
 
 struct Odd;
@@ -26,5 +26,9 @@ impl Tables for Odd {
 }
 
 fuzz_target!(|data: &[u8]| {
-    assert_ne!(classify(data, &Odd), Verdict::NoSocket);
+    let walked = classify(data, &Odd);
+    assert_ne!(walked, Verdict::NoSocket);
+    if let Some(verdict) = Ordinary::read(data).and_then(|ordinary| ordinary.verdict(&Odd)) {
+        assert_eq!(verdict, walked);
+    }
 });

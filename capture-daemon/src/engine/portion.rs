@@ -71,17 +71,17 @@ impl Portion<'_> {
 pub const fn of_media(level: Level, payload_at: u32) -> Keep {
     match level {
         Level::Full => Keep::All,
-        Level::Headers | Level::Signaling => cut(level, payload_at),
+        Level::Headers | Level::Signaling => cut(matches!(level, Level::Headers), payload_at),
     }
 }
 
 /// Apart, so that a frame that is kept whole pays no arithmetic for the others.
 #[inline(never)]
-const fn cut(level: Level, payload_at: u32) -> Keep {
-    match level {
-        Level::Full => Keep::All,
-        Level::Headers => Keep::Head(payload_at),
-        Level::Signaling => Keep::Nothing,
+const fn cut(has_headers: bool, payload_at: u32) -> Keep {
+    if has_headers {
+        Keep::Head(payload_at)
+    } else {
+        Keep::Nothing
     }
 }
 
