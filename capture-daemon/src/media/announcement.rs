@@ -26,7 +26,7 @@ const VERSIONS: usize = 4;
 /// Call-ID has another.
 const CALLERS: usize = 4;
 
-/// Places of a call that are told again when its level changes: a call has four, one that was moved or has video some more.
+/// Places of a call that are remembered with it: a call has two, one that was moved or has video some more.
 const PLACES: usize = 64;
 
 /// What SDP names as a mark of media to come.
@@ -171,8 +171,10 @@ struct Standing {
     /// Of the decision: lanes may tell of two in another order than they were made in.
     ticket: u64,
     rule: Option<Arc<Ruling>>,
-    /// Where its media comes and goes, for who is told when its level changes.
+    /// Where its media comes and goes, for those whom a change of the call concerns.
     places: Vec<Endpoint>,
+    /// It has media elsewhere too.
+    has_more_places: bool,
 }
 
 // One value each with nothing behind it: no ordering is needed.
@@ -222,23 +224,30 @@ impl Lease {
         self.level.swap(level, Ordering::Relaxed) != level
     }
 
-    /// Its media comes and goes here too. Whether that is remembered: beyond [`PLACES`] it is not.
-    pub(super) fn note_place(&self, endpoint: Endpoint) -> bool {
-        let places = &mut self.standing().places;
-        if places.contains(&endpoint) {
+    /// Its media is marked by this too. Whether that is remembered: beyond [`PLACES`] it is not, nor where it is no endpoint.
+    pub(super) fn note_place(&self, place: Place) -> bool {
+        let mut standing = self.standing();
+        let Place::At(endpoint) = place else {
+            standing.has_more_places = true;
+            return false;
+        };
+        if standing.places.contains(&endpoint) {
             return true;
         }
-        let has_room = places.len() < PLACES;
+        let has_room = standing.places.len() < PLACES;
         if has_room {
-            places.reserve_exact(1);
-            places.push(endpoint);
+            standing.places.reserve_exact(1);
+            standing.places.push(endpoint);
+        } else {
+            standing.has_more_places = true;
         }
         has_room
     }
 
-    /// Where its media comes and goes.
-    pub(super) fn places(&self) -> Vec<Endpoint> {
-        self.standing().places.clone()
+    /// Where its media comes and goes, and whether that is all that marks it.
+    pub(super) fn places(&self) -> (Vec<Endpoint>, bool) {
+        let standing = self.standing();
+        (standing.places.clone(), !standing.has_more_places)
     }
 
     /// Nothing panics under this lock.
@@ -361,6 +370,13 @@ impl Announcement {
     /// What is said of payload types.
     pub fn formats(&self) -> &[Format] {
         &self.formats
+    }
+
+    /// Whether time alone will make something else of what is known of it at `ts`: the call has yet to begin, or to end, as is known
+    /// already.
+    pub fn is_pending(&self, ts: Timestamp) -> bool {
+        let released = self.lease.released();
+        ts < self.since() || (ts < released && released != NEVER)
     }
 
     /// Whether the call had announced the place and had not ended at `ts`.

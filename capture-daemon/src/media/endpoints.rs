@@ -5,7 +5,7 @@
 //! the packet's time, not of the order in which lanes came to see things.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use foldhash::quality::RandomState;
 
 use super::announcement::{self, Announcement, Basis, Claim, Grounds, Lease, NEVER, Place, Purpose, Terms};
 use super::codec::Format;
+use super::generations::Generations;
 use super::learn::{self, Learn};
 use super::udptl_ports::UdptlPorts;
 use crate::config::{Follow, Nat};
@@ -49,8 +50,7 @@ pub struct Endpoints {
     /// Announcements in the table.
     len: AtomicUsize,
     max: usize,
-    /// Goes up with every change.
-    generation: AtomicU64,
+    generations: Generations,
     /// Shard to be cleared of expired entries next.
     sweep: AtomicUsize,
     udptl: Arc<UdptlPorts>,
@@ -62,7 +62,7 @@ pub struct Endpoints {
     /// Where relayed packets belong.
     turn: Option<Arc<Turn>>,
     /// Who is told of endpoints.
-    learn: Option<Arc<dyn Learn>>,
+    pub(super) learn: Option<Arc<dyn Learn>>,
     /// Level of calls under no rule.
     pub(super) default_level: Level,
     /// Some call was under a rule.
@@ -78,7 +78,7 @@ impl Endpoints {
             hasher: RandomState::default(),
             len: AtomicUsize::new(0),
             max: max.max(1),
-            generation: AtomicU64::new(1),
+            generations: Generations::default(),
             sweep: AtomicUsize::new(0),
             udptl: Arc::default(),
             grounds: Grounds::new(&Follow::default().nat),
@@ -141,11 +141,9 @@ impl Endpoints {
             .unwrap_or_default()
     }
 
-    /// A number that changes with the table.
-    pub fn generation(&self) -> u64 {
-        // A reader that sees the old number looks again a few packets later. Both only grow, and so does the sum.
-        let of_turn = self.turn.as_ref().map_or(0, |turn| turn.generation());
-        self.generation.load(Ordering::Relaxed).wrapping_add(of_turn)
+    /// A number that is another when what is known of one of these places has changed, or of calls that announced them.
+    pub fn generation(&self, places: impl Iterator<Item = Place>) -> u32 {
+        self.generations.of(places.map(|place| self.hasher.hash_one(place)))
     }
 
     /// Announcements in the table: places, as often as calls claim them.
@@ -165,7 +163,8 @@ impl Endpoints {
             self.ssrcs.store(true, Ordering::Relaxed);
         }
         let lease = self.lease(call_id, ts, losses);
-        let at = self.at(place);
+        let hash = self.hasher.hash_one(place);
+        let at = hash as usize % SHARDS;
         let mut shard = self.write(at);
         let is_known = shard.get(&place).is_some();
         if !is_known && self.len() >= self.max {
@@ -182,12 +181,10 @@ impl Endpoints {
                     (Place::At(endpoint), Purpose::Udptl) => Some(self.udptl.mark(endpoint.port())),
                     _ => None,
                 };
-                let is_told_again = match (&self.learn, place) {
-                    (Some(_), Place::At(endpoint)) if terms.purpose != Purpose::Rtcp => lease.note_place(endpoint),
-                    _ => true,
-                };
+                // No stream asks for a place of RTCP's alone.
+                let is_noted = terms.purpose == Purpose::Rtcp || lease.note_place(place);
                 let mut announcement = Announcement::new(lease, ts, terms, mark);
-                announcement.is_told_again = is_told_again;
+                announcement.is_told_again = is_noted || self.learn.is_none();
                 // No more room than is needed: there are many places, and nearly all are one call's.
                 announcements.reserve_exact(1);
                 announcements.push(announcement);
@@ -204,13 +201,14 @@ impl Endpoints {
             self.tell(place, announcements, learn::seen_by_sdp(ts, terms));
         }
         drop(shard);
-        self.moved();
+        self.generations.moved(hash);
     }
 
     /// The party with this tag (its hash, not 0) began the call, as its INVITE of time `ts` says.
     pub fn begun_by(&self, tag: u64, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) {
-        if self.lease(call_id, ts, losses).begun_by(tag, ts) {
-            self.moved();
+        let lease = self.lease(call_id, ts, losses);
+        if lease.begun_by(tag, ts) {
+            self.moved(&lease);
         }
     }
 
@@ -219,7 +217,7 @@ impl Endpoints {
     pub fn release(&self, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) {
         let lease = self.lease(call_id, ts, losses);
         lease.release(ts);
-        self.moved();
+        self.moved(&lease);
     }
 
     /// The call that a packet of time `ts` belongs to by this place: among calls under way the one with the best grounds,
@@ -235,6 +233,16 @@ impl Endpoints {
         let place = place.into();
         let shard = self.read(self.at(place));
         announcement::claim(shard.get(&place)?, purpose, ts, holder, &self.grounds)
+    }
+
+    /// The call that media of time `ts` belongs to by this place, and whether time alone will make that another.
+    pub(super) fn claim_media(&self, place: Place, ts: Timestamp, holder: Option<&str>) -> (Option<Claim>, bool) {
+        let shard = self.read(self.at(place));
+        let Some(announcements) = shard.get(&place) else {
+            return (None, false);
+        };
+        let claim = announcement::claim(announcements, Purpose::Media, ts, holder, &self.grounds);
+        (claim, announcements.iter().any(|a| a.is_pending(ts)))
     }
 
     /// Whether it is any use to ask for an SSRC.
@@ -340,9 +348,15 @@ impl Endpoints {
         }
     }
 
-    /// The table has changed.
-    pub(super) fn moved(&self) {
-        self.generation.fetch_add(1, Ordering::Relaxed);
+    /// Something has changed of the call with this lease.
+    pub(super) fn moved(&self, lease: &Lease) {
+        let (endpoints, are_all) = lease.places();
+        if !are_all {
+            self.generations.all_moved();
+        }
+        for endpoint in endpoints {
+            self.generations.moved(self.hasher.hash_one(Place::At(endpoint)));
+        }
     }
 
     pub(super) fn at(&self, key: impl std::hash::Hash) -> usize {

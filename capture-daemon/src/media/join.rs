@@ -75,10 +75,14 @@ pub trait Seeker {
     fn payload_type(&self) -> u8;
     /// Source and destination as SDP may name them, as far as that is known at `ts`.
     fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint);
+    /// Whether these are others than its packets' own, and may change.
+    fn is_relayed(&self) -> bool {
+        false
+    }
     /// The call it belongs to.
     fn joined(&self) -> Option<&Join>;
-    /// Remembers the generation of the endpoint table; returns whether it is another than at the last look.
-    fn look(&mut self, generation: u64) -> bool;
+    /// Remembers the generation of its places; returns whether it is another than at the last look.
+    fn look(&mut self, generation: u32) -> bool;
     /// Has the endpoint table asked at the next occasion again.
     fn stay_alert(&mut self);
     /// Puts it into a call.
@@ -116,7 +120,11 @@ impl Seeker for Stream {
         self.joined()
     }
 
-    fn look(&mut self, generation: u64) -> bool {
+    fn is_relayed(&self) -> bool {
+        self.is_relayed()
+    }
+
+    fn look(&mut self, generation: u32) -> bool {
         self.look(generation)
     }
 
@@ -128,6 +136,9 @@ impl Seeker for Stream {
         self.join(join);
     }
 }
+
+/// No places have this generation: a stream that remembers it looks in any case.
+pub const UNSEEN: u32 = 0;
 
 /// What the endpoint table says of a stream's next packet.
 #[derive(PartialEq, Eq)]
@@ -158,13 +169,16 @@ pub fn settle(stream: &mut impl Seeker, endpoints: &Endpoints, losses: &Losses) 
 /// Asks about the stream's packet of time `ts`.
 #[cold]
 pub fn look(stream: &mut impl Seeker, ts: Timestamp, endpoints: &Endpoints, due: Due, losses: &Losses) -> Look {
-    let moved = stream.look(endpoints.generation());
-    if !moved && due == Due::Change {
+    let has_moved = stream.look(generation(stream.key(), endpoints));
+    if !has_moved && due == Due::Change && !stream.is_relayed() {
         return Look::Same;
     }
     let ends = stream.ends(ts, endpoints);
     stream.note_level(ts, endpoints);
-    let chosen = find(stream, ends, ts, endpoints);
+    let (chosen, is_pending) = find(stream, ends, ts, endpoints);
+    if is_pending {
+        stream.look(UNSEEN);
+    }
     let active = chosen.as_ref().is_some_and(|(_, join)| join.firm);
     if stream.joined().is_some() && !active {
         if due == Due::Restart {
@@ -205,17 +219,29 @@ pub fn look(stream: &mut impl Seeker, ts: Timestamp, endpoints: &Endpoints, due:
     Look::Same
 }
 
+/// A number that is another when what is known of a stream's places has changed.
+pub fn generation(key: &Key, endpoints: &Endpoints) -> u32 {
+    let source = endpoints.has_ssrcs().then_some(Place::Ssrc(key.ssrc));
+    let places = [key.dst.into(), key.src.into()].into_iter().chain(source);
+    endpoints.generation(places)
+}
+
 /// What is known at `ts` of the stream between these ends: a call under way before one that is only near, then the
-/// better link.
+/// better link. And whether time alone will make that another.
 fn find(
     stream: &impl Seeker,
     (src, dst): (Endpoint, Endpoint),
     ts: Timestamp,
     endpoints: &Endpoints,
-) -> Option<(Claim, Join)> {
+) -> (Option<(Claim, Join)>, bool) {
     let outer = *stream.key();
     let holder = stream.joined().map(|join| &**join.call_id());
-    let claim = |place: Place| endpoints.claim(place, Purpose::Media, ts, holder);
+    let mut is_pending = false;
+    let mut claim = |place: Place| {
+        let (claim, pends) = endpoints.claim_media(place, ts, holder);
+        is_pending |= pends;
+        claim
+    };
     // SDP may name the client's own address where TURN relays for it: ICE leaves that to the candidates (RFC 8839).
     let by_dst = claim(dst.into()).or_else(|| claim(outer.dst.into()).filter(|_| dst != outer.dst));
     let by_src = claim(src.into()).or_else(|| claim(outer.src.into()).filter(|_| src != outer.src));
@@ -227,10 +253,10 @@ fn find(
         .flatten()
         .map(of_ssrc);
     let all = [&by_dst, &by_src, &by_ssrc];
-    let best = all
-        .into_iter()
-        .flatten()
-        .max_by_key(|one| (one.claim.active, one.link.rank))?;
+    let worth = |one: &&Candidate| (one.claim.active, one.link.rank);
+    let Some(best) = all.into_iter().flatten().max_by_key(worth) else {
+        return (None, is_pending);
+    };
     let call_id = best.claim.call_id();
     // What the other party of the same call says.
     let mut others = all
@@ -247,7 +273,7 @@ fn find(
         sender: best.sender,
         srtp,
     };
-    Some((best.claim.clone(), join))
+    (Some((best.claim.clone(), join)), is_pending)
 }
 
 fn of_destination(claim: Claim, grounds: &Grounds) -> Option<Candidate> {
@@ -342,3 +368,7 @@ fn formats(best: &Candidate, others: &[&Candidate], payload_type: u8) -> Arc<[Fo
     let other = others.iter().find(knows).filter(|_| in_doubt);
     Arc::clone(&other.map_or(best, |other| other).claim.formats)
 }
+
+#[cfg(test)]
+#[path = "join_tests.rs"]
+mod tests;

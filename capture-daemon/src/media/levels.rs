@@ -57,9 +57,12 @@ impl Endpoints {
         if !lease.stand(ticket, rule) {
             return;
         }
-        self.moved();
+        self.moved(lease);
+        if self.learn.is_none() {
+            return;
+        }
         // A place that is announced meanwhile is told with the new level there.
-        for endpoint in lease.places() {
+        for endpoint in lease.places().0 {
             let place = Place::At(endpoint);
             let shard = self.write(self.at(place));
             if let Some(announcements) = shard.get(&place) {

@@ -37,8 +37,8 @@ const QUIET: Duration = Duration::from_secs(5);
 struct Known {
     key: Key,
     join: Option<Join>,
-    /// Generation of the endpoint table at the last look.
-    generation: u64,
+    /// Generation of its places at the last look.
+    generation: u32,
     /// What the totals have been told of it.
     told: Figures,
     start: Timestamp,
@@ -202,7 +202,7 @@ impl Known {
                 ssrc: key.ssrc,
             },
             join: None,
-            generation: 0,
+            generation: join::UNSEEN,
             told: Figures::default(),
             start: Timestamp::ZERO,
             end: Timestamp::ZERO,
@@ -232,7 +232,7 @@ impl Known {
         let Some(join) = &self.join else {
             return false;
         };
-        let has_moved = endpoints.generation() != self.generation;
+        let has_moved = join::generation(&self.key, endpoints) != self.generation;
         let is_over = join.lease.released() <= self.end && self.end > before;
         let paused = self.end.since(before).as_nanos() >= u128::from(PAUSE);
         is_over || (has_moved && (paused || join.lease.released() <= self.end))
@@ -298,14 +298,14 @@ impl Seeker for Known {
         self.join.as_ref()
     }
 
-    fn look(&mut self, generation: u64) -> bool {
+    fn look(&mut self, generation: u32) -> bool {
         let moved = self.generation != generation;
         self.generation = generation;
         moved
     }
 
     fn stay_alert(&mut self) {
-        self.generation = 0;
+        self.generation = join::UNSEEN;
     }
 
     fn join(&mut self, join: Join) {

@@ -12,6 +12,7 @@ mod endpoints;
 pub mod events;
 mod fax;
 mod faxes;
+mod generations;
 mod index;
 mod jitter;
 mod join;

@@ -5,7 +5,7 @@ use capture_common::Level;
 use super::codec::{self, Format, Kind};
 use super::endpoints::Endpoints;
 use super::events::Events;
-use super::join::Join;
+use super::join::{Join, UNSEEN};
 use super::measurement::Measurement;
 use super::playout::BUFFERS;
 use super::probation::{Header, Probation, Traits};
@@ -58,8 +58,8 @@ pub struct Stream {
     measurement: Measurement,
     key: Key,
     join: Option<Join>,
-    /// Generation of the endpoint table at the last look.
-    generation: u64,
+    /// Generation of its places at the last look.
+    generation: u32,
     /// The first packets, while the clock is in doubt.
     probation: Option<Box<Probation>>,
     /// Timestamp units of a packet and octets of the longest payload, as the first packets had them; 0 where unknown.
@@ -95,7 +95,7 @@ impl Stream {
             measurement,
             key,
             join: None,
-            generation: 0,
+            generation: UNSEEN,
             probation: Some(probation),
             units: 0,
             len: 0,
@@ -120,7 +120,7 @@ impl Stream {
                 ssrc: 0,
             },
             join: None,
-            generation: 0,
+            generation: UNSEEN,
             probation: None,
             units: 0,
             len: 0,
@@ -440,8 +440,13 @@ impl Stream {
         self.join.as_ref()
     }
 
-    /// Remembers the generation of the endpoint table; returns whether it is another than at the last look.
-    pub const fn look(&mut self, generation: u64) -> bool {
+    /// Whether TURN wrapped its packets.
+    pub const fn is_relayed(&self) -> bool {
+        self.relay.is_some()
+    }
+
+    /// Remembers the generation of its places; returns whether it is another than at the last look.
+    pub const fn look(&mut self, generation: u32) -> bool {
         let moved = self.generation != generation;
         self.generation = generation;
         moved

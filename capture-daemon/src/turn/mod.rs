@@ -84,8 +84,6 @@ pub struct Turn {
     departed_data: Mutex<[report::Relayed; 2]>,
     /// Allocations that have left the table, by the state they left it in.
     departed_allocations: [AtomicU64; AllocationState::ALL.len()],
-    /// Goes up with every fact that may tell where a relayed packet belongs.
-    generation: AtomicU64,
     linger: Duration,
 }
 
@@ -98,7 +96,6 @@ impl Turn {
             departed: Mutex::default(),
             departed_data: Mutex::default(),
             departed_allocations: Default::default(),
-            generation: AtomicU64::new(0),
             linger: follow.linger,
         }
     }
@@ -113,12 +110,6 @@ impl Turn {
         self.allocations.len()
     }
 
-    /// A number that changes when [`Self::ends`] may say more than before.
-    pub fn generation(&self) -> u64 {
-        // A reader that sees the old number looks again a few packets later.
-        self.generation.load(Ordering::Relaxed)
-    }
-
     /// Takes in a message; `relayed` is whether it came inside another one of TURN. What is lost by it is counted in the
     /// caller's `losses`.
     pub fn record(&self, ts: Timestamp, path: Path, relayed: bool, message: &Message<'_>, losses: &Losses) {
@@ -130,12 +121,6 @@ impl Turn {
             self.allocation(ts, &pair, losses, |allocation| {
                 allocation.message(ts, &pair, src, message)
             });
-            if matches!(
-                (message.class, message.method),
-                (Class::Success, Method::Allocate) | (Class::Request, Method::ChannelBind)
-            ) {
-                self.moved();
-            }
         }
         let (from, to) = match message.class {
             Class::Request => (src, dst),
@@ -173,10 +158,7 @@ impl Turn {
     }
 
     fn allocation(&self, ts: Timestamp, pair: &Pair, losses: &Losses, with: impl FnOnce(&mut Allocation) -> usize) {
-        let make = || {
-            self.moved();
-            Allocation::new(ts)
-        };
+        let make = || Allocation::new(ts);
         let (over, left) = self
             .allocations
             .find_or_insert(pair, ts, make, |_, allocation| with(allocation));
@@ -189,10 +171,6 @@ impl Turn {
             }
             self.depart_allocation(&entry, ts);
         }
-    }
-
-    fn moved(&self) {
-        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     fn depart(&self, left: Vec<Left<Transaction, Key>>, now: Timestamp, losses: &Losses) {
