@@ -14,6 +14,7 @@ pub mod report;
 mod sampled;
 mod shared_lists;
 mod table;
+mod text;
 pub mod time;
 
 // Where frames come from.

@@ -123,12 +123,7 @@ impl Call {
     /// Takes in one message.
     pub fn record(&mut self, sight: &Sight<'_, '_>) {
         let Sight {
-            ts,
-            src,
-            dst,
-            from,
-            to,
-            message,
+            ts, from, to, message, ..
         } = *sight;
         self.messages += 1;
         self.first = self.first.min(ts);
@@ -137,7 +132,7 @@ impl Call {
         if to.is_some() {
             self.tags.entry(to);
         }
-        self.ladder.note(self.rules.max_messages, ts, (src, dst), message);
+        self.ladder.note(self.rules.max_messages, sight);
         self.tokens.note(message, &self.rules.correlate);
         match message.start {
             StartLine::Request { uri, .. } => {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::facts::{Fact, Smallest, fingerprint};
+use super::facts::{Fact, Smallest};
 use crate::report;
 use crate::sip::{Message, Method, StartLine, replaced_call_id, session_ids};
+use crate::text::fingerprint;
 
 /// Tokens of one call that are kept.
 const TOKENS: usize = 4;

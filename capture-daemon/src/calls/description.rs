@@ -9,6 +9,7 @@ use crate::report::{self, Keys};
 use crate::shared_lists::SharedLists;
 use crate::sip::sdp::{Direction, Media, Session};
 use crate::sip::{Message, Method, StartLine};
+use crate::text::lossy;
 use crate::time::Timestamp;
 
 /// Media lines of a description that are kept.
@@ -304,5 +305,5 @@ pub fn encodings<'a>(media: &'a Media<'_>) -> impl Iterator<Item = &'a [u8]> {
 }
 
 fn text(bytes: &[u8], most: usize) -> Box<str> {
-    String::from_utf8_lossy(bytes.get(..most).unwrap_or(bytes)).into()
+    lossy(bytes.get(..most).unwrap_or(bytes)).into()
 }

@@ -1,7 +1,7 @@
 //! What a fact may be: a minimum, a maximum or a bounded set over messages, so that the order messages are recorded in
 //! does not matter, and two halves of a call that turn out to be one can be joined.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use crate::text::fingerprint;
 
 /// Something that can be told of messages in any order and in parts.
 pub trait Fact: Default {
@@ -213,14 +213,6 @@ impl<K: Ord, V: Fact, const N: usize> Fact for Ends<K, V, N> {
             }
         }
     }
-}
-
-/// Stands for text where only equality counts. SipHash without a secret: the same on every lane and in every run, and
-/// whoever makes two texts collide mixes up a call of his own.
-pub fn fingerprint(what: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A From or To tag by its fingerprint; zero for none (RFC 2543 senders, and To outside a dialog).

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::facts::{Tag, fingerprint};
+use super::facts::Tag;
+use super::sight::Sight;
 use crate::net::Endpoint;
 use crate::report;
-use crate::sip::{Message, Method, StartLine};
+use crate::sip::{Method, StartLine};
+use crate::text::fingerprint;
 use crate::time::Timestamp;
 
 /// One message.
@@ -38,7 +40,15 @@ pub struct Ladder {
 
 impl Ladder {
     /// Takes in one message, and lets the one in the middle go where there are more than `max`.
-    pub fn note(&mut self, max: usize, ts: Timestamp, (src, dst): (Endpoint, Endpoint), message: &Message<'_>) {
+    pub fn note(&mut self, max: usize, sight: &Sight<'_, '_>) {
+        let Sight {
+            ts,
+            src,
+            dst,
+            from,
+            to,
+            message,
+        } = *sight;
         if max == 0 {
             return;
         }
@@ -55,8 +65,8 @@ impl Ladder {
             ts,
             branch: fingerprint((message.branch, rseq)) as u32,
             cseq: message.cseq.number,
-            from: Tag::of(message.from.tag()),
-            to: Tag::of(message.to.tag()),
+            from,
+            to,
             src: self.end(src),
             dst: self.end(dst),
             code,
@@ -68,7 +78,11 @@ impl Ladder {
 
     fn insert(&mut self, max: usize, rung: Rung) {
         let key = self.key(&rung);
-        let place = self.rungs.partition_point(|known| self.key(known) < key);
+        // Nearly always it is the latest.
+        let place = match self.rungs.last() {
+            Some(last) if self.key(last) >= key => self.rungs.partition_point(|known| self.key(known) < key),
+            _ => self.rungs.len(),
+        };
         if self.rungs.len() == self.rungs.capacity() {
             // Many calls have a dozen messages, and few have hundreds.
             self.rungs.reserve_exact((self.rungs.len() / 4).max(4));

@@ -59,6 +59,7 @@ use crate::report::{self, CallState, EndedBy, Party};
 use crate::rules::Ruling;
 use crate::sip::{Message, Method, referred};
 use crate::table;
+use crate::text::lossy;
 use crate::time::Timestamp;
 
 /// How long an answer may take before it is not expected any more.
@@ -156,7 +157,7 @@ impl Calls {
 
     /// Takes in a message that went from `src` to `dst`; `None` where it belongs to no call.
     pub fn record(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) -> Option<Followed> {
-        let call_id = String::from_utf8_lossy(message.call_id);
+        let call_id = lossy(message.call_id);
         let sight = Sight::new(ts, src, dst, message);
         let begins = may_begin(&sight);
         let record = |call_id: &Arc<str>, calls: &mut OneCallId| {
@@ -181,18 +182,17 @@ impl Calls {
         })
     }
 
-    /// Takes in what a message that went from `src` to `dst` says of its call's media: who began the call, and a
-    /// description.
+    /// Takes in what a message of this call that went from `src` to `dst` says of its media: who began the call, and a description.
     pub fn describe(
         &self,
         ts: Timestamp,
         (src, dst): (Endpoint, Endpoint),
+        call_id: &str,
         message: &Message<'_>,
         begun_by: Option<u64>,
         description: Option<Description>,
     ) {
-        let call_id = String::from_utf8_lossy(message.call_id);
-        self.table.find(&*call_id, |_, calls| {
+        self.table.find(call_id, |_, calls| {
             let Some(call) = calls.call_of(&Sight::new(ts, src, dst, message)) else {
                 return;
             };
@@ -209,7 +209,7 @@ impl Calls {
     /// Asks which rule a call is under, now that it has `said` one more thing in a message of time `ts`. Returns when that was
     /// decided as against other times, and the rule; `None` where the call is not known.
     pub fn judge(&self, ts: Timestamp, said: &Said<'_, '_>, rules: &crate::rules::Rules) -> Option<Judgement> {
-        let call_id = String::from_utf8_lossy(said.message.call_id);
+        let call_id = lossy(said.message.call_id);
         let (src, dst) = said.ends;
         let sight = Sight::new(ts, src, dst, said.message);
         self.table.find(&*call_id, |call_id, calls| {
@@ -426,7 +426,7 @@ const LONGEST_URI: usize = 512;
 /// Text out of a header for keeping: what is no UTF-8 is replaced, what is too long is cut.
 fn kept_text(bytes: &[u8]) -> Box<str> {
     let kept = bytes.get(..LONGEST_URI).unwrap_or(bytes);
-    String::from_utf8_lossy(kept).into()
+    lossy(kept).into()
 }
 
 /// Time passed from `earlier` to `later` in milliseconds.

@@ -40,6 +40,18 @@ struct Asked {
     last: Timestamp,
 }
 
+/// Places of calls, a bit for each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Places(u8);
+
+const _: () = assert!(CALLS <= u8::BITS as usize);
+
+impl Places {
+    fn iter(self) -> impl DoubleEndedIterator<Item = usize> {
+        (0..CALLS).filter(move |at| self.0 >> at & 1 != 0)
+    }
+}
+
 impl OneCallId {
     /// The calls, to be told something.
     pub(super) fn calls_mut(&mut self) -> impl Iterator<Item = &mut Call> {
@@ -60,14 +72,14 @@ impl OneCallId {
     /// Takes in one message; where it belongs to no call that is known, as the first of a new one if it `may_begin` one.
     /// Returns whether it was taken, and a call that had to leave for it.
     pub fn record(&mut self, sight: &Sight<'_, '_>, rules: &Arc<Rules>, may_begin: bool) -> (bool, Option<Call>) {
-        let connected: Vec<usize> = self.places(|call| call.is_connected(sight));
-        if connected.is_empty() && !may_begin {
+        let connected = self.connected(sight);
+        if connected == Places(0) && !may_begin {
             return (false, None);
         }
         self.told_more();
         let mut left = None;
-        let taker = match self.taker(&connected, sight) {
-            Some(taker) => self.join(taker, &connected),
+        let taker = match self.taker(connected, sight) {
+            Some(taker) => self.join(taker, connected),
             None => {
                 if self.calls.len() >= CALLS.min(rules.max_calls) {
                     left = self.evict(sight.ts);
@@ -92,19 +104,20 @@ impl OneCallId {
 
     /// Its place.
     pub fn place_of(&self, sight: &Sight<'_, '_>) -> Option<usize> {
-        let connected = self.places(|call| call.is_connected(sight));
-        self.taker(&connected, sight)
+        self.taker(self.connected(sight), sight)
     }
 
-    fn places(&self, of: impl Fn(&Call) -> bool) -> Vec<usize> {
+    /// The places of the calls that a message has a tag of.
+    fn connected(&self, sight: &Sight<'_, '_>) -> Places {
         let calls = self.calls.iter().enumerate();
-        calls.filter(|(_, call)| of(call)).map(|(at, _)| at).collect()
+        let connected = calls.filter(|(_, call)| call.is_connected(sight));
+        Places(connected.fold(0, |places, (at, _)| places | 1 << at))
     }
 
     /// The call a message belongs to, of those it is connected with; `None` where it begins another.
-    fn taker(&self, connected: &[usize], sight: &Sight<'_, '_>) -> Option<usize> {
+    fn taker(&self, connected: Places, sight: &Sight<'_, '_>) -> Option<usize> {
         let sets_up = sets_up(sight);
-        let calls = connected.iter().filter_map(|at| Some((*at, self.calls.get(*at)?)));
+        let calls = connected.iter().filter_map(|at| Some((at, self.calls.get(at)?)));
         let open = calls.filter(|(_, call)| {
             let is_over = call.ended_at().is_some() && sight.ts > call.last.plus(REPEATS);
             !(is_over && sets_up)
@@ -120,9 +133,9 @@ impl OneCallId {
 
     /// Makes one call of those that a message shows to be one: parts without a tag in common so far. Those that have one
     /// follow each other in time. Returns where the call is now.
-    fn join(&mut self, taker: usize, connected: &[usize]) -> usize {
+    fn join(&mut self, taker: usize, connected: Places) -> usize {
         let mut taker = taker;
-        for at in connected.iter().rev().copied() {
+        for at in connected.iter().rev() {
             let parts = self.calls.get(taker).zip(self.calls.get(at));
             if at == taker || parts.is_none_or(|(call, other)| call.shares_a_tag(other)) {
                 continue;

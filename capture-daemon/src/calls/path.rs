@@ -1,7 +1,8 @@
 //! The way an INVITE took through proxies: how many hops of it were seen, and whether it came back.
 
-use super::facts::{Fact, Smallest, fingerprint};
+use super::facts::{Fact, Smallest};
 use crate::net::Endpoint;
+use crate::text::fingerprint;
 
 /// Sights that are kept; those nearest to the caller.
 const SIGHTS: usize = 16;

@@ -13,6 +13,7 @@ use crate::config::Follow;
 use crate::net::Endpoint;
 use crate::report::{self, RegistrationState};
 use crate::sip::Message;
+use crate::text::lossy;
 use crate::time::Timestamp;
 
 /// All registrations, shared by all lanes: one entry for each Call-ID and address of record.
@@ -59,7 +60,7 @@ impl Registrations {
     /// Takes in a REGISTER or a response to one that went from `src` to `dst`. Returns how many registrations left a
     /// full table for it.
     pub fn record(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, message: &Message<'_>) -> usize {
-        let call_id = String::from_utf8_lossy(message.call_id);
+        let call_id = lossy(message.call_id);
         let key = format!("{call_id}\n{}", address_of_record(message));
         let make = || Registration::new(message, ts, self.timeouts);
         let (settled, left) = self.table.find_or_insert(key.as_str(), ts, make, |_, registration| {

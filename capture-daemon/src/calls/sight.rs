@@ -56,8 +56,8 @@ impl<'s, 'm> Sight<'s, 'm> {
             ts,
             src,
             dst,
-            from: Tag::of(message.from.tag()),
-            to: Tag::of(message.to.tag()),
+            from: Tag::of(message.from_tag),
+            to: Tag::of(message.to_tag),
             message,
         }
     }

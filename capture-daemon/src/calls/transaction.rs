@@ -146,6 +146,6 @@ fn event(method: Method, message: &Message<'_>) -> Option<Event> {
     }
     Some(Event {
         package: EventPackage::from_header(message.headers("Event").next().unwrap_or_default()),
-        begins: method == Method::Subscribe && message.to.tag().is_none() && message.expires != Some(0),
+        begins: method == Method::Subscribe && message.to_tag.is_none() && message.expires != Some(0),
     })
 }

@@ -1,9 +1,11 @@
 //! The transactions of the whole process: every request but ACK, with its answer and how long that took.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use foldhash::quality::RandomState;
 
 use super::Timeouts;
 use super::table::{Table, Worth};
@@ -43,7 +45,7 @@ impl Transactions {
             table: Table::new(follow.max_transactions),
             timeouts: Timeouts::from(follow),
             linger: follow.linger,
-            hashers: [RandomState::new(), RandomState::new()],
+            hashers: [RandomState::default(), RandomState::default()],
             departed: Mutex::default(),
         }
     }

@@ -11,6 +11,7 @@ use crate::outcome::{Loss, Losses};
 use crate::shared_lists::SharedLists;
 use crate::sip::sdp::{self, DISCARD, Media, Session};
 use crate::sip::{Message, Method, StartLine};
+use crate::text::lossy;
 use crate::time::Timestamp;
 
 /// Formats of one media line that are remembered: browsers offer some forty for video.
@@ -40,7 +41,7 @@ impl Announcing<'_> {
     /// Publishes what `message` says of the call's media, and has the call keep it.
     pub fn read(&self, message: &Message<'_>, shared: &Shared, losses: &Losses) {
         // Outside of a dialog the request has no To tag, and neither has a 100 (RFC 3261 sections 8.1.1.2 and 8.2.6.2).
-        let begins = message.cseq.method == Method::Invite && message.to.tag().is_none();
+        let begins = message.cseq.method == Method::Invite && message.to_tag.is_none();
         let begun_by = begins.then(|| message.caller_tag());
         if let Some(tag) = begun_by {
             shared.endpoints.begun_by(tag, self.call_id, self.ts, losses);
@@ -55,7 +56,9 @@ impl Announcing<'_> {
         });
         if begun_by.is_some() || description.is_some() {
             let ends = (self.src, self.dst);
-            shared.calls.describe(self.ts, ends, message, begun_by, description);
+            shared
+                .calls
+                .describe(self.ts, ends, self.call_id, message, begun_by, description);
         }
         let asked = shared.rules.generation();
         self.judge(message, session.as_ref(), shared, losses);
@@ -246,7 +249,7 @@ fn srtp(media: &Media<'_>) -> Srtp {
 fn formats(media: &Media<'_>) -> Vec<Format> {
     let format = |map: &sdp::RtpMap<'_>| Format {
         payload_type: map.payload_type,
-        encoding: String::from_utf8_lossy(map.encoding.get(..MAX_ENCODING).unwrap_or(map.encoding)).into(),
+        encoding: lossy(map.encoding.get(..MAX_ENCODING).unwrap_or(map.encoding)).into(),
         clock_rate: map.clock_rate,
     };
     let maps = media.maps.iter().map(format);

@@ -100,7 +100,7 @@ impl InfoDigits {
         let Some(signal) = signal(message.content_type, message.body) else {
             return;
         };
-        let tag = message.from.tag().unwrap_or_default();
+        let tag = message.from_tag.unwrap_or_default();
         let press = InfoDigit {
             at: (ts, src),
             request: (foldhash::fast::FixedState::default().hash_one(tag), message.cseq.number),

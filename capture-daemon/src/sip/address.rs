@@ -1,6 +1,7 @@
 //! The values of From, To and Contact: a URI with or without display name and brackets, and parameters.
 
 use super::header::{parameter, quoted_len, split_before, trim};
+use super::scan::find;
 
 /// `name-addr` or `addr-spec` with its parameters (RFC 3261 sections 20.10 and 25.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,11 +21,12 @@ impl<'a> Address<'a> {
         let value = trim(value);
         // Brackets in a quoted display name are letters; a quote that never closes is one too.
         let name = quoted_len(value).unwrap_or(0);
-        let open = value.get(name..)?.iter().position(|byte| *byte == b'<');
+        let open = find(value.get(name..)?, *b"<");
         let address = match open {
             Some(at) => {
                 let (display, rest) = value.split_at_checked(name + at)?;
-                let (uri, rest) = split_before(rest.get(1..)?, |byte| byte == b'>');
+                let rest = rest.get(1..)?;
+                let (uri, rest) = rest.split_at_checked(find(rest, *b">").unwrap_or(rest.len()))?;
                 Self {
                     display: trim(display),
                     uri: trim(uri),

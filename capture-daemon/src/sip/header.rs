@@ -1,6 +1,8 @@
 //! Header fields: lines, folding, names, and the lists and parameters inside a value.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
+
+use super::scan::find;
 
 /// What RFC 3261 section 25.1 calls LWS, one octet of it. A folded line leaves its line end inside the value, so CR and
 /// LF are white space wherever a value is read.
@@ -88,6 +90,10 @@ impl<'a> Iterator for Fields<'a> {
                 self.ended = true;
                 return None;
             }
+            if let Some((name, value, rest)) = plain_field(self.rest) {
+                self.rest = rest;
+                return Some((full_name(trim(name)), trim(value)));
+            }
             let (field, rest) = self.rest.split_at_checked(folded_len(self.rest))?;
             self.rest = rest;
             if let Some(at) = memchr(b':', field)
@@ -98,6 +104,17 @@ impl<'a> Iterator for Fields<'a> {
         }
         None
     }
+}
+
+/// Name, value and what follows, where a field is what nearly all are: no line is folded onto it.
+fn plain_field(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name, [b':', rest @ ..]) = bytes.split_at_checked(find(bytes, *b":\n")?)? else {
+        return None;
+    };
+    let (value, [_, rest @ ..]) = rest.split_at_checked(find(rest, *b"\n")?)? else {
+        return None;
+    };
+    (!matches!(rest, [b' ' | b'\t', ..])).then_some((name, value, rest))
 }
 
 /// Octets of the field that begins `bytes`, with the lines folded onto it (RFC 3261 section 7.3.1) and its line end.
@@ -187,9 +204,9 @@ impl Pieces<'_> {
     /// Where the first separator stands that is neither quoted nor in brackets.
     fn separator_at(&mut self, bytes: &[u8]) -> Option<usize> {
         // What nearly all values are: nothing in front of the separator, or of the end, that could hide it.
-        let plain = memchr(self.separator, bytes);
+        let plain = find(bytes, [self.separator]);
         let before = plain.and_then(|at| bytes.get(..at)).unwrap_or(bytes);
-        if memchr2(b'"', b'<', before).is_none() {
+        if find(before, *b"\"<").is_none() {
             return plain;
         }
         let mut at = 0;
@@ -226,15 +243,35 @@ pub fn quoted_len(bytes: &[u8]) -> Option<usize> {
 /// The value of the parameter `name` among `;name=value` pairs, unquoted; empty for one without a value. Names have no
 /// case.
 pub fn parameter<'a>(parameters: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    pieces(parameters).find_map(|piece| {
-        let (key, value) = split_before(piece, |byte| byte == b'=');
-        if !trim(key).eq_ignore_ascii_case(name.as_bytes()) {
-            return None;
+    // What nearly all values are: nothing in them that could hide a separator.
+    if find(parameters, *b"\"<").is_none() {
+        let mut rest = Some(parameters);
+        while let Some(bytes) = rest {
+            let at = find(bytes, *b";");
+            let (piece, behind) = bytes.split_at_checked(at.unwrap_or(bytes.len()))?;
+            rest = behind.get(1..);
+            if let Some(value) = value_of(trim(piece), name) {
+                return Some(value);
+            }
         }
-        let value = trim(value.get(1..).unwrap_or_default());
-        let inner = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-        Some(inner.unwrap_or(value))
-    })
+        return None;
+    }
+    pieces(parameters).find_map(|piece| value_of(piece, name))
+}
+
+/// The value in `name=value`, unquoted; `None` where the name is another.
+fn value_of<'a>(piece: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (key, rest) = piece.split_at_checked(name.len())?;
+    if !key.eq_ignore_ascii_case(name.as_bytes()) {
+        return None;
+    }
+    let value = match trim(rest) {
+        [] => &[],
+        [b'=', value @ ..] => trim(value),
+        _ => return None,
+    };
+    let inner = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    Some(inner.unwrap_or(value))
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! A whole message: what the engine needs of it, read in one pass, and the rest on demand.
 
-use std::hash::{DefaultHasher, Hasher};
-
 use super::address::Address;
 use super::header::{Fields, line, number, parameter, split_before, trim, values, word};
 use super::method::Method;
 use super::multipart;
+use super::scan::find;
 use super::start_line::StartLine;
 use crate::outcome::labelled;
+use crate::text::fingerprint;
 
 /// The longest Call-ID that is followed; it is a key of tables whose memory is bounded.
 const LONGEST_CALL_ID: usize = 512;
@@ -56,6 +56,10 @@ pub struct Message<'a> {
     pub from: Address<'a>,
     /// To.
     pub to: Address<'a>,
+    /// From's tag.
+    pub from_tag: Option<&'a [u8]>,
+    /// To's tag; `None` outside a dialog.
+    pub to_tag: Option<&'a [u8]>,
     /// Branch of the topmost Via; empty where it has none (RFC 2543 senders).
     pub branch: &'a [u8],
     /// Via values: the hops between the sender of the request and here.
@@ -102,7 +106,8 @@ struct Found<'a> {
     cseq: Option<&'a [u8]>,
     from: Option<&'a [u8]>,
     to: Option<&'a [u8]>,
-    via: Option<&'a [u8]>,
+    /// The first value of the first Via.
+    topmost: Option<&'a [u8]>,
     vias: usize,
     content_type: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
@@ -115,10 +120,10 @@ impl<'a> Found<'a> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         if is("Via") {
             // What is nothing but separators (RFC 4475 section 3.1.2.1) is no hop.
-            self.vias += values(value)
-                .filter(|via| !matches!(via.first(), None | Some(b';')))
-                .count();
-            self.via.get_or_insert(value);
+            for via in values(value) {
+                self.vias += usize::from(!matches!(via.first(), None | Some(b';')));
+                self.topmost.get_or_insert(via);
+            }
         } else if is("From") {
             self.from.get_or_insert(value);
         } else if is("To") {
@@ -187,7 +192,9 @@ impl<'a> Message<'a> {
             cseq,
             from,
             to,
-            branch: found.via.and_then(branch).unwrap_or_default(),
+            from_tag: from.tag(),
+            to_tag: to.tag(),
+            branch: found.topmost.and_then(branch).unwrap_or_default(),
             vias: found.vias,
             content_type: found.content_type.unwrap_or_default(),
             expires: found.expires.and_then(number),
@@ -237,32 +244,26 @@ impl<'a> Message<'a> {
 
     /// The party that sent the request, or the one the response answers: a hash of From's tag, never 0.
     pub fn caller_tag(&self) -> u64 {
-        party(&self.from)
+        party(self.from_tag, &self.from)
     }
 
     /// The party whose description the body is: who sent the request, or who answers it.
     pub fn author_tag(&self) -> u64 {
         match self.start {
-            StartLine::Request { .. } => party(&self.from),
-            StartLine::Response { .. } => party(&self.to),
+            StartLine::Request { .. } => party(self.from_tag, &self.from),
+            StartLine::Response { .. } => party(self.to_tag, &self.to),
         }
     }
 
     /// A hash of the body.
     pub fn body_hash(&self) -> u64 {
-        hash(self.body)
+        fingerprint(self.body)
     }
 }
 
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
 /// A party of a dialog as a number: its tag, or its URI where it has none (RFC 2543).
-fn party(address: &Address<'_>) -> u64 {
-    hash(address.tag().unwrap_or(address.uri)).max(1)
+fn party(tag: Option<&[u8]>, address: &Address<'_>) -> u64 {
+    fingerprint(tag.unwrap_or(address.uri)).max(1)
 }
 
 /// `4711 INVITE`.
@@ -276,9 +277,7 @@ fn cseq(value: &[u8]) -> Option<CSeq> {
 }
 
 fn branch(via: &[u8]) -> Option<&[u8]> {
-    let topmost = values(via).next()?;
-    let (_, parameters) = split_before(topmost, |byte| byte == b';');
-    parameter(parameters, "branch")
+    parameter(via.get(find(via, *b";")?..)?, "branch")
 }
 
 /// Content-Length as a number of octets; `None` where it is none.
@@ -308,8 +307,8 @@ mod tests {
         assert_eq!(message.call_id, b"3848276298220188511@example.com");
         assert_eq!((message.cseq.number, message.cseq.method), (1, Method::Invite));
         assert_eq!(message.from.uri, b"sip:alice@example.com");
-        assert_eq!(message.from.tag(), Some(&b"9fxced76sl"[..]));
-        assert_eq!(message.to.tag(), None);
+        assert_eq!(message.from_tag, Some(&b"9fxced76sl"[..]));
+        assert_eq!(message.to_tag, None);
         assert_eq!((message.branch, message.vias), (&b"z9hG4bK2"[..], 3));
         assert_eq!(message.sdp(), Some(&b"v=0\r\n"[..]));
         assert_eq!(consumed, INVITE.len() - "trailing".len());

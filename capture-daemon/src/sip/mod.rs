@@ -15,6 +15,7 @@ mod header;
 mod message;
 mod method;
 mod multipart;
+mod scan;
 pub mod sdp;
 mod start_line;
 mod uri;

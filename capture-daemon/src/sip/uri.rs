@@ -1,6 +1,7 @@
 //! SIP, SIPS and tel URIs taken apart.
 
 use super::header::{number, split_before};
+use crate::text::lossy;
 
 /// A URI's parts (RFC 3261 section 19.1.1). Parts that a scheme does not have are empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,10 +63,10 @@ impl<'a> Uri<'a> {
     /// The URI as a registrar keys its bindings: without parameters, scheme and host in lower case (RFC 3261 section
     /// 10.3, step 5).
     pub fn address_of_record(&self) -> String {
-        let lower = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
+        let lower = |bytes: &[u8]| lossy(bytes).to_ascii_lowercase();
         let mut aor = lower(self.scheme);
         aor.push(':');
-        aor.push_str(&String::from_utf8_lossy(self.user));
+        aor.push_str(&lossy(self.user));
         if !self.host.is_empty() {
             if !self.user.is_empty() {
                 aor.push('@');

@@ -13,6 +13,7 @@ use super::transactions::{Answer, GIVEN_UP, Transaction};
 use crate::net::Endpoint;
 use crate::report::{self, AllocationState};
 use crate::table::{Entry, Worth};
+use crate::text::lossy;
 use crate::time::Timestamp;
 
 /// RFC 8656 section 9.
@@ -500,7 +501,7 @@ fn earliest(known: &mut Option<(Timestamp, Box<str>)>, ts: Timestamp, value: Opt
         return;
     }
     let kept = value.get(..LONGEST_NAME).unwrap_or(value);
-    let new = (ts, String::from_utf8_lossy(kept).into());
+    let new = (ts, lossy(kept).into());
     match known {
         Some(known) if *known <= new => {}
         _ => *known = Some(new),
