@@ -18,6 +18,11 @@ use capture_daemon::frame::{Frame, LinkType};
 use capture_daemon::outcome::Outcome;
 use capture_daemon::time::Timestamp;
 use capture_daemon::worker;
+use tikv_jemallocator::Jemalloc;
+
+/// As in siphon.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const CALLS: u32 = 500;
 const STREAMS: u32 = 2 * CALLS;

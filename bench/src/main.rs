@@ -16,7 +16,12 @@ use bench::tables::{self, Bench, Effort, Measurement};
 use capture_daemon::config::Follow;
 use clap::Parser;
 use serde_json::{Map, Value, json};
+use tikv_jemallocator::Jemalloc;
 use xtask::lab::{Need, interrupt};
+
+/// As in siphon, whose engine some tables run here.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Benchmarks of siphon. Needs root, two CPUs and a machine that has nothing else to do.
 #[derive(Debug, Parser)]

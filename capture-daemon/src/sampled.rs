@@ -7,8 +7,12 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-/// Entries looked at to find the one that is needed least.
+/// Entries looked at to find those that are needed least.
 pub const SAMPLE: usize = 16;
+
+/// Of these, how many leave a map of `MANY` at once where they are not needed at all: looking is the dear part, as entries lie far apart.
+const AT_ONCE: usize = 8;
+const MANY: usize = 64;
 
 /// The map. Its entries lie side by side, and the hash table has their places only: four bytes for each of its slots, of which some
 /// are free.
@@ -59,11 +63,16 @@ impl<K: Eq + Hash, V> Sampled<K, V> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let place = self.place(key)?;
+        self.at(self.place(key)?)
+    }
+
+    /// The entry at this [`place`](Self::place).
+    pub fn at(&mut self, place: usize) -> Option<(&K, &mut V)> {
         self.entries.get_mut(place).map(|(key, value)| (&*key, value))
     }
 
-    fn place<Q>(&self, key: &Q) -> Option<usize>
+    /// Where the entry of `key` lies, as long as nothing is inserted or taken out.
+    pub fn place<Q>(&self, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -117,16 +126,38 @@ impl<K: Eq + Hash, V> Sampled<K, V> {
         removed
     }
 
-    /// Takes out the least, by `order`, of the next few entries.
-    pub fn take_least<O: Ord>(&mut self, order: impl Fn(&K, &V) -> O) -> Option<(K, V, O)> {
+    /// Takes out the least, by `order`, of the next few entries; and where there are many, a few of those that come after it
+    /// which are not needed, as `is_spare` says. None only where there is no entry.
+    pub fn take_least<O: Ord>(
+        &mut self,
+        order: impl Fn(&K, &V) -> O,
+        is_spare: impl Fn(&O) -> bool,
+    ) -> impl Iterator<Item = (K, V, O)> {
         let len = self.entries.len();
-        let sample = (0..SAMPLE.min(len)).map(|at| (self.hand + at) % len);
-        let (order, place) = sample
-            .filter_map(|place| self.entries.get(place).map(|(key, value)| (order(key, value), place)))
-            .min()?;
-        self.hand = (self.hand + SAMPLE) % len;
-        let (key, value) = self.remove(place);
-        Some((key, value, order))
+        let mut sample: [Option<(O, usize)>; SAMPLE] = Default::default();
+        for (at, looked_at) in sample.iter_mut().take(len).enumerate() {
+            let place = (self.hand + at) % len;
+            *looked_at = self.entries.get(place).map(|(key, value)| (order(key, value), place));
+        }
+        self.hand = (self.hand + SAMPLE).checked_rem(len).unwrap_or(0);
+        // Those that are none come last.
+        sample.sort_unstable_by(|one, other| other.is_some().cmp(&one.is_some()).then_with(|| one.cmp(other)));
+        let mut is_first = true;
+        let mut chosen: [Option<(O, usize)>; AT_ONCE] = Default::default();
+        let most = if len < MANY { 1 } else { AT_ONCE };
+        for (chosen, looked_at) in chosen.iter_mut().take(most).zip(sample) {
+            *chosen = looked_at.filter(|(order, _)| std::mem::take(&mut is_first) || is_spare(order));
+        }
+        // From the last place on: the entry that moves into a place comes from behind it, and none of these is there any more.
+        chosen.sort_unstable_by_key(|chosen| std::cmp::Reverse(chosen.as_ref().map(|(_, place)| *place)));
+        chosen
+            .map(|chosen| {
+                let (order, place) = chosen?;
+                let (key, value) = self.remove(place);
+                Some((key, value, order))
+            })
+            .into_iter()
+            .flatten()
     }
 
     /// Takes out those of the next `most` entries of which `over` says yes.
@@ -185,11 +216,19 @@ mod tests {
                         tree.insert(key, value);
                     }
                     Step::TakeLeast => {
-                        let taken = map.take_least(|_, value| *value);
-                        prop_assert_eq!(taken.is_some(), !tree.is_empty());
-                        if let Some((key, value, order)) = taken {
+                        let is_spare = |value: &u8| *value < 100;
+                        let taken: Vec<_> = map.take_least(|_, value| *value, is_spare).collect();
+                        prop_assert_eq!(taken.is_empty(), tree.is_empty());
+                        let most = if tree.len() < MANY { 1 } else { AT_ONCE };
+                        prop_assert!(taken.len() <= most);
+                        prop_assert!(taken.len() < 2 || taken.iter().all(|(_, _, order)| is_spare(order)));
+                        let most = taken.iter().map(|(_, value, _)| *value).max();
+                        for (key, value, order) in taken {
                             prop_assert_eq!(tree.remove(&key), Some(value));
                             prop_assert_eq!(order, value);
+                        }
+                        if tree.len() < SAMPLE {
+                            prop_assert!(tree.values().all(|left| Some(*left) >= most), "all were looked at");
                         }
                     }
                     Step::Sweep(most) => {
@@ -215,7 +254,7 @@ mod tests {
             map.insert(n, n);
         }
         for n in full..10 * full {
-            assert!(map.take_least(|_, value| *value).is_some());
+            assert_eq!(map.take_least(|_, value| *value, |_| false).count(), 1);
             map.insert(n, n);
         }
         let oldest = map.iter().map(|(_, value)| *value).min();
@@ -232,7 +271,7 @@ mod tests {
         }
         let slots = map.places.num_buckets();
         for n in full..100 * full {
-            map.take_least(|_, value| *value);
+            assert_eq!(map.take_least(|_, value| *value, |_| false).count(), 1);
             map.insert(n, n);
         }
         assert_eq!((map.len(), map.places.num_buckets()), (full as usize, slots));

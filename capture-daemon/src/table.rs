@@ -110,7 +110,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     }
 
     /// Runs `with` on the entry of `key`, which is made by `make` where there is none and counts for one then. Returns what
-    /// left the table to make room: at most one entry, unless another lane took the room first.
+    /// left the table to make room.
     pub fn find_or_insert<Q, R>(
         &self,
         key: &Q,
@@ -125,23 +125,24 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         let number = self.shard_of(key);
         let mut left = Vec::new();
         let mut shard = self.lock(number);
-        if shard.entry(key).is_none() {
+        let mut place = shard.place(key);
+        if place.is_none() {
             // Room is made without this lock, as it may be in another shard.
             drop(shard);
             while !self.reserve() {
                 left.extend(self.evict(number, now));
             }
             shard = self.lock(number);
-            if shard.entry(key).is_some() {
+            place = shard.place(key);
+            if place.is_some() {
                 // Another lane was faster.
                 self.len.fetch_sub(1, Ordering::Relaxed);
-            } else {
-                shard.insert(K::from(key), make());
             }
         }
-        let (key, entry) = shard
-            .entry(key)
-            .expect("the entry was found or inserted under this lock");
+        let (key, entry) = match place {
+            Some(place) => shard.at(place).expect("it was found under this lock"),
+            None => shard.insert(K::from(key), make()),
+        };
         let result = self.counting(entry, |entry| with(key, entry));
         drop(shard);
         // The entry itself is looked at last.
@@ -228,19 +229,22 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
             .is_ok()
     }
 
-    /// Takes out the entry least needed among a sample: the lowest worth, then the one whose latest message is the
-    /// oldest. Looks at the shard `number` and, where that is empty, at the others.
-    fn evict(&self, number: usize, now: Timestamp) -> Option<Left<E, K>> {
-        for step in 0..SHARDS {
-            let least = self
-                .lock((number + step) % SHARDS)
-                .take_least(|_, entry| (entry.worth(now), entry.last()));
-            if let Some((key, entry, (worth, _))) = least {
-                self.freed([&entry].into_iter());
-                return Some(Left { key, entry, worth });
-            }
-        }
-        None
+    /// Takes out the entry least needed among a sample, or a few that do not go on: the lowest worth, then those whose latest message
+    /// is the oldest. Looks at the shard `number` and, where that is empty, at the others.
+    fn evict(&self, number: usize, now: Timestamp) -> Vec<Left<E, K>> {
+        let left = (0..SHARDS).map(|step| {
+            let mut shard = self.lock((number + step) % SHARDS);
+            let least = shard.take_least(
+                |_, entry| (entry.worth(now), entry.last()),
+                |(worth, _)| *worth < Worth::Live,
+            );
+            least
+                .map(|(key, entry, (worth, _))| Left { key, entry, worth })
+                .collect::<Vec<_>>()
+        });
+        let left = { left }.find(|left| !left.is_empty()).unwrap_or_default();
+        self.freed(left.iter().map(|left| &left.entry));
+        left
     }
 }
 
@@ -260,7 +264,7 @@ mod tests {
     fn insert(table: &Table<(Worth, u64)>, key: &str, worth: Worth, last: u64) -> Option<Arc<str>> {
         let make = || (worth, last);
         let ((), mut left) = table.find_or_insert(key, Timestamp::ZERO, make, |_, _| ());
-        assert!(left.len() <= 1);
+        assert!(left.len() <= 1 || left.iter().all(|left| left.worth < Worth::Live));
         left.pop().map(|left| left.key)
     }
 

@@ -15,6 +15,7 @@ use crate::step::{cargo, tell};
 /// Programs that tests and the demo start, and the Debian packages they come in.
 const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
+    ("make", "make"),
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("ss", "iproute2"),

@@ -18,7 +18,6 @@ use crate::wire::{Sent, Wire};
 
 pub use bare::{Bare, discard, serve};
 pub use kind::Kind;
-pub(crate) use siphon::{HUGE_PAGES, TUNABLES};
 
 /// How long counters are waited for that do not add up yet.
 const LIMIT: Duration = Duration::from_secs(30);

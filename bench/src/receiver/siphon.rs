@@ -69,10 +69,6 @@ impl Way {
 /// The verdict of what was measured in the kernel.
 const MEASURED: &str = "measured";
 
-/// The variable, and its value, that has memory in huge pages, as the unit in packaging/ does.
-pub(crate) const TUNABLES: &str = "GLIBC_TUNABLES";
-pub(crate) const HUGE_PAGES: &str = "glibc.malloc.hugetlb=1";
-
 /// The outcome of RTP in the engine.
 const RTP: &str = "rtp";
 
@@ -91,13 +87,7 @@ impl Running {
     pub(super) fn start(wire: &Wire, program: &Path, scratch: &Scratch, way: Way) -> Result<Self> {
         let directory = scratch.path();
         let text = way.configuration(&directory.display().to_string());
-        let siphon = Siphon::start_with(
-            &wire.sensor,
-            program,
-            directory,
-            &text,
-            &[(TUNABLES, Path::new(HUGE_PAGES))],
-        )?;
+        let siphon = Siphon::start_with(&wire.sensor, program, directory, &text, &[])?;
         let status = status(&siphon)?;
         let got = &status.attach;
         let best = if way == Way::Host { "tcx" } else { "native" };

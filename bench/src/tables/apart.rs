@@ -1,5 +1,4 @@
-//! Parts of tables that the engine runs in a process of their own: on the receiver's CPU, and with memory in huge pages, as the
-//! unit in packaging/ gives it to siphon.
+//! Parts of tables that the engine runs in a process of their own: on the receiver's CPU, and with memory of their own.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use xtask::lab::process::run;
 
 use super::Effort;
-use crate::receiver::{HUGE_PAGES, TUNABLES, pinned};
+use crate::receiver::pinned;
 use crate::run::RECEIVER_CPU;
 
 /// How often such a part is measured, and whether it only shows that it works.
@@ -40,9 +39,7 @@ impl Often {
 /// Has `bench`, which is this program, do the part that the option names.
 pub(super) fn apart<T: DeserializeOwned>(bench: &Path, option: &str, often: Often) -> Result<T> {
     let mut command = Command::new(bench);
-    command
-        .args([option, &serde_json::to_string(&often)?])
-        .env(TUNABLES, HUGE_PAGES);
+    command.args([option, &serde_json::to_string(&often)?]);
     let text = pinned(RECEIVER_CPU, || run(&mut command))?;
     serde_json::from_str(&text).with_context(|| format!("bench {option} says {text:?}"))
 }

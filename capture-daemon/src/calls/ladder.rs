@@ -84,8 +84,9 @@ impl Ladder {
             _ => self.rungs.len(),
         };
         if self.rungs.len() == self.rungs.capacity() {
-            // Many calls have a dozen messages, and few have hundreds.
-            self.rungs.reserve_exact((self.rungs.len() / 4).max(4));
+            // Many calls have a dozen messages, and few have hundreds. The least that is answered and ends has seven.
+            self.rungs
+                .reserve_exact((self.rungs.len() / 4).max(if self.rungs.is_empty() { 8 } else { 4 }));
         }
         self.rungs.insert(place, rung);
         if self.rungs.len() > max {
@@ -124,7 +125,9 @@ impl Ladder {
         let known = self.ends.iter().position(|(known, count)| *count > 0 && *known == end);
         let place = known.or_else(|| self.ends.iter().position(|(_, count)| *count == 0));
         let place = place.unwrap_or_else(|| {
-            self.ends.reserve_exact(1);
+            if self.ends.len() == self.ends.capacity() {
+                self.ends.reserve_exact(2);
+            }
             self.ends.push((end, 0));
             self.ends.len() - 1
         });

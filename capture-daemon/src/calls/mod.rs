@@ -170,14 +170,14 @@ impl Calls {
             (self.table.find(&*call_id, record)?, Vec::new())
         };
         let (call_id, ended_at, left) = recorded?;
-        self.depart(left.iter(), ts);
+        self.depart(left.as_deref().into_iter(), ts);
         self.depart(cleared.iter().flat_map(|left| left.entry.calls()), ts);
         let lost = |call: &&Call| call.worth(ts) > Worth::Loose;
         let in_cleared = cleared.iter().flat_map(|left| left.entry.calls());
         Some(Followed {
             call_id,
             ended_at,
-            lost: left.iter().chain(in_cleared).filter(lost).count(),
+            lost: left.as_deref().into_iter().chain(in_cleared).filter(lost).count(),
             cut_off: cut_off(cleared.into_iter().map(|left| (left.key, left.entry))),
         })
     }
@@ -259,6 +259,9 @@ impl Calls {
 
     /// Counts a call in which someone heard nothing.
     fn listen(&self, call: &Call, now: Timestamp) {
+        if call.last.since(call.first) < one_way::LEAST {
+            return;
+        }
         let heard = call.hearing.as_ref().map_or_else(Vec::new, |hearing| hearing.spans());
         // Without a description there is nothing that was wanted.
         let Some(mut told) = call.report("", now).filter(|told| told.media.is_some()) else {

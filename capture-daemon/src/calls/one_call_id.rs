@@ -71,7 +71,7 @@ impl OneCallId {
 
     /// Takes in one message; where it belongs to no call that is known, as the first of a new one if it `may_begin` one.
     /// Returns whether it was taken, and a call that had to leave for it.
-    pub fn record(&mut self, sight: &Sight<'_, '_>, rules: &Arc<Rules>, may_begin: bool) -> (bool, Option<Call>) {
+    pub fn record(&mut self, sight: &Sight<'_, '_>, rules: &Arc<Rules>, may_begin: bool) -> (bool, Option<Box<Call>>) {
         let connected = self.connected(sight);
         if connected == Places(0) && !may_begin {
             return (false, None);
@@ -82,7 +82,7 @@ impl OneCallId {
             Some(taker) => self.join(taker, connected),
             None => {
                 if self.calls.len() >= CALLS.min(rules.max_calls) {
-                    left = self.evict(sight.ts);
+                    left = self.evict(sight.ts).map(Box::new);
                 }
                 // Nearly always there is one.
                 self.calls.reserve_exact(1);
@@ -118,10 +118,8 @@ impl OneCallId {
     fn taker(&self, connected: Places, sight: &Sight<'_, '_>) -> Option<usize> {
         let sets_up = sets_up(sight);
         let calls = connected.iter().filter_map(|at| Some((at, self.calls.get(at)?)));
-        let open = calls.filter(|(_, call)| {
-            let is_over = call.ended_at().is_some() && sight.ts > call.last.plus(REPEATS);
-            !(is_over && sets_up)
-        });
+        let open =
+            calls.filter(|(_, call)| !(sets_up && sight.ts > call.last.plus(REPEATS) && call.ended_at().is_some()));
         // Of several that follow each other, the latest that had begun, else the earliest.
         open.max_by_key(|(_, call)| {
             let begun = call.first <= sight.ts.plus(REPEATS);

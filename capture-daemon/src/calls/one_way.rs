@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 /// Audio must have been wanted both ways for this long: an answer takes a moment to be followed by media, and by what
 /// NAT and ICE need first.
-const LEAST: Duration = Duration::from_secs(5);
+pub(super) const LEAST: Duration = Duration::from_secs(5);
 
 /// A time, both ends included.
 type Span = (Timestamp, Timestamp);

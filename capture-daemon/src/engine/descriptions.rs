@@ -1,5 +1,6 @@
 //! Session descriptions on their way into the table of endpoints: where a call wants its media, RTCP and fax.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -121,6 +122,7 @@ impl Announcing<'_> {
         // Behind a proxy the message comes from the proxy.
         let first_hop = matches!(message.start, StartLine::Response { .. }) || message.vias <= 1;
         let seen_at = Some(self.src.ip()).filter(|_| self.nat && first_hop);
+        let lease = OnceCell::new();
         for media in &session.media {
             let mut announce = |place: Place, purpose, basis, formats: &Arc<[Format]>| {
                 let terms = Terms {
@@ -130,7 +132,8 @@ impl Announcing<'_> {
                     formats: Arc::clone(formats),
                     srtp: srtp(media),
                 };
-                endpoints.announce(place, self.call_id, self.ts, &terms, losses);
+                let lease = lease.get_or_init(|| endpoints.lease(self.call_id, self.ts, losses));
+                endpoints.announce_for(place, lease, self.ts, &terms, losses);
             };
             if media.is_rtp() {
                 let formats = endpoints.formats();

@@ -236,7 +236,10 @@ impl Lease {
         }
         let has_room = standing.places.len() < PLACES;
         if has_room {
-            standing.places.reserve_exact(1);
+            if standing.places.len() == standing.places.capacity() {
+                // Both parties' are two.
+                standing.places.reserve_exact(2);
+            }
             standing.places.push(endpoint);
         } else {
             standing.has_more_places = true;

@@ -158,23 +158,34 @@ impl Endpoints {
 
     /// A call's SDP of time `ts` says this of a place. An eviction is counted in the caller's `losses`.
     pub fn announce(&self, place: impl Into<Place>, call_id: &Arc<str>, ts: Timestamp, terms: &Terms, losses: &Losses) {
+        self.announce_for(place, &self.lease(call_id, ts, losses), ts, terms, losses);
+    }
+
+    /// The same of the call with this lease.
+    pub fn announce_for(
+        &self,
+        place: impl Into<Place>,
+        lease: &Arc<Lease>,
+        ts: Timestamp,
+        terms: &Terms,
+        losses: &Losses,
+    ) {
         let place = place.into();
         if matches!(place, Place::Ssrc(_)) {
             self.ssrcs.store(true, Ordering::Relaxed);
         }
-        let lease = self.lease(call_id, ts, losses);
         let hash = self.hasher.hash_one(place);
         let at = hash as usize % SHARDS;
         let mut shard = self.write(at);
-        let is_known = shard.get(&place).is_some();
-        if !is_known && self.len() >= self.max {
+        let known_at = shard.place(&place);
+        if known_at.is_none() && self.len() >= self.max {
             self.make_room(at, &mut shard, losses);
         }
-        let (_, announcements) = match is_known {
-            true => shard.entry(&place).expect("it was found under this lock"),
-            false => shard.insert(place, Vec::new()),
+        let (_, announcements) = match known_at {
+            Some(known_at) => shard.at(known_at).expect("it was found under this lock"),
+            None => shard.insert(place, Vec::new()),
         };
-        match announcements.iter_mut().find(|a| a.is(&lease, terms)) {
+        match announcements.iter_mut().find(|a| a.is(lease, terms)) {
             Some(known) => known.again(ts, terms),
             None => {
                 let mark = match (place, terms.purpose) {
@@ -183,7 +194,7 @@ impl Endpoints {
                 };
                 // No stream asks for a place of RTCP's alone.
                 let is_noted = terms.purpose == Purpose::Rtcp || lease.note_place(place);
-                let mut announcement = Announcement::new(lease, ts, terms, mark);
+                let mut announcement = Announcement::new(Arc::clone(lease), ts, terms, mark);
                 announcement.is_told_again = is_noted || self.learn.is_none();
                 // No more room than is needed: there are many places, and nearly all are one call's.
                 announcements.reserve_exact(1);
@@ -288,7 +299,7 @@ impl Endpoints {
     }
 
     /// The lease of a call, opened where there is none, and anew where the Call-ID is used again.
-    pub(super) fn lease(&self, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) -> Arc<Lease> {
+    pub fn lease(&self, call_id: &Arc<str>, ts: Timestamp, losses: &Losses) -> Arc<Lease> {
         let mut leases = self.lock_leases(self.at(call_id));
         if let Some(lease) = leases.get(call_id)
             && ts <= lease.released().plus(REPEATS)
@@ -304,40 +315,48 @@ impl Endpoints {
             // One that places hold on to is not freed by leaving.
             let order =
                 |_: &Arc<str>, lease: &Arc<Lease>| (lease.released(), Arc::strong_count(lease) > 1, lease.begun());
-            if leases.take_least(order).is_some() {
-                losses.count(Loss::EndpointEvicted);
-            }
+            let is_over = |order: &(Timestamp, _, _)| order.0 != NEVER;
+            leases
+                .take_least(order, is_over)
+                .for_each(|_| losses.count(Loss::EndpointEvicted));
         }
         leases.insert(Arc::clone(call_id), Arc::clone(&lease));
         lease
     }
 
-    /// Gives up the entry that is over for the longest, or else the oldest, of a sample: in this shard, or in the next
+    /// Gives up the entries that are over for the longest, or else the oldest, of a sample: in this shard, or in the next
     /// that has any and is not in use.
     fn make_room(&self, at: usize, shard: &mut Shard, losses: &Losses) {
-        let evicted = self.evict(shard)
-            || (1..SHARDS)
+        let mut evicted = self.evict(shard);
+        if evicted == 0 {
+            evicted = (1..SHARDS)
                 .filter_map(|by| self.shards.get((at + by) % SHARDS)?.try_write().ok())
-                .any(|mut other| self.evict(&mut other));
-        if evicted {
-            losses.count(Loss::EndpointEvicted);
+                .map(|mut other| self.evict(&mut other))
+                .find(|evicted| *evicted > 0)
+                .unwrap_or(0);
         }
+        (0..evicted).for_each(|_| losses.count(Loss::EndpointEvicted));
     }
 
-    fn evict(&self, shard: &mut Shard) -> bool {
-        let oldest = shard.take_least(|_, announcements| {
-            let released = announcements.iter().map(|a| a.lease.released()).max();
-            let since = announcements.iter().map(Announcement::since).max();
-            (released, since)
-        });
-        let Some((place, gone, _)) = oldest else {
-            return false;
-        };
-        self.len.fetch_sub(gone.len(), Ordering::Relaxed);
-        if learn::has_media(&gone) {
-            self.tell(place, &[], None);
+    /// Returns how many places were given up: a few where their calls are over.
+    fn evict(&self, shard: &mut Shard) -> usize {
+        let oldest = shard.take_least(
+            |_, announcements| {
+                let released = announcements.iter().map(|a| a.lease.released()).max();
+                let since = announcements.iter().map(Announcement::since).max();
+                (released, since)
+            },
+            |(released, _)| *released != Some(NEVER),
+        );
+        let mut evicted = 0;
+        for (place, gone, _) in oldest {
+            evicted += 1;
+            self.len.fetch_sub(gone.len(), Ordering::Relaxed);
+            if learn::has_media(&gone) {
+                self.tell(place, &[], None);
+            }
         }
-        true
+        evicted
     }
 
     /// Tells what the announcements of a place come to now. Called under the lock of its shard, so that what is told last is
