@@ -45,9 +45,12 @@ impl Mapping {
     /// # Errors
     /// The errno of mmap(2).
     pub fn anonymous(len: usize) -> io::Result<Self> {
-        let mapping = MmapOptions::new().len(len).populate().map_anon()?;
-        // Without huge pages of its own, it may still be given transparent ones; where the kernel has none, 4 KiB serve.
+        let mapping = MmapOptions::new().len(len).map_anon()?;
+        // Without huge pages of its own, it may still be given transparent ones; where the kernel has none, 4 KiB serve. That is decided
+        // when a page is first touched: what the kernel has pinned for its own use stays what it is.
         let _ = mapping.advise(Advice::HugePage);
+        // A kernel before 5.14 does not know this, and gives each page when it is touched.
+        let _ = mapping.advise(Advice::PopulateWrite);
         Ok(Self(mapping.into()))
     }
 

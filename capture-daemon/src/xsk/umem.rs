@@ -170,6 +170,12 @@ impl Umem {
         unsafe { std::slice::from_raw_parts(self.at(piece, 0), piece.len as usize) }
     }
 
+    /// Touches what [`take_meta`](Self::take_meta) will read, where what is returned is used.
+    pub fn touch_meta(&self, piece: &Piece) -> u8 {
+        // SAFETY: the place lies inside the frame, at its beginning where there is no room for metadata; the frame's token is in `piece`.
+        unsafe { self.at(piece, piece.offset.min(FrameMeta::SIZE as u32)).read() }
+    }
+
     /// Reads the metadata in front of a frame's bytes, if the program wrote any, and wipes its magic number, so that the
     /// frame's next content is not given the time of this one.
     pub fn take_meta(&mut self, piece: &mut Piece) -> Option<FrameMeta> {

@@ -1,6 +1,8 @@
 //! Packets lent to the worker many at a time, so that it can look ahead: what the engine touches for one is then on its way
 //! from memory while it takes in another.
 
+use std::hint::black_box;
+
 use capture_common::FrameMeta;
 
 use super::{Receive, Taken, frame};
@@ -35,14 +37,12 @@ impl Receive {
             let mut is_empty = false;
             while self.held.len() < room && joined.is_none() && !is_empty {
                 match self.take() {
-                    Some(Taken::Single(mut piece)) => {
-                        let meta = self.umem.take_meta(&mut piece);
-                        self.held.push((piece, meta));
-                    }
+                    Some(Taken::Single(piece)) => self.held.push((piece, None)),
                     Some(Taken::Joined(len, meta)) => joined = Some((len, meta)),
                     None => is_empty = true,
                 }
             }
+            self.take_metas();
             taken = taken.saturating_add(self.lend_held(clock, &mut each));
             if let Some((len, meta)) = joined {
                 self.counters.multi_buffer.add(1);
@@ -58,6 +58,19 @@ impl Receive {
         }
         self.rx.publish();
         taken
+    }
+
+    /// Reads what the program wrote in front of the frames that are held. Another core wrote it: in a loop that does nothing else, as many
+    /// of them are on their way at once as may be.
+    fn take_metas(&mut self) {
+        let touched = self
+            .held
+            .iter()
+            .fold(0, |touched, (piece, _)| touched ^ self.umem.touch_meta(piece));
+        black_box(touched);
+        for (piece, meta) in &mut self.held {
+            *meta = self.umem.take_meta(piece);
+        }
     }
 
     /// Lends what is held, and gives it back.
