@@ -37,7 +37,7 @@ pub struct Concurrent {
 const LINK: Concurrent = Concurrent {
     calls: 52_500,
     packets: 20,
-    sip_rate: 60_000,
+    sip_rate: 20_000,
     rtp_rate: 400_000,
 };
 
