@@ -10,6 +10,7 @@ pub mod frame;
 mod latencies;
 pub mod log;
 pub mod outcome;
+mod pieces;
 pub mod report;
 mod sampled;
 mod shared_lists;

@@ -7,6 +7,8 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
+use crate::pieces::Pieces;
+
 /// Entries looked at to find those that are needed least.
 pub const SAMPLE: usize = 16;
 
@@ -19,7 +21,7 @@ const MANY: usize = 64;
 #[derive(Debug)]
 pub struct Sampled<K, V> {
     places: HashTable<u32>,
-    entries: Vec<(K, V)>,
+    entries: Pieces<(K, V)>,
     /// With a random key, as the keys come from the network; who sends them sees nothing of what it comes to.
     hasher: RandomState,
     /// Where the next sample or sweep begins.
@@ -30,7 +32,7 @@ impl<K, V> Default for Sampled<K, V> {
     fn default() -> Self {
         Self {
             places: HashTable::new(),
-            entries: Vec::new(),
+            entries: Pieces::default(),
             hasher: RandomState::default(),
             hand: 0,
         }
@@ -97,7 +99,7 @@ impl<K: Eq + Hash, V> Sampled<K, V> {
         // Those that are moved have their keys in the entries.
         let rehash = |place: &u32| entries.get(*place as usize).map_or(0, |(key, _)| hasher.hash_one(key));
         self.places.insert_unique(hasher.hash_one(&key), place, rehash);
-        let (key, value) = self.entries.push_mut((key, value));
+        let (key, value) = self.entries.push((key, value));
         (key, value)
     }
 
@@ -105,7 +107,7 @@ impl<K: Eq + Hash, V> Sampled<K, V> {
     #[cold]
     fn clear_slots(&mut self) {
         self.places.clear();
-        for (place, (key, _)) in (0..).zip(&self.entries) {
+        for (place, (key, _)) in (0..).zip(self.entries.iter()) {
             let no_move = |_: &u32| unreachable!("there was room for all of them");
             self.places.insert_unique(self.hasher.hash_one(key), place, no_move);
         }
