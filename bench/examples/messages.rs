@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use bench::calls::{Message, frame};
+use bench::turns::take;
 use capture_daemon::config::{Capture, Follow};
 use capture_daemon::engine::{Engine, Shared};
-use capture_daemon::frame::{Frame, LinkType};
 use capture_daemon::outcome::Outcome;
-use capture_daemon::time::Timestamp;
 use tikv_jemallocator::Jemalloc;
 
 /// As in siphon.
@@ -46,7 +45,7 @@ fn main() -> Result<()> {
             .collect();
         if call < before {
             for (nanos, bytes) in &frames {
-                engine.frame(&taken(*nanos, bytes));
+                take(&mut engine, *nanos, bytes);
             }
         } else {
             let begun = Instant::now();
@@ -69,16 +68,7 @@ fn main() -> Result<()> {
 #[inline(never)]
 fn measured(engine: &mut Engine, frames: &[(u64, Vec<u8>)]) {
     for (nanos, bytes) in frames {
-        engine.frame(&taken(*nanos, bytes));
-    }
-}
-
-fn taken(nanos: u64, bytes: &[u8]) -> Frame<'_> {
-    Frame {
-        ts: Timestamp::from_nanos(nanos),
-        link: LinkType::Ethernet,
-        wire_len: bytes.len() as u32,
-        bytes,
+        take(engine, *nanos, bytes);
     }
 }
 

@@ -232,7 +232,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// Takes out the entry least needed among a sample, or a few that do not go on: the lowest worth, then those whose latest message
     /// is the oldest. Looks at the shard `number` and, where that is empty, at the others.
     fn evict(&self, number: usize, now: Timestamp) -> Vec<Left<E, K>> {
-        let left = (0..SHARDS).map(|step| {
+        let mut left = (0..SHARDS).map(|step| {
             let mut shard = self.lock((number + step) % SHARDS);
             let least = shard.take_least(
                 |_, entry| (entry.worth(now), entry.last()),
@@ -242,7 +242,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
                 .map(|(key, entry, (worth, _))| Left { key, entry, worth })
                 .collect::<Vec<_>>()
         });
-        let left = { left }.find(|left| !left.is_empty()).unwrap_or_default();
+        let left = left.find(|left| !left.is_empty()).unwrap_or_default();
         self.freed(left.iter().map(|left| &left.entry));
         left
     }

@@ -8,11 +8,10 @@
     reason = "reads what anyone may send: a slice is asked for, never assumed"
 )]
 
-use std::hash::BuildHasher;
-
 use crate::net::Endpoint;
 use crate::report;
 use crate::sip::Message;
+use crate::text::fingerprint;
 use crate::time::Timestamp;
 
 /// Keys kept of one stream, and of one call's INFO requests; those beyond are counted.
@@ -103,7 +102,7 @@ impl InfoDigits {
         let tag = message.from_tag.unwrap_or_default();
         let press = InfoDigit {
             at: (ts, src),
-            request: (foldhash::fast::FixedState::default().hash_one(tag), message.cseq.number),
+            request: (fingerprint(tag), message.cseq.number),
             signal,
         };
         known.get_or_insert_default().insert(press);

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Groups, a power of two. A thousand calls a second change some six thousand places, and a stream of 50 packets a second asks each
-/// 64 of them: of twenty that ask, two or three do so for another group member's sake.
+/// 64 of them: of twenty that ask, four then look for another group member's sake.
 const GROUPS: usize = 1 << 16;
 
 /// A number for each group of places. Numbers only grow, and wrap: between two looks nothing changes 2^32 times.
