@@ -19,15 +19,27 @@ use crate::frame;
 /// Frames the kernel makes before it gives them to the device: one NAPI round.
 const BATCH: u32 = 64;
 
+/// Hertz of G.711's timestamps.
+const CLOCK: f64 = 8000.0;
+
 /// What to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// RTP streams the frames belong to, in turn.
     pub streams: u32,
+    /// Packets that each stream has had.
+    pub turn: u32,
     /// Frames a second; `None`: as fast as it goes.
     pub rate: Option<u32>,
     /// Frames in all.
     pub frames: u32,
+}
+
+/// Timestamp units from one packet of a stream to the next, where so many streams take turns at `rate` frames a second: as many as
+/// pass meanwhile by the 8 kHz clock that SDP announces, at least one.
+pub fn units(streams: u32, rate: u32) -> u32 {
+    let seconds = f64::from(streams) / f64::from(rate.max(1));
+    (seconds * CLOCK).round().max(1.0) as u32
 }
 
 /// What was sent.
@@ -108,10 +120,12 @@ impl Generator {
             gap: load.rate.map_or(0, |rate| 1_000_000_000 / u64::from(rate.max(1))),
             frames: load.frames.into(),
             length: frame::LENGTH as u64,
+            turn: load.turn.into(),
+            units: load.rate.map_or(load::UNITS, |rate| units(load.streams, rate)).into(),
         };
         let map = self.ebpf.map_mut("LOAD").context("no map LOAD")?;
-        let mut map: Array<_, [u64; 5]> = map.try_into()?;
-        map.set(0, bytemuck::cast::<load::Load, [u64; 5]>(told), 0)?;
+        let mut map: Array<_, [u64; 7]> = map.try_into()?;
+        map.set(0, bytemuck::cast::<load::Load, [u64; 7]>(told), 0)?;
         let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow::Error::new(error).context(file))?;
         let map = self.ebpf.map_mut("MADE").context("no map MADE")?;
         let mut map: PerCpuArray<_, [u64; 4]> = map.try_into()?;
@@ -137,4 +151,16 @@ impl Generator {
 fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
     let program = ebpf.program_mut("generate").context("no program `generate`")?;
     Ok(program.try_into()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_go_with_the_pace() {
+        assert_eq!(units(105_000, 5_250_000), 160);
+        assert_eq!(units(105_000, 2_100_000), 400);
+        assert_eq!(units(1, 1_000_000), 1);
+    }
 }

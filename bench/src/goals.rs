@@ -81,7 +81,7 @@ const INCUMBENT_SAVING: f64 = 0.1e6;
 const INCUMBENT_OFFLINE: f64 = 4.4e6 / 19.0;
 
 /// All goals, in order of the tables.
-pub const ALL: [Goal; 23] = [
+pub const ALL: [Goal; 24] = [
     goal(
         "program_drop_of_empty",
         "classify and decide, beside an empty program: the dearer of an unwanted frame and unwanted RTP",
@@ -101,10 +101,17 @@ pub const ALL: [Goal; 23] = [
     ),
     goal(
         "kernel_host_of_tcpdump",
-        "host mode beside tcpdump -w /dev/null",
+        "host mode, the headers of RTP copied, beside tcpdump -w /dev/null",
         Op::AtLeast,
         1.4,
         |tables| kernel(tables, Kind::SiphonHost, Kind::Tcpdump),
+    ),
+    goal(
+        "kernel_host_measured_of_tcpdump",
+        "host mode, RTP measured in place, beside tcpdump -w /dev/null",
+        Op::AtLeast,
+        1.4,
+        |tables| kernel(tables, Kind::SiphonHostMeasured, Kind::Tcpdump),
     ),
     goal(
         "mirror_tracking_of_bare",

@@ -23,6 +23,8 @@ pub struct Live<'a> {
     scratch: Scratch,
     programs: Programs<'a>,
     made: Made,
+    /// Frames that the streams began with.
+    begun: u64,
 }
 
 impl<'a> Live<'a> {
@@ -40,6 +42,7 @@ impl<'a> Live<'a> {
             scratch,
             programs,
             made: Made::default(),
+            begun: 0,
         })
     }
 
@@ -55,6 +58,22 @@ impl<'a> Live<'a> {
         Ok(made)
     }
 
+    /// Has the streams of `load` begin with a packet of each, `rate` a second, and does not wait until they have been taken in.
+    ///
+    /// # Errors
+    /// When the generator fails.
+    pub fn begin(&mut self, generator: &mut Generator, load: Load, rate: u32) -> Result<()> {
+        let first = Load {
+            turn: 0,
+            rate: Some(rate),
+            frames: load.streams,
+            ..load
+        };
+        let made = self.load(generator, first)?;
+        self.begun += made.frames;
+        Ok(())
+    }
+
     /// Sends a load. Nothing can be sent through a socket after that.
     ///
     /// # Errors
@@ -65,9 +84,9 @@ impl<'a> Live<'a> {
         Ok(made)
     }
 
-    /// Frames sent through a socket.
+    /// Frames sent before the load: through a socket, and those that the streams began with.
     pub fn announced(&self) -> u64 {
-        self.made.announced
+        self.made.announced + self.begun
     }
 
     /// Where all frames are, once they stand still.

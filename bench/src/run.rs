@@ -4,12 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use capture_common::load::Fields;
 
 use crate::account::{Conserved, Stage};
 use crate::calls::{self, Message};
 use crate::cpu::{self, CpuTime};
-use crate::frame;
 use crate::generator::{Generator, Load};
 use crate::live::Live;
 use crate::receiver::{Kind, Programs};
@@ -143,13 +141,7 @@ pub fn measure(generator: &mut Generator, kind: Kind, programs: &Programs<'_>, l
     let calls = load.streams.div_ceil(2);
     let announcements = (0..calls).flat_map(|call| ANNOUNCEMENT.map(|message| calls::frame(call, message)));
     live.send(ANNOUNCED, announcements)?;
-    let template = frame::template();
-    let first_packets = (0..load.streams).map(|stream| {
-        let mut first = template;
-        frame::write(&mut first, Fields::of(stream.into(), load.streams.into()));
-        first.to_vec()
-    });
-    live.send(BEGUN, first_packets)?;
+    live.begin(generator, load, BEGUN)?;
     let before = live.cpu()?;
     let watch = Watch::start(live.pid())?;
     let made = live.load(generator, load)?;

@@ -56,6 +56,7 @@ fn every_receiver_accounts_for_every_frame() {
     let mut generator = Generator::load(&xtask::ebpf::object("load").unwrap()).unwrap();
     let load = Load {
         streams: 7,
+        turn: 1,
         rate: Some(20_000),
         frames: 4_000,
     };
@@ -64,6 +65,7 @@ fn every_receiver_accounts_for_every_frame() {
         Kind::SiphonSpool,
         Kind::SiphonMeasured,
         Kind::SiphonHost,
+        Kind::SiphonHostMeasured,
         Kind::Bare,
         Kind::Discard,
         Kind::Tcpdump,

@@ -1,5 +1,6 @@
 //! The load and the bare receiver on a real wire: every frame as the template says, in order, and accounted for.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use bench::account::{Account, Passage, Stage};
 use bench::frame;
-use bench::generator::{Generator, Load};
+use bench::generator::{self, Generator, Load};
 use bench::receiver::Bare;
 use bench::wire::{LOAD, Sent, Wire};
 use xtask::lab::mirror::TAP;
@@ -15,6 +16,7 @@ use xtask::lab::{Need, require};
 
 const STREAMS: u32 = 7;
 const FRAMES: u32 = 5_000;
+const RATE: u32 = 100_000;
 
 /// Guards against a hang; nothing is measured with it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -68,7 +70,8 @@ fn every_frame_of_the_load_arrives_as_it_was_made_or_is_counted() {
     let mut generator = Generator::load(&object).unwrap();
     let load = Load {
         streams: STREAMS,
-        rate: Some(100_000),
+        turn: 0,
+        rate: Some(RATE),
         frames: FRAMES,
     };
     let done = AtomicBool::new(false);
@@ -80,14 +83,18 @@ fn every_frame_of_the_load_arrives_as_it_was_made_or_is_counted() {
     });
     let (frames, made) = (frames.unwrap(), made.unwrap());
 
-    let mut last = None;
+    let timestamp = |frame: &[u8]| u32::from_be_bytes([frame[46], frame[47], frame[48], frame[49]]);
+    let units = generator::units(STREAMS, RATE);
+    let (mut last, mut began) = (None, HashMap::new());
     for frame in &frames {
         let number = number(frame);
-        assert_eq!(
-            frame.as_slice(),
-            frame::expected(number, STREAMS.into()),
-            "frame {number}"
-        );
+        // The clock that the first of them shows is the machine's.
+        let turn = (number / u64::from(STREAMS)) as u32;
+        let beginning = timestamp(frame).wrapping_sub(turn * units);
+        let began = *began.entry(number % u64::from(STREAMS)).or_insert(beginning);
+        let mut expected = frame::expected(number, STREAMS.into());
+        expected[46..50].copy_from_slice(&began.wrapping_add(turn * units).to_be_bytes());
+        assert_eq!(frame.as_slice(), expected, "frame {number}");
         assert!(last < Some(number), "frame {number} after {last:?}");
         last = Some(number);
     }

@@ -15,7 +15,36 @@ pub struct Load {
     pub frames: u64,
     /// Bytes of a frame, which `vary` makes it have again.
     pub length: u64,
+    /// The turn in which the streams are at the beginning: the number of the packets they had.
+    pub turn: u64,
+    /// Timestamp units from one packet of a stream to the next.
+    pub units: u64,
 }
+
+impl Load {
+    /// The fields of the load's frame `number`, from 0, where the first was made at `begun`, in nanoseconds. Timestamps go by the 8 kHz
+    /// clock that SDP announces, from one load to the next too, as far as `units` go with the gap.
+    #[inline(always)]
+    pub fn fields(&self, number: u64, begun: u64) -> Fields {
+        let streams = self.streams.max(1);
+        let (turn, stream) = (number / streams, number % streams);
+        let fields = Fields::of_turn(self.turn.wrapping_add(turn) as u32, stream as u32);
+        let began = ticks(begun.wrapping_add(stream.wrapping_mul(self.gap)));
+        Fields {
+            timestamp: began.wrapping_add((turn as u32).wrapping_mul(self.units as u32)),
+            ..fields
+        }
+    }
+}
+
+/// Periods of 8 kHz in so many nanoseconds, without a division and to a part in 100,000.
+#[inline(always)]
+const fn ticks(nanos: u64) -> u32 {
+    ((nanos >> 10).wrapping_mul(8590) >> 20) as u32
+}
+
+/// Timestamp units of 20 ms of sound at 8 kHz, as G.711 has it.
+pub const UNITS: u32 = 160;
 
 /// What the generator has done so far. Times are CLOCK_MONOTONIC in nanoseconds.
 #[repr(C)]
@@ -92,13 +121,17 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of frame `number` where the load has `streams` streams, two of each call: the even ones go from caller to
-    /// callee, the odd ones back. A packet is 20 ms of sound at 8 kHz.
+    /// The fields of frame `number` where the load has `streams` streams, which take turns. A packet is 20 ms of sound at 8 kHz.
     #[inline(always)]
     pub fn of(number: u64, streams: u64) -> Self {
-        let streams = if streams == 0 { 1 } else { streams };
-        let stream = (number % streams) as u32;
-        let turn = (number / streams) as u32;
+        let streams = streams.max(1);
+        Self::of_turn((number / streams) as u32, (number % streams) as u32)
+    }
+
+    /// The fields of packet `turn` of stream `stream`. There are two of each call: the even ones go from caller to callee, the odd ones
+    /// back.
+    #[inline(always)]
+    pub fn of_turn(turn: u32, stream: u32) -> Self {
         let Ends { caller, callee, port } = Ends::of(stream / 2);
         let (source, destination) = if stream & 1 == 0 {
             (caller, callee)
@@ -110,13 +143,13 @@ impl Fields {
             destination,
             port,
             sequence: turn as u16,
-            timestamp: turn.wrapping_mul(160),
+            timestamp: turn.wrapping_mul(UNITS),
             ssrc: stream,
         }
     }
 }
 
-const _: () = assert!(size_of::<Load>() == 40 && size_of::<Made>() == 32);
+const _: () = assert!(size_of::<Load>() == 56 && size_of::<Made>() == 32);
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +162,36 @@ mod tests {
         assert_eq!((Fields::of(3, 3).sequence, Fields::of(3, 3).timestamp), (1, 160));
         assert_eq!(Fields::of(65_536, 1).sequence, 0);
         assert_eq!(Fields::of(1, 0).ssrc, 0);
+    }
+
+    #[test]
+    fn timestamps_go_on_by_the_clock_from_one_load_to_the_next() {
+        let beginning = Load {
+            streams: 3,
+            gap: 1_000_000_000,
+            units: 24_000,
+            ..Load::default()
+        };
+        let load = Load {
+            turn: 1,
+            gap: 5_000_000,
+            units: 120,
+            ..beginning
+        };
+        let second = 1_000_000_000;
+        let since = |fields: Fields, before: Fields| {
+            assert_eq!(fields.ssrc, before.ssrc);
+            (fields.sequence, fields.timestamp.wrapping_sub(before.timestamp))
+        };
+        let first = beginning.fields(2, 7 * second);
+        // Made at 9 s, and the next of that stream 10 ms after the 11th.
+        let (sequence, passed) = since(load.fields(2, 11 * second), first);
+        assert_eq!(sequence, 1);
+        assert!(passed.abs_diff(2 * 8000 + 80) <= 1, "{passed}");
+        assert_eq!(
+            since(load.fields(5, 11 * second), load.fields(2, 11 * second)),
+            (2, 120)
+        );
     }
 
     #[test]

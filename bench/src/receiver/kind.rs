@@ -19,8 +19,10 @@ pub enum Kind {
     SiphonMeasured,
     /// `siphon run`, with the endpoints of calls in the kernel.
     SiphonLearned,
-    /// `siphon run` beside the host.
+    /// `siphon run` beside the host, RTP cut to its headers.
     SiphonHost,
+    /// `siphon run` beside the host, RTP measured in the kernel.
+    SiphonHostMeasured,
     /// siphon's rings and nothing behind them.
     Bare,
     /// An XDP program that drops everything.
@@ -46,6 +48,7 @@ impl Kind {
             Self::SiphonMeasured => "siphon, measured",
             Self::SiphonLearned => "siphon, learned",
             Self::SiphonHost => "siphon, host mode",
+            Self::SiphonHostMeasured => "siphon, host mode, measured",
             Self::Bare => "bare AF_XDP loop",
             Self::Discard => "XDP_DROP",
             Self::Tcpdump => "tcpdump",
@@ -64,6 +67,7 @@ impl Kind {
             Self::SiphonMeasured => Way::Measured.command(),
             Self::SiphonLearned => Way::Learned.command(),
             Self::SiphonHost => Way::Host.command(),
+            Self::SiphonHostMeasured => Way::HostMeasured.command(),
             Self::Bare => bare::COMMAND,
             Self::Discard => bare::COMMAND_DISCARD,
             Self::Tcpdump => tcpdump::COMMAND,
@@ -82,6 +86,7 @@ impl Kind {
             Self::SiphonMeasured => Way::Measured.missing(),
             Self::SiphonLearned => Way::Learned.missing(),
             Self::SiphonHost => Way::Host.missing(),
+            Self::SiphonHostMeasured => Way::HostMeasured.missing(),
             Self::Bare | Self::Discard => None,
             Self::Tcpdump | Self::TcpdumpFile => Need::Program("tcpdump").missing(),
             Self::Dumpcap => Need::Program("dumpcap").missing(),
@@ -112,6 +117,7 @@ impl Kind {
                 Self::SiphonMeasured => siphon(Way::Measured),
                 Self::SiphonLearned => siphon(Way::Learned),
                 Self::SiphonHost => siphon(Way::Host),
+                Self::SiphonHostMeasured => siphon(Way::HostMeasured),
                 Self::Bare => Ok(Box::new(bare::Running::start(wire, programs.bench, false)?)),
                 Self::Discard => Ok(Box::new(bare::Running::start(wire, programs.bench, true)?)),
                 Self::Tcpdump => Ok(Box::new(tcpdump::Running::start(wire, scratch, false)?)),

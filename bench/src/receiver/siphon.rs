@@ -26,8 +26,10 @@ pub(super) enum Way {
     Measured,
     /// Have the kernel learn the endpoints of calls.
     Learned,
-    /// Look on while the host gets every frame.
+    /// Look on while the host gets every frame, and copy the headers of RTP.
     Host,
+    /// Look on while the host gets every frame, and measure RTP in the kernel.
+    HostMeasured,
 }
 
 impl Way {
@@ -39,7 +41,20 @@ impl Way {
             Self::Measured => "siphon run --interface tap --no-spool, with media = \"measured\"",
             Self::Learned => "siphon run --interface tap --no-spool, with media = \"learned\"",
             Self::Host => "siphon run --interface tap --no-spool, with mode = \"host\"",
+            Self::HostMeasured => {
+                "siphon run --interface tap --no-spool, with mode = \"host\" and media = \"measured\""
+            }
         }
+    }
+
+    /// Whether the host has every frame too.
+    const fn is_beside_the_host(self) -> bool {
+        matches!(self, Self::Host | Self::HostMeasured)
+    }
+
+    /// Whether RTP is measured in the kernel.
+    const fn measures_in_the_kernel(self) -> bool {
+        matches!(self, Self::Measured | Self::HostMeasured)
     }
 
     /// Why this siphon cannot do it, or `None` where it can.
@@ -57,6 +72,7 @@ impl Way {
             Self::Measured => "media = \"measured\"\n",
             Self::Learned => "media = \"learned\"\n",
             Self::Host => "mode = \"host\"\n",
+            Self::HostMeasured => "mode = \"host\"\nmedia = \"measured\"\n",
         };
         let enabled = self == Self::Writing;
         format!(
@@ -90,7 +106,7 @@ impl Running {
         let siphon = Siphon::start_with(&wire.sensor, program, directory, &text, &[])?;
         let status = status(&siphon)?;
         let got = &status.attach;
-        let best = if way == Way::Host { "tcx" } else { "native" };
+        let best = if way.is_beside_the_host() { "tcx" } else { "native" };
         ensure!(got.got == best, "siphon was attached {}: {:?}", got.got, got.why);
         Ok(Self {
             siphon,
@@ -145,7 +161,7 @@ impl Receiver for Running {
     }
 
     fn stop(mut self: Box<Self>) -> Result<()> {
-        if self.way == Way::Measured {
+        if self.way.measures_in_the_kernel() {
             let Status { identity, verdicts, .. } = status(&self.siphon)?;
             let (measured, crossed) = (count(&verdicts, MEASURED), count(&identity.engine.passed, RTP));
             ensure!(

@@ -21,7 +21,13 @@ pub const STREAMS: u32 = 105_000;
 /// As many as a cache holds: what of the cost is that of memory.
 const FEW: u32 = 1_000;
 
-const KINDS: [Kind; 4] = [Kind::Discard, Kind::SiphonMeasured, Kind::SiphonHost, Kind::Tcpdump];
+const KINDS: [Kind; 5] = [
+    Kind::Discard,
+    Kind::SiphonMeasured,
+    Kind::SiphonHost,
+    Kind::SiphonHostMeasured,
+    Kind::Tcpdump,
+];
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     let cell = |kind, streams| Cell { kind, streams };

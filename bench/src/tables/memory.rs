@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use capture_common::load::Fields;
+use capture_common::load;
 
 use super::{Bench, Measurement, figure};
 use crate::calls::{self, Message};
 use crate::cpu::resident;
 use crate::frame;
+use crate::generator;
 use crate::live::Live;
 use crate::receiver::{Kind, Programs};
 use crate::run::wait_for_rest;
@@ -96,11 +97,17 @@ pub fn memory(programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<
         sip_rate,
         (0..calls).flat_map(|call| Message::SET_UP.map(|message| calls::frame(call, message))),
     )?;
-    let streams = u64::from(2 * calls);
+    let load = load::Load {
+        streams: u64::from(2 * calls),
+        gap: 1_000_000_000 / u64::from(rtp_rate),
+        units: generator::units(2 * calls, rtp_rate).into(),
+        ..load::Load::default()
+    };
+    let streams = load.streams;
     let template = frame::template();
     let rtp = (0..streams * u64::from(packets)).map(|number| {
         let mut frame = template;
-        frame::write(&mut frame, Fields::of(number, streams));
+        frame::write(&mut frame, load.fields(number, 0));
         frame.to_vec()
     });
     live.send(rtp_rate, rtp)?;

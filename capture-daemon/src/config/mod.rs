@@ -175,7 +175,7 @@ impl Default for Capture {
             umem_frames: 32_768,
             frame_size: 2_048,
             huge_pages: true,
-            ring_size: 16 << 20,
+            ring_size: 64 << 20,
             promiscuous: true,
             kernel_log: false,
         }

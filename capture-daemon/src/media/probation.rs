@@ -163,19 +163,21 @@ impl Probation {
 
     /// What the first so many of them say of a payload type.
     pub fn traits_of_first(&self, count: usize, payload_type: u8) -> Traits {
-        let of_type = || {
-            let first = self.0.iter().take(count);
-            first.filter(move |header| header.payload_type() == payload_type)
-        };
-        let mut traits = Traits {
-            len: of_type().map(|header| header.len).max().unwrap_or_default(),
-            ..Traits::default()
-        };
+        let mut traits = Traits::default();
         let (mut pairs, mut nanos, mut units) = (0, 0i64, 0i64);
-        // Those not yet in `seconds`, which are units per second.
+        // Those not yet in a whole second.
         let (mut part_nanos, mut part_units) = (0i64, 0i64);
-        let mut seconds = Vec::new();
-        for (before, after) in of_type().zip(of_type().skip(1)) {
+        // Of the whole seconds: how many, and the least and the most units of one.
+        let (mut seconds, mut least, mut most) = (0, f64::INFINITY, f64::NEG_INFINITY);
+        let mut before: Option<Header> = None;
+        for after in self.0.iter().take(count) {
+            if after.payload_type() != payload_type {
+                continue;
+            }
+            traits.len = traits.len.max(after.len);
+            let Some(before) = before.replace(after) else {
+                continue;
+            };
             let step = after.timestamp.wrapping_sub(before.timestamp);
             // Signed: what the delay of one packet adds to its step, it takes from the next.
             let time = after.ts.as_nanos().wrapping_sub(before.ts.as_nanos()) as i64;
@@ -192,7 +194,8 @@ impl Probation {
             part_nanos += time;
             part_units += i64::from(step);
             if part_nanos >= LONG_ENOUGH {
-                seconds.push(part_units as f64 * 1e9 / part_nanos as f64);
+                let second = part_units as f64 * 1e9 / part_nanos as f64;
+                (seconds, least, most) = (seconds + 1, least.min(second), most.max(second));
                 (part_nanos, part_units) = (0, 0);
             }
         }
@@ -201,7 +204,8 @@ impl Probation {
             traits.clock_rate = CLOCKS
                 .into_iter()
                 .find(|&clock| (measured / f64::from(clock) - 1.0).abs() <= FITS);
-            traits.steady = seconds.len() >= 2 && seconds.iter().all(|second| (second / measured - 1.0).abs() <= ALIKE);
+            let alike = |second: f64| (second / measured - 1.0).abs() <= ALIKE;
+            traits.steady = seconds >= 2 && alike(least) && alike(most);
         }
         traits
     }

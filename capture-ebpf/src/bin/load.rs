@@ -69,7 +69,7 @@ fn next_frame(ctx: &XdpContext) -> Option<u32> {
         wait(made.due);
         made.due += load.gap;
     }
-    write(ctx, Fields::of(made.frames, load.streams))?;
+    write(ctx, load.fields(made.frames, made.begun))?;
     made.frames += 1;
     if made.frames == load.frames {
         made.ended = now();
