@@ -335,8 +335,8 @@ const _: () = assert!(align_of::<Hot>() == 8 && align_of::<Cold>() == 8);
 fn remember(packet: &Packet, number: u32) {
     let owner = Owner::of_stream(&packet.key);
     let hash = owner.hash();
-    if let (true, Some(line)) = (owner.is_some(), line_of(hash)) {
-        slot::put(line, hash, slot::entry(hash, number));
+    if let (true, Some(entry), Some(line)) = (owner.is_some(), slot::entry(hash, number), line_of(hash)) {
+        slot::put(line, hash, entry);
     }
 }
 

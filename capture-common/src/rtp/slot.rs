@@ -1,7 +1,7 @@
 //! Where the kernel program keeps the accounts of streams, and how it finds the account of an ordinary packet without asking the
 //! hash that knows all streams.
 //!
-//! In front of the slots stands an index of eight bytes an entry, a line for all that hash alike: small enough to stay in the cache
+//! In front of the slots stands an index of four bytes an entry, a line for all that hash alike: small enough to stay in the cache
 //! where a hash's buckets and keys do not. The index may forget, and an entry may be out of date: the slot says whose
 //! it is.
 
@@ -16,10 +16,14 @@ use super::stream::Hot;
 use crate::ordinary::Voice;
 
 /// Entries of a line of the index.
-pub const LANES: usize = 8;
+pub const LANES: usize = 16;
 
 /// A line of the index: in each entry a part of the hash above, and one more than the slot's number below; 0 where it is free.
-pub type Line = [u64; LANES];
+pub type Line = [u32; LANES];
+
+/// Bits of an entry that are the slot's: streams of two million slots are in the index, and those beyond are asked of the hash. Of the
+/// rest, another stream of the line has the same one in 300 times; then one of the two is in the index.
+const SLOT_BITS: u32 = 21;
 
 /// What every packet touches of a stream's account, and whose it is: two cache lines, and the beginning of the first of them. The rest
 /// has the same number in an array of its own, so that of memory that is looked at all the time there is as little as
@@ -104,10 +108,23 @@ pub const fn line(hash: u64, mask: u32) -> u32 {
     (hash >> 40) as u32 & mask
 }
 
-/// The entry of a slot, whose number is below 2^32 - 1.
+/// The entry of a slot; `None` where its number is too large for one.
 #[inline(always)]
-pub const fn entry(hash: u64, slot: u32) -> u64 {
-    hash << 32 | slot.wrapping_add(1) as u64
+pub const fn entry(hash: u64, slot: u32) -> Option<u32> {
+    let number = slot.wrapping_add(1);
+    if number == 0 || number >> SLOT_BITS != 0 {
+        return None;
+    }
+    Some(tag(hash) << SLOT_BITS | number)
+}
+
+/// The part of a hash that is in its entry, never that of a free one.
+#[inline(always)]
+const fn tag(hash: u64) -> u32 {
+    match hash as u32 >> SLOT_BITS {
+        0 => 1,
+        tag => tag,
+    }
 }
 
 /// The entry of its line where a hash is looked for first: which it is can be foretold where it is always the same one.
@@ -119,20 +136,19 @@ const fn home(hash: u64) -> usize {
 /// The slot that a line has for a hash, most likely.
 #[inline(always)]
 pub fn find(line: &Line, hash: u64) -> Option<u32> {
-    let tag = hash as u32 as u64;
-    let is_it = |entry: &u64| *entry >> 32 == tag;
+    let tag = tag(hash);
+    let is_it = |entry: &u32| *entry >> SLOT_BITS == tag;
     let found = line.get(home(hash)).filter(|entry| is_it(entry));
     let found = found.or_else(|| line.iter().find(|entry| is_it(entry)))?;
-    // Of a free entry this is no slot.
-    Some((*found as u32).wrapping_sub(1))
+    Some((*found & ((1 << SLOT_BITS) - 1)).wrapping_sub(1))
 }
 
 /// Puts an entry into a line: where the hash is looked for first, or else into a free place, or one with the same hash, or, where there
 /// is none, in place of another.
 #[inline(always)]
-pub fn put(line: &mut Line, hash: u64, entry: u64) {
-    let tag = hash as u32 as u64;
-    let is_room = |known: u64| known == 0 || known >> 32 == tag;
+pub fn put(line: &mut Line, hash: u64, entry: u32) {
+    let tag = tag(hash);
+    let is_room = |known: u32| known == 0 || known >> SLOT_BITS == tag;
     let home = home(hash);
     if line.get(home).is_some_and(|known| !is_room(*known)) {
         for known in line.iter_mut() {
@@ -162,6 +178,7 @@ pub const fn lines(slots: u32) -> u32 {
 mod tests {
     extern crate std;
 
+    use std::collections::BTreeSet;
     use std::vec;
 
     use proptest::prelude::*;
@@ -195,12 +212,12 @@ mod tests {
     fn nearly_all_streams_of_a_full_link_are_in_the_index_where_they_are_looked_for() {
         const STREAMS: u32 = 105_000;
         let lines_in_all = lines(262_144);
-        assert_eq!(lines_in_all, 32_768);
+        assert_eq!(lines_in_all, 16_384);
         let mut index = vec![[0; LANES]; lines_in_all as usize];
         let place = |hash| line(hash, lines_in_all - 1) as usize;
         for number in 0..STREAMS {
             let hash = owner(number.into()).hash();
-            put(&mut index[place(hash)], hash, entry(hash, number));
+            put(&mut index[place(hash)], hash, entry(hash, number).unwrap());
         }
         let found = |number: &u32| {
             let hash = owner((*number).into()).hash();
@@ -212,8 +229,15 @@ mod tests {
 
     #[test]
     fn an_index_has_a_line_at_least_and_never_more_than_can_be_counted() {
-        assert_eq!([1, 8, 9, 16, 262_144].map(lines), [1, 1, 2, 2, 32_768]);
-        assert_eq!(lines(u32::MAX), 1 << 28);
+        assert_eq!([1, 16, 17, 32, 262_144].map(lines), [1, 1, 2, 2, 16_384]);
+        assert_eq!(lines(u32::MAX), 1 << 27);
+    }
+
+    #[test]
+    fn a_slot_whose_number_has_no_room_has_no_entry() {
+        let last = (1 << SLOT_BITS) - 2;
+        let numbers = [0, last, last + 1, u32::MAX];
+        assert_eq!(numbers.map(|slot| entry(7, slot).is_some()), [true, true, false, false]);
     }
 
     proptest! {
@@ -227,19 +251,20 @@ mod tests {
         }
 
         #[test]
-        fn a_line_has_what_was_put_there_last_and_nothing_else(hashes in prop::collection::vec(any::<u64>(), 1..20)) {
+        fn a_line_has_what_was_put_there_last_and_nothing_else(hashes in prop::collection::vec(any::<u64>(), 1..40)) {
             let mut line = [0; LANES];
             for (slot, hash) in (0..).zip(&hashes) {
-                put(&mut line, *hash, entry(*hash, slot));
+                put(&mut line, *hash, entry(*hash, slot).unwrap());
                 prop_assert_eq!(find(&line, *hash), Some(slot));
             }
             for (slot, hash) in (0..).zip(&hashes) {
                 let found = find(&line, *hash);
-                let others = hashes.iter().filter(|other| **other as u32 == *hash as u32).count();
+                let others = hashes.iter().filter(|other| tag(**other) == tag(*hash)).count();
                 prop_assert!(found.is_none() || found == Some(slot) || others > 1);
             }
             // Up to as many as there are entries, none makes another go.
-            if hashes.len() <= LANES {
+            let tags: BTreeSet<_> = hashes.iter().map(|hash| tag(*hash)).collect();
+            if tags.len() == hashes.len() && hashes.len() <= LANES {
                 prop_assert_eq!(line.iter().filter(|entry| **entry != 0).count(), hashes.len());
             }
         }

@@ -151,11 +151,32 @@ impl MeasuredMap {
             return;
         }
         let hash = owner.hash();
+        let Some(entry) = slot::entry(hash, number) else {
+            return;
+        };
         let line = self.index.words(slot::line(hash, self.index.count() - 1));
-        for entry in line.into_iter().flatten() {
-            // Meanwhile the program may have put another there.
-            let (this, free) = (slot::entry(hash, number), 0);
-            let _ = entry.compare_exchange(this, free, Ordering::Relaxed, Ordering::Relaxed);
+        for word in line.into_iter().flatten() {
+            // Meanwhile the program may put others there.
+            let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| without(word, entry));
         }
+    }
+}
+
+/// The two entries of a word of the index less this one; `None` where it is neither of them.
+fn without(word: u64, entry: u32) -> Option<u64> {
+    let entries: [u32; 2] = bytemuck::cast(word);
+    let left = entries.map(|known| if known == entry { 0 } else { known });
+    (left != entries).then(|| bytemuck::cast(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_leaves_its_word_and_the_other_stays() {
+        let word: u64 = bytemuck::cast([7_u32, 9]);
+        let words = [7, 9, 8].map(|entry| without(word, entry).map(bytemuck::cast::<u64, [u32; 2]>));
+        assert_eq!(words, [Some([0, 9]), Some([7, 0]), None]);
     }
 }
