@@ -58,18 +58,13 @@ impl<'a> Live<'a> {
         Ok(made)
     }
 
-    /// Has the streams of `load` begin with a packet of each, `rate` a second, and does not wait until they have been taken in.
+    /// Has the streams of `load` begin, and does not wait until that has been taken in.
     ///
     /// # Errors
     /// When the generator fails.
-    pub fn begin(&mut self, generator: &mut Generator, load: Load, rate: u32) -> Result<()> {
-        let first = Load {
-            turn: 0,
-            rate: Some(rate),
-            frames: load.streams,
-            ..load
-        };
-        let made = self.load(generator, first)?;
+    pub fn begin(&mut self, generator: &mut Generator, load: Load) -> Result<()> {
+        let made = generator.begin(&self.wire.source, LOAD, GENERATOR_CPU, load)?;
+        self.made.frames += made.frames;
         self.begun += made.frames;
         Ok(())
     }

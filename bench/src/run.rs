@@ -22,9 +22,6 @@ pub const RECEIVER_CPU: usize = 1;
 /// touched for the first time may cost more than they do: no buffer is to have trouble with them.
 const ANNOUNCED: u32 = 20_000;
 
-/// First packets of streams a second, before a load: a link whose streams all begin within a fortieth of a second is none.
-const BEGUN: u32 = 50_000;
-
 /// What announces a call.
 const ANNOUNCEMENT: [Message; 3] = [Message::Invite, Message::Answer, Message::Ack];
 
@@ -141,7 +138,7 @@ pub fn measure(generator: &mut Generator, kind: Kind, programs: &Programs<'_>, l
     let calls = load.streams.div_ceil(2);
     let announcements = (0..calls).flat_map(|call| ANNOUNCEMENT.map(|message| calls::frame(call, message)));
     live.send(ANNOUNCED, announcements)?;
-    live.begin(generator, load, BEGUN)?;
+    live.begin(generator, load)?;
     let before = live.cpu()?;
     let watch = Watch::start(live.pid())?;
     let made = live.load(generator, load)?;

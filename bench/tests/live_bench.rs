@@ -56,7 +56,6 @@ fn every_receiver_accounts_for_every_frame() {
     let mut generator = Generator::load(&xtask::ebpf::object("load").unwrap()).unwrap();
     let load = Load {
         streams: 7,
-        turn: 1,
         rate: Some(20_000),
         frames: 4_000,
     };

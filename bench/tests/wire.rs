@@ -1,6 +1,5 @@
 //! The load and the bare receiver on a real wire: every frame as the template says, in order, and accounted for.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use bench::account::{Account, Passage, Stage};
 use bench::frame;
-use bench::generator::{self, Generator, Load};
+use bench::generator::{Generator, Load};
 use bench::receiver::Bare;
 use bench::wire::{LOAD, Sent, Wire};
 use xtask::lab::mirror::TAP;
@@ -47,7 +46,7 @@ fn receive(bare: &mut Bare, done: &AtomicBool) -> Result<Vec<Vec<u8>>> {
 
 /// The number of a frame of the load, by its sequence number and SSRC; fewer turns are made here than there are sequence
 /// numbers.
-fn number(frame: &[u8]) -> u64 {
+fn number_of(frame: &[u8]) -> u64 {
     let sequence = u16::from_be_bytes([frame[44], frame[45]]);
     let ssrc = u32::from_be_bytes([frame[50], frame[51], frame[52], frame[53]]);
     u64::from(sequence) * u64::from(STREAMS) + u64::from(ssrc)
@@ -70,7 +69,6 @@ fn every_frame_of_the_load_arrives_as_it_was_made_or_is_counted() {
     let mut generator = Generator::load(&object).unwrap();
     let load = Load {
         streams: STREAMS,
-        turn: 0,
         rate: Some(RATE),
         frames: FRAMES,
     };
@@ -84,17 +82,20 @@ fn every_frame_of_the_load_arrives_as_it_was_made_or_is_counted() {
     let (frames, made) = (frames.unwrap(), made.unwrap());
 
     let timestamp = |frame: &[u8]| u32::from_be_bytes([frame[46], frame[47], frame[48], frame[49]]);
-    let units = generator::units(STREAMS, RATE);
-    let (mut last, mut began) = (None, HashMap::new());
+    let mut last = None;
     for frame in &frames {
-        let number = number(frame);
-        // The clock that the first of them shows is the machine's.
-        let turn = (number / u64::from(STREAMS)) as u32;
-        let beginning = timestamp(frame).wrapping_sub(turn * units);
-        let began = *began.entry(number % u64::from(STREAMS)).or_insert(beginning);
+        let number = number_of(frame);
         let mut expected = frame::expected(number, STREAMS.into());
-        expected[46..50].copy_from_slice(&began.wrapping_add(turn * units).to_be_bytes());
+        expected[46..50].copy_from_slice(&timestamp(frame).to_be_bytes());
         assert_eq!(frame.as_slice(), expected, "frame {number}");
+        // The clock is the machine's, and the pace is exact.
+        let first = (number_of(&frames[0]), timestamp(&frames[0]));
+        let passed = (number - first.0) as f64 / f64::from(RATE) * 8000.0;
+        let ticks = timestamp(frame).wrapping_sub(first.1);
+        assert!(
+            (f64::from(ticks) - passed).abs() < 2.0,
+            "frame {number}: {ticks} for {passed}"
+        );
         assert!(last < Some(number), "frame {number} after {last:?}");
         last = Some(number);
     }

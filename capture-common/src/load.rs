@@ -9,31 +9,33 @@ pub struct Load {
     pub ifindex: u64,
     /// RTP streams the frames belong to, one after the other; at least 1.
     pub streams: u64,
-    /// Nanoseconds between two frames; 0: as fast as it goes.
-    pub gap: u64,
+    /// Nanoseconds of a turn, in which each stream sends a packet; 0: as fast as it goes.
+    pub period: u64,
     /// Frames in all; at least 1.
     pub frames: u64,
     /// Bytes of a frame, which `vary` makes it have again.
     pub length: u64,
-    /// The turn in which the streams are at the beginning: the number of the packets they had.
+    /// The turn in which the streams are at the beginning.
     pub turn: u64,
-    /// Timestamp units from one packet of a stream to the next.
-    pub units: u64,
+    /// Turns in which the streams begin, as many in each; 0: all of them have begun.
+    pub ramp: u64,
 }
 
 impl Load {
-    /// The fields of the load's frame `number`, from 0, where the first was made at `begun`, in nanoseconds. Timestamps go by the 8 kHz
-    /// clock that SDP announces, from one load to the next too, as far as `units` go with the gap.
+    /// Streams that have begun in a turn, counted from the load's first.
     #[inline(always)]
-    pub fn fields(&self, number: u64, begun: u64) -> Fields {
-        let streams = self.streams.max(1);
-        let (turn, stream) = (number / streams, number % streams);
-        let fields = Fields::of_turn(self.turn.wrapping_add(turn) as u32, stream as u32);
-        let began = ticks(begun.wrapping_add(stream.wrapping_mul(self.gap)));
-        Fields {
-            timestamp: began.wrapping_add((turn as u32).wrapping_mul(self.units as u32)),
-            ..fields
-        }
+    pub const fn active(&self, turn: u64) -> u64 {
+        let active = if turn >= self.ramp {
+            self.streams
+        } else {
+            turn.wrapping_add(1).wrapping_mul(self.streams) / self.ramp
+        };
+        if active == 0 { 1 } else { active }
+    }
+
+    /// Frames in which all streams begin.
+    pub fn beginning(&self) -> u64 {
+        (0..self.ramp).map(|turn| self.active(turn)).sum()
     }
 }
 
@@ -53,12 +55,46 @@ pub const UNITS: u32 = 160;
 pub struct Made {
     /// Frames made.
     pub frames: u64,
-    /// When the next one is due.
+    /// When the last is due, where there is a pace.
     pub due: u64,
     /// When the first was made.
     pub begun: u64,
     /// When the last was made; 0 until then.
     pub ended: u64,
+    /// Whose packet is next.
+    pub stream: u64,
+    /// In which turn of the load.
+    pub turn: u64,
+    /// Streams that have begun by this turn; 0 before the first.
+    pub active: u64,
+    /// Nanoseconds between two frames of this turn: a turn lasts as long with few streams as with all.
+    pub gap: u64,
+}
+
+impl Made {
+    /// The fields of the next frame, which is due from then on. Timestamps go by the 8 kHz clock that SDP announces, whatever the pace; without
+    /// one, by 20 ms a packet.
+    #[inline(always)]
+    pub fn next_fields(&mut self, load: &Load) -> Fields {
+        if self.stream >= self.active {
+            if self.active != 0 {
+                self.turn = self.turn.wrapping_add(1);
+            }
+            self.stream = 0;
+            self.active = load.active(self.turn);
+            self.gap = load.period / self.active.max(1);
+        }
+        let mut fields = Fields::of_turn(load.turn.wrapping_add(self.turn) as u32, self.stream as u32);
+        if load.period > 0 {
+            let within = self.stream.wrapping_mul(self.gap);
+            let turns = self.turn.wrapping_mul(load.period);
+            self.due = self.begun.wrapping_add(turns).wrapping_add(within);
+            fields.timestamp = ticks(self.due);
+        }
+        self.stream = self.stream.wrapping_add(1);
+        self.frames = self.frames.wrapping_add(1);
+        fields
+    }
 }
 
 /// Where the generator's frames differ from each other, in bytes from the start of the Ethernet header: behind it come
@@ -149,7 +185,7 @@ impl Fields {
     }
 }
 
-const _: () = assert!(size_of::<Load>() == 56 && size_of::<Made>() == 32);
+const _: () = assert!(size_of::<Load>() == 56 && size_of::<Made>() == 64);
 
 #[cfg(test)]
 mod tests {
@@ -165,33 +201,50 @@ mod tests {
     }
 
     #[test]
-    fn timestamps_go_on_by_the_clock_from_one_load_to_the_next() {
+    fn streams_begin_in_turns_and_their_timestamps_go_by_the_clock() {
         let beginning = Load {
-            streams: 3,
-            gap: 1_000_000_000,
-            units: 24_000,
+            streams: 4,
+            period: 4_000_000_000,
+            ramp: 2,
             ..Load::default()
         };
+        assert_eq!(beginning.beginning(), 6);
+        let second = 1_000_000_000;
+        let mut made = Made {
+            begun: 7 * second,
+            ..Made::default()
+        };
+        let mut next = |load| {
+            let fields = made.next_fields(load);
+            (fields.ssrc, fields.sequence, fields.timestamp, made.gap / second)
+        };
+        let frames: [_; 6] = core::array::from_fn(|_| next(&beginning));
+        assert_eq!(frames.map(|(ssrc, ..)| ssrc), [0, 1, 0, 1, 2, 3]);
+        assert_eq!(frames.map(|(_, sequence, ..)| sequence), [0, 0, 1, 1, 1, 1]);
+        assert_eq!(frames.map(|(.., gap)| gap), [2, 2, 1, 1, 1, 1]);
+        let since = |timestamp: u32| timestamp.wrapping_sub(frames[0].2);
+        for ((.., timestamp, _), seconds) in frames.iter().zip([0, 2, 4, 5, 6, 7]) {
+            assert!(since(*timestamp).abs_diff(seconds * 8000) <= 1, "{frames:?}");
+        }
+        // What follows, a second later than the turn after would be.
         let load = Load {
-            turn: 1,
-            gap: 5_000_000,
-            units: 120,
+            turn: 2,
+            period: second / 25,
+            ramp: 0,
             ..beginning
         };
-        let second = 1_000_000_000;
-        let since = |fields: Fields, before: Fields| {
-            assert_eq!(fields.ssrc, before.ssrc);
-            (fields.sequence, fields.timestamp.wrapping_sub(before.timestamp))
+        let mut made = Made {
+            begun: 16 * second,
+            ..Made::default()
         };
-        let first = beginning.fields(2, 7 * second);
-        // Made at 9 s, and the next of that stream 10 ms after the 11th.
-        let (sequence, passed) = since(load.fields(2, 11 * second), first);
-        assert_eq!(sequence, 1);
-        assert!(passed.abs_diff(2 * 8000 + 80) <= 1, "{passed}");
-        assert_eq!(
-            since(load.fields(5, 11 * second), load.fields(2, 11 * second)),
-            (2, 120)
-        );
+        let fields: [_; 6] = core::array::from_fn(|_| made.next_fields(&load));
+        assert_eq!(fields.map(|fields| fields.ssrc), [0, 1, 2, 3, 0, 1]);
+        assert_eq!(fields.map(|fields| fields.sequence), [2, 2, 2, 2, 3, 3]);
+        assert!(since(fields[0].timestamp).abs_diff(9 * 8000) <= 1, "{fields:?}");
+        for (field, units) in fields.iter().zip([0_u32, 80, 160, 240, 320, 400]) {
+            let passed = field.timestamp.wrapping_sub(fields[0].timestamp);
+            assert!(passed.abs_diff(units) <= 1, "{fields:?}");
+        }
     }
 
     #[test]

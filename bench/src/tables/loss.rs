@@ -66,7 +66,6 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
             eprintln!("{what}");
             let load = Load {
                 streams: STREAMS,
-                turn: 1,
                 rate: *rate,
                 frames: rate.unwrap_or(UNPACED) * seconds,
             };

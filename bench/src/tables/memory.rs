@@ -99,15 +99,15 @@ pub fn memory(programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<
     )?;
     let load = load::Load {
         streams: u64::from(2 * calls),
-        gap: 1_000_000_000 / u64::from(rtp_rate),
-        units: generator::units(2 * calls, rtp_rate).into(),
+        period: generator::period(2 * calls, rtp_rate),
         ..load::Load::default()
     };
     let streams = load.streams;
     let template = frame::template();
-    let rtp = (0..streams * u64::from(packets)).map(|number| {
+    let mut made = load::Made::default();
+    let rtp = (0..streams * u64::from(packets)).map(|_| {
         let mut frame = template;
-        frame::write(&mut frame, load.fields(number, 0));
+        frame::write(&mut frame, made.next_fields(&load));
         frame.to_vec()
     });
     live.send(rtp_rate, rtp)?;

@@ -267,8 +267,8 @@ fn vary(ebpf: &mut Ebpf, tested: &aya::programs::ProgramFd) -> Result<()> {
     let mut map: Array<_, [u64; 7]> = ebpf.map_mut("LOAD").context("no map LOAD")?.try_into()?;
     map.set(0, bytemuck::cast::<load::Load, [u64; 7]>(told), 0)?;
     let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow::Error::new(error).context(file))?;
-    let mut map: PerCpuArray<_, [u64; 4]> = ebpf.map_mut("MADE").context("no map MADE")?.try_into()?;
-    map.set(0, PerCpuValues::try_from(vec![[0; 4]; cpus])?, 0)?;
+    let mut map: PerCpuArray<_, [u64; 8]> = ebpf.map_mut("MADE").context("no map MADE")?.try_into()?;
+    map.set(0, PerCpuValues::try_from(vec![[0; 8]; cpus])?, 0)?;
     let mut map: ProgramArray<_> = ebpf.map_mut("TESTED").context("no map TESTED")?.try_into()?;
     map.set(0, tested, 0).context("put the program behind `vary`")?;
     Ok(())

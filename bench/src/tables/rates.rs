@@ -35,13 +35,6 @@ pub(super) fn measure_rates(bench: &mut Bench<'_>, cells: &[Cell]) -> Result<(Ve
     let mut made_again = 0;
     let mut searches: Vec<(Cell, Search, Row)> = Vec::new();
     for cell in cells {
-        if let Ok(only) = std::env::var("CELLS")
-            && !only
-                .split(',')
-                .any(|x| x == format!("{:?}/{}", cell.kind, cell.streams))
-        {
-            continue;
-        }
         let mut row = Row::new(&[cell.kind.label(), &cell.streams.to_string()], cell.kind.command());
         row.missing = cell.kind.missing();
         searches.push((*cell, Search::new(unpaced(cell.kind)), row));
@@ -83,7 +76,6 @@ fn one(bench: &mut Bench<'_>, cell: Cell, load: Try) -> Result<(Run, u32)> {
     eprintln!("  {asked} for {seconds} s");
     let load = Load {
         streams: cell.streams,
-        turn: 1,
         rate: load.rate,
         frames: (load.expected * f64::from(seconds)).max(1.0) as u32,
     };

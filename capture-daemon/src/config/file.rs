@@ -284,8 +284,13 @@ impl Reading {
 
     fn finish(mut self) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
         // Beside a host the CPU and the disk are the host's: of RTP the headers are kept, unless the file wants more.
-        if self.config.capture.mode != Mode::Mirror && !self.set.contains_key("capture.level") {
-            self.config.capture.level = Level::Headers;
+        if self.config.capture.mode != Mode::Mirror {
+            if !self.set.contains_key("capture.level") {
+                self.config.capture.level = Level::Headers;
+            }
+            if !self.set.contains_key("capture.raise_priority") {
+                self.config.capture.raise_priority = false;
+            }
         }
         for mut problem in self.config.problems() {
             problem.line = problem.key.as_ref().and_then(|key| self.set.get(key)).copied();

@@ -134,6 +134,8 @@ pub struct Capture {
     /// CPUs the workers are pinned to, in order of the queues, over again when there are fewer; empty: all the
     /// process may run on, of the NIC's NUMA node where that is known.
     pub cpus: Vec<usize>,
+    /// Have the workers go before what else their CPUs have to do.
+    pub raise_priority: bool,
     /// Entries of each rx and fill ring, a power of two.
     pub ring_entries: u32,
     /// Frames of each queue's umem.
@@ -171,7 +173,8 @@ impl Default for Capture {
             attach: Attach::default(),
             bind: Bind::default(),
             cpus: Vec::new(),
-            ring_entries: 16_384,
+            raise_priority: true,
+            ring_entries: 32_768,
             umem_frames: 32_768,
             frame_size: 2_048,
             huge_pages: true,

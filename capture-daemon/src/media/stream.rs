@@ -52,6 +52,14 @@ const LOOK_SELDOM: u8 = 64;
 /// A pause that may be the end of one call and the beginning of another, in nanoseconds.
 pub const PAUSE: u64 = 100_000_000;
 
+/// What the first packets say of the clock that is signalled.
+struct Judgement {
+    /// There is no doubt.
+    is_certain: bool,
+    /// What they say of which payload type.
+    said: Option<(u8, Traits)>,
+}
+
 /// A stream and all that is known of it.
 #[derive(Debug)]
 pub struct Stream {
@@ -224,7 +232,7 @@ impl Stream {
         };
         // The first packets are measured again from one to the next, and these are not.
         if let Some(count) = self.probation.as_ref().map(|probation| probation.len()) {
-            self.end_probation(count);
+            self.end_probation(count, None);
         }
         kind == Kind::Event
     }
@@ -255,43 +263,57 @@ impl Stream {
         };
         let time_to_judge = probation.keep(header);
         let (count, full) = (probation.len(), probation.is_full());
-        if time_to_judge && (self.judge(count) || full) {
-            self.end_probation(count);
+        if !time_to_judge {
+            return;
+        }
+        let judgement = self.judge(count);
+        if judgement.is_certain || full {
+            self.end_probation(count, judgement.said);
         }
     }
 
     /// Holds the clock that is signalled against the one that the first `count` packets show, and measures anew where they
-    /// differ. Whether there is no more doubt: where nothing is signalled yet there is, until no more packets are kept.
-    fn judge(&mut self, count: usize) -> bool {
+    /// differ. Where nothing is signalled yet there is doubt, until no more packets are kept.
+    fn judge(&mut self, count: usize) -> Judgement {
         let Some(probation) = &self.probation else {
-            return true;
+            return Judgement {
+                is_certain: true,
+                said: None,
+            };
         };
         let main = self.measurement.types().main();
         let traits = probation.traits_of_first(count, main);
+        let judgement = |is_certain| Judgement {
+            is_certain,
+            said: Some((main, traits)),
+        };
         let kind = codec::kind(main, self.formats());
         let measured = match (kind, traits.clock_rate) {
             // Video's timestamps are those of pictures, not of packets.
-            (Kind::Media(codec::VIDEO), _) => return true,
-            (Kind::Media(signalled), Some(measured)) if signalled == measured => return true,
+            (Kind::Media(codec::VIDEO), _) => return judgement(true),
+            (Kind::Media(signalled), Some(measured)) if signalled == measured => return judgement(true),
             // What is said is not contradicted for a moment's sake.
-            (Kind::Media(_), Some(_)) if !traits.steady => return false,
+            (Kind::Media(_), Some(_)) if !traits.steady => return judgement(false),
             (Kind::Media(_) | Kind::Unknown, Some(measured)) => (main, measured),
-            (Kind::Media(_) | Kind::Noise(_) | Kind::Event | Kind::Unknown, _) => return false,
+            (Kind::Media(_) | Kind::Noise(_) | Kind::Event | Kind::Unknown, _) => return judgement(false),
         };
         let again = self
             .measurement
             .again(&probation.packets(), self.formats(), Some(measured));
         self.measurement = again.unwrap_or_else(|| self.measurement.clone());
-        kind != Kind::Unknown
+        judgement(kind != Kind::Unknown)
     }
 
-    /// Keeps no more packets, and of the first `count` what they say.
-    fn end_probation(&mut self, count: usize) {
+    /// Keeps no more packets, and of the first `count` what they say, of which `said` is known of one payload type.
+    fn end_probation(&mut self, count: usize, said: Option<(u8, Traits)>) {
         let payload_type = self.payload_type();
         let Some(probation) = &self.probation else {
             return;
         };
-        let traits = probation.traits_of_first(count, payload_type);
+        let traits = match said {
+            Some((of, traits)) if of == payload_type => traits,
+            _ => probation.traits_of_first(count, payload_type),
+        };
         (self.units, self.len) = (traits.units.unwrap_or_default(), traits.len);
         self.probation = None;
         self.measurement.set_probation(false);
@@ -331,8 +353,8 @@ impl Stream {
                 self.measurement = again;
             }
             let mut judgements = probation.judgements();
-            if let Some(count) = judgements.find(|&count| self.judge(count)) {
-                self.end_probation(count);
+            if let Some(count) = judgements.find(|&count| self.judge(count).is_certain) {
+                self.end_probation(count, None);
             }
             return;
         }

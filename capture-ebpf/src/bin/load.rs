@@ -63,14 +63,12 @@ fn next_frame(ctx: &XdpContext) -> Option<u32> {
     }
     if made.frames == 0 {
         made.begun = now();
-        made.due = made.begun;
     }
-    if load.gap > 0 {
+    let fields = made.next_fields(load);
+    if load.period > 0 {
         wait(made.due);
-        made.due += load.gap;
     }
-    write(ctx, load.fields(made.frames, made.begun))?;
-    made.frames += 1;
+    write(ctx, fields)?;
     if made.frames == load.frames {
         made.ended = now();
     }
