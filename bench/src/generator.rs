@@ -20,7 +20,7 @@ use crate::frame;
 const BATCH: u32 = 64;
 
 /// Streams that begin in a second, before a load: a link whose streams all begin within a fortieth of a second is none.
-const BEGUN: u32 = 50_000;
+pub const BEGUN: u32 = 50_000;
 
 /// Frames a second when all have begun and the load has no pace.
 const UNPACED: u32 = 1_000_000;

@@ -19,6 +19,7 @@ use capture_daemon::config::Capture;
 use capture_daemon::xsk::lane::Port;
 use capture_daemon::xsk::{Lane, LaneCounters, stats};
 use rustix::net::{AddressFamily, SocketType};
+use rustix::process::setpriority_process;
 use serde::{Deserialize, Serialize};
 use xtask::lab::Process;
 use xtask::lab::mirror::TAP;
@@ -37,6 +38,9 @@ const BATCH: u32 = 64;
 const NAPS_BEFORE_QUIET: u32 = 40;
 const NAP: Duration = Duration::from_micros(250);
 const QUIET: Duration = Duration::from_millis(50);
+
+/// Its niceness, as siphon's worker has it on a mirror port.
+const NICENESS: i32 = -10;
 
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(5);
@@ -127,7 +131,11 @@ pub fn serve(interface: &str) -> Result<()> {
     let counters = lane.counters();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| receive(lane, &stop));
+        scope.spawn(|| {
+            // Where it is not allowed, siphon's worker goes without too.
+            let _ = setpriority_process(None, NICENESS);
+            receive(lane, &stop)
+        });
         let answered = answer_all(&ebpf, &counters, socket.as_fd());
         stop.store(true, Ordering::Release);
         answered

@@ -105,12 +105,13 @@ pub fn memory(programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<
     let streams = load.streams;
     let template = frame::template();
     let mut made = load::Made::default();
-    let rtp = (0..streams * u64::from(packets)).map(|_| {
+    let mut frame = || {
         let mut frame = template;
         frame::write(&mut frame, made.next_fields(&load));
         frame.to_vec()
-    });
-    live.send(rtp_rate, rtp)?;
+    };
+    live.send(generator::BEGUN, (0..streams).map(|_| frame()))?;
+    live.send(rtp_rate, (streams..streams * u64::from(packets)).map(|_| frame()))?;
     let account = live.account()?;
     ensure!(
         account.made() == account.captured(),
