@@ -134,7 +134,7 @@ pub fn serve(interface: &str) -> Result<()> {
         scope.spawn(|| {
             // Where it is not allowed, siphon's worker goes without too.
             let _ = setpriority_process(None, NICENESS);
-            receive(lane, &stop)
+            receive(lane, &stop);
         });
         let answered = answer_all(&ebpf, &counters, socket.as_fd());
         stop.store(true, Ordering::Release);
