@@ -8,6 +8,10 @@ use crate::run::Run;
 /// A rate that was held at the first try is followed, in the next round, by one higher by this factor.
 const UP: f64 = 1.04;
 
+/// What the first look captured may be far less than what is held at a pace: in the first round, a rate that was held is followed by one
+/// higher by this factor, until one is not.
+const CLIMB: f64 = 1.08;
+
 /// After a loss, the next rate tried is at most this part of the one that was not held.
 const DOWN: f64 = 0.96;
 
@@ -23,6 +27,8 @@ pub struct Search {
     next: Option<f64>,
     /// What the last load without pace reached, or is thought to reach.
     unpaced: f64,
+    /// Whether no rate was lost at yet, but for the first look.
+    is_climbing: bool,
 }
 
 /// A load to try.
@@ -41,7 +47,7 @@ pub struct Try {
 pub struct Found {
     /// The run that lost nothing, at the highest rate tried that was held; `None` where none of them was.
     pub clean: Option<Run>,
-    /// The last run, which is that one or one that lost frames.
+    /// The last run: that one, or one that lost frames.
     pub last: Run,
     /// Runs it took.
     pub attempts: u32,
@@ -54,16 +60,17 @@ impl Search {
             is_new: true,
             next: None,
             unpaced,
+            is_climbing: true,
         }
     }
 
     /// One round: tries rates, from the one that the rounds before lead to downwards, until one is held or `attempts` are used
-    /// up.
+    /// up; the first round goes up from there, where the first is held.
     ///
     /// # Errors
     /// What `measure` gives.
     pub fn round(&mut self, attempts: u32, mut measure: impl FnMut(Try) -> Result<Run>) -> Result<Found> {
-        let mut tried = 0;
+        let (mut tried, mut clean) = (0, None);
         loop {
             let load = Try {
                 rate: self.next.map(|rate| rate.max(1.0) as u32),
@@ -73,14 +80,25 @@ impl Search {
             let run = measure(load)?;
             self.is_new = false;
             let is_clean = run.is_lossless();
-            self.learn(run.offered(), run.captured(), is_clean, tried == 0);
+            self.learn(&run, is_clean, tried == 0);
             if load.is_probe {
                 continue;
             }
             tried += 1;
-            if is_clean || tried >= attempts.max(1) {
+            self.is_climbing &= is_clean;
+            // Nothing faster can be made than what goes without pace.
+            let goes_on = if is_clean {
+                self.is_climbing && self.next.is_some()
+            } else {
+                clean.is_none()
+            };
+            if is_clean {
+                clean = Some(run.clone());
+            }
+            if !goes_on || tried >= attempts.max(1) {
+                self.is_climbing = false;
                 return Ok(Found {
-                    clean: is_clean.then(|| run.clone()),
+                    clean,
                     last: run,
                     attempts: tried,
                 });
@@ -89,7 +107,8 @@ impl Search {
     }
 
     /// Chooses the next rate. What was captured, buffers and all, is more than can be sustained.
-    fn learn(&mut self, offered: f64, captured: f64, is_clean: bool, is_first: bool) {
+    fn learn(&mut self, run: &Run, is_clean: bool, is_first: bool) {
+        let (offered, captured) = (run.offered(), run.captured());
         if self.next.is_none() {
             self.unpaced = offered;
         }
@@ -97,6 +116,7 @@ impl Search {
             // Nothing faster can be made.
             (None, true) => None,
             (Some(asked), true) if offered < asked * SHORT => None,
+            (Some(asked), true) if self.is_climbing => Some(asked * CLIMB),
             (Some(asked), true) => Some(if is_first { asked * UP } else { asked }),
             (_, false) => Some((offered * DOWN).min(captured)),
         };
@@ -136,6 +156,22 @@ mod tests {
             let rate = found.clean.unwrap().offered();
             assert!((920_000.0..=1_000_000.0).contains(&rate), "round {round}: {rate}");
         }
+    }
+
+    #[test]
+    fn the_first_round_climbs_from_what_was_captured_of_too_much() {
+        // Under more than it can take it captures half of what it holds at a pace.
+        let receiver = |load: Try| {
+            let limit = load.rate.map_or(1_000_000, |_| 2_000_000);
+            Ok(run(load.rate, limit, 4_000_000))
+        };
+        let mut search = Search::new(4e6);
+        let rates = [12, 4, 4].map(|attempts| search.round(attempts, receiver).unwrap());
+        let held = rates.map(|found| found.clean.unwrap().offered());
+        assert!(
+            held.iter().all(|rate| (1_800_000.0..=2_000_000.0).contains(rate)),
+            "{held:?}"
+        );
     }
 
     #[test]

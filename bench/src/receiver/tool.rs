@@ -241,12 +241,10 @@ fn parse_netsniff(text: &str) -> Option<(u64, u64, u64)> {
             .find(|line| line.contains(what))?;
         line.split_whitespace().next()?.parse::<u64>().ok()
     };
-    let (incoming, dropped) = (
-        count("packets incoming")?,
-        count("packets failed filter (out of space)")?,
-    );
+    let dropped = count("packets failed filter (out of space)")?;
     let captured = count("packets passed filter")?;
-    Some((incoming, dropped, captured))
+    // Those it calls incoming are, with TPACKET_V3, only those it has read (sock_rx_net_stats of netsniff-ng).
+    Some((captured + dropped, dropped, captured))
 }
 
 /// Records of a pcap file in this machine's byte order.
@@ -279,6 +277,8 @@ mod tests {
                         5000  packets passed filter\n          10  packets failed filter (out of space)\n      \
                         0.2000% packet droprate\n";
         assert_eq!(parse_netsniff(netsniff), Some((5010, 10, 5000)));
+        let behind = netsniff.replace("5010  packets incoming (0 unread", "5000  packets incoming (10 unread");
+        assert_eq!(parse_netsniff(&behind), Some((5010, 10, 5000)));
         assert_eq!(parse_netsniff("Running!"), None);
     }
 

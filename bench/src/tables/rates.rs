@@ -106,7 +106,7 @@ const fn unpaced(kind: Kind) -> f64 {
 
 /// In the order of [`FIGURES`]. A round in which no rate was held found 0.
 fn figures_of(found: &Found) -> Vec<Option<f64>> {
-    let run = &found.last;
+    let run = found.clean.as_ref().unwrap_or(&found.last);
     let rate = found.clean.as_ref().map_or(0.0, Run::offered);
     let not_held = found.clean.is_none().then(|| run.lost() as f64);
     vec![
