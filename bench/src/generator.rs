@@ -120,7 +120,7 @@ impl Generator {
         Ok(Self { ebpf })
     }
 
-    /// Sends `load` out of interface `interface` of `netns` from CPU `cpu`. The softirq work of a receiving veth is done on
+    /// Sends `load` out of interface `interface` of `netns` from CPU `cpu`, its numbers those behind what [`begin`](Self::begin) sends. The softirq work of a receiving veth is done on
     /// that CPU too.
     ///
     /// # Errors

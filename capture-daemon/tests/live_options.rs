@@ -70,6 +70,17 @@ fn cpus_of(pid: u32, name: &str) -> Option<String> {
     })
 }
 
+/// Niceness of the daemon's thread `name`: the 19th field (proc_pid_stat(5)), behind the name in brackets.
+fn niceness_of(pid: u32, name: &str) -> Option<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    threads.flatten().find_map(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+        let (before, fields) = stat.rsplit_once(") ")?;
+        let is_it = before.split_once('(').is_some_and(|(_, found)| found == name);
+        is_it.then(|| fields.split(' ').nth(16)?.parse().ok())?
+    })
+}
+
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(directory)
         .unwrap()
@@ -102,7 +113,9 @@ fn what_is_configured_is_what_is_done() {
 
     for thread in ["siphon-q0", "siphon-q1"] {
         assert_eq!(cpus_of(pid, thread).as_deref(), Some("1"), "{thread}");
+        assert_eq!(niceness_of(pid, thread), Some(-10), "{thread}");
     }
+    assert_eq!(niceness_of(pid, "siphon"), Some(0));
     let mode = fs::metadata(scratch.path().join("siphon.sock"))
         .unwrap()
         .permissions()

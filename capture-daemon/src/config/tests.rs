@@ -246,6 +246,17 @@ fn values_that_do_not_fit_together_are_refused() {
 }
 
 #[test]
+fn workers_go_before_others_on_a_mirror_port_or_where_the_file_says_so() {
+    let raises = |keys: &str| parse(&format!("[capture]\n{keys}\n")).unwrap().capture.raise_priority;
+    assert!(raises(""));
+    assert!(!raises("raise_priority = false"));
+    for mode in ["host", "packet"] {
+        assert!(!raises(&format!("mode = \"{mode}\"")), "{mode}");
+        assert!(raises(&format!("mode = \"{mode}\"\nraise_priority = true")), "{mode}");
+    }
+}
+
+#[test]
 fn packet_mode_is_chosen_by_name_and_has_what_needs_no_kernel_program() {
     assert_eq!(Config::default().capture.mode, Mode::Mirror);
     for media in ["off", "range"] {
