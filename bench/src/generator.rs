@@ -120,8 +120,8 @@ impl Generator {
         Ok(Self { ebpf })
     }
 
-    /// Sends `load` out of interface `interface` of `netns` from CPU `cpu`, its numbers those behind what [`begin`](Self::begin) sends. The softirq work of a receiving veth is done on
-    /// that CPU too.
+    /// Sends `load` out of interface `interface` of `netns` from CPU `cpu`, in numbers that go on from what [`begin`](Self::begin)
+    /// sends. The softirq work of a receiving veth is done on that CPU too.
     ///
     /// # Errors
     /// When the kernel refuses the run, or the program made fewer frames than it was told to.

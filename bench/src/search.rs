@@ -27,7 +27,7 @@ pub struct Search {
     next: Option<f64>,
     /// What the last load without pace reached, or is thought to reach.
     unpaced: f64,
-    /// Whether no rate was lost at yet, but for the first look.
+    /// In the first round, as long as every rate is held.
     is_climbing: bool,
 }
 

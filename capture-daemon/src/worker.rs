@@ -21,6 +21,10 @@ use crate::xsk::{Clock, LaneError};
 /// Packets taken from the ring at once: enough to share the cost of the ring's barriers, few enough to stay in L1.
 pub const BATCH: u32 = 64;
 
+/// Niceness of a worker that goes before others: it weighs nine times as much as an ordinary thread (sched_prio_to_weight,
+/// kernel/sched/core.c), and everything else on its CPU still runs.
+pub const NICENESS: i32 = -10;
+
 /// Streams copied out for a question between two batches.
 const SLICE: usize = 64;
 

@@ -16,6 +16,7 @@ use aya::Ebpf;
 use aya::maps::{PerCpuArray, XskMap};
 use aya::programs::{Xdp, XdpMode};
 use capture_daemon::config::Capture;
+use capture_daemon::worker::NICENESS;
 use capture_daemon::xsk::lane::Port;
 use capture_daemon::xsk::{Lane, LaneCounters, stats};
 use rustix::net::{AddressFamily, SocketType};
@@ -38,9 +39,6 @@ const BATCH: u32 = 64;
 const NAPS_BEFORE_QUIET: u32 = 40;
 const NAP: Duration = Duration::from_micros(250);
 const QUIET: Duration = Duration::from_millis(50);
-
-/// Its niceness, as siphon's worker has it on a mirror port.
-const NICENESS: i32 = -10;
 
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(5);
@@ -132,7 +130,7 @@ pub fn serve(interface: &str) -> Result<()> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Where it is not allowed, siphon's worker goes without too.
+            // As siphon's worker on a mirror port, which goes without too where it is not allowed.
             let _ = setpriority_process(None, NICENESS);
             receive(lane, &stop);
         });

@@ -243,7 +243,7 @@ fn parse_netsniff(text: &str) -> Option<(u64, u64, u64)> {
     };
     let dropped = count("packets failed filter (out of space)")?;
     let captured = count("packets passed filter")?;
-    // Those it calls incoming are, with TPACKET_V3, only those it has read (sock_rx_net_stats of netsniff-ng).
+    // Those it calls incoming are, with TPACKET_V3, only those it has read (dump_rx_stats, netsniff-ng.c).
     Some((captured + dropped, dropped, captured))
 }
 

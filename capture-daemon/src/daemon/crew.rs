@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineCounters, Shared};
 use crate::intake::{Intake, Lanes};
 use crate::spool::SpoolLane;
-use crate::worker::{Fault, Question, Worker};
+use crate::worker::{Fault, NICENESS, Question, Worker};
 use crate::xsk::LaneCounters;
 
 /// Questions that may wait at one lane.
@@ -220,13 +220,9 @@ fn pin(queue: u32, cpu: usize) -> Option<usize> {
     }
 }
 
-/// Niceness of a worker that goes before others: it weighs nine times as much as an ordinary thread (sched_prio_to_weight,
-/// kernel/sched/core.c), and everything else on its CPU still runs.
-const NICENESS: i32 = -10;
-
 /// Has the calling thread go before others.
 fn raise_priority(queue: u32) {
-    // PRIO_PROCESS is the calling thread alone (setpriority(2), "C library/kernel differences").
+    // PRIO_PROCESS is the calling thread alone (setpriority(2), "BUGS").
     if let Err(errno) = setpriority_process(None, NICENESS) {
         tracing::warn!(
             "raise the priority of the worker of queue {queue} to niceness {NICENESS} (CAP_SYS_NICE): {errno}"
