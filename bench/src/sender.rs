@@ -18,7 +18,10 @@ use crate::generator::Made;
 /// AF_PACKET (include/linux/socket.h).
 const AF_PACKET: i32 = 17;
 
-/// Frames sent between two looks at the clock: fewer than a veth's ring holds.
+/// Frames that are sent at once are those of so long: bursts are not what is asked for.
+const TURN: Duration = Duration::from_micros(100);
+
+/// And not more than these: fewer than a veth's ring holds.
 const BURST: u64 = 32;
 
 /// `struct sockaddr_ll` of include/uapi/linux/if_packet.h.
@@ -77,9 +80,10 @@ impl Sender {
         cpus.set(cpu);
         sched_setaffinity(None, &cpus).with_context(|| format!("pin the sender to CPU {cpu}"))?;
         let (begun, before) = (Instant::now(), CpuTime::of_this_thread()?);
+        let burst = (u64::from(rate) * TURN.as_micros() as u64 / 1_000_000).clamp(1, BURST);
         let mut sent = 0;
         for frame in frames {
-            if sent % BURST == 0 {
+            if sent % burst == 0 {
                 let due = Duration::from_nanos(sent * 1_000_000_000 / u64::from(rate.max(1)));
                 while begun.elapsed() < due {
                     std::hint::spin_loop();
