@@ -14,7 +14,10 @@ use crate::time::Timestamp;
 /// Locks of the table; two lanes rarely want the same one.
 pub const SHARDS: usize = 64;
 /// Entries one sweep looks at: some microseconds, so that the worker's ring does not fill meanwhile.
-const SWEPT_AT_ONCE: usize = 128;
+const SWEPT_AT_ONCE: usize = 32;
+
+/// Entries that are looked at under one lock for whoever counts them, some tens of microseconds: a worker may wait for it.
+const SEEN_AT_ONCE: usize = 64;
 
 /// Entries that are copied under one lock for whoever tells of them: some tens of microseconds.
 const COPIED_AT_ONCE: usize = 16;
@@ -170,10 +173,18 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         self.len.fetch_sub(removed.map(Entry::count).sum(), Ordering::Relaxed);
     }
 
-    /// Runs `with` on every entry, shard by shard, in no order.
+    /// Runs `with` on every entry, in no order, a few under one lock. Of entries that come or leave meanwhile some are left out; none
+    /// comes twice.
     pub fn for_each(&self, mut with: impl FnMut(&K, &E)) {
         for number in 0..self.shards.len() {
-            self.lock(number).iter().for_each(|(key, entry)| with(key, entry));
+            for keys in self.keys(number).chunks(SEEN_AT_ONCE) {
+                let shard = self.lock(number);
+                for key in keys {
+                    if let Some(entry) = shard.get(key) {
+                        with(key, entry);
+                    }
+                }
+            }
         }
     }
 
@@ -181,8 +192,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
     /// there is no part of this number, from 0. Entries that come meanwhile may be left out.
     pub fn for_part(&self, part: usize, mut with: impl FnMut(&K, &mut E)) -> Option<()> {
         self.shards.get(part)?;
-        let keys: Vec<K> = self.lock(part).iter().map(|(key, _)| key.clone()).collect();
-        for key in &keys {
+        for key in &self.keys(part) {
             if let Some((key, entry)) = self.lock(part).entry(key) {
                 self.counting(entry, |entry| with(key, entry));
             }
@@ -197,8 +207,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         E: Clone,
     {
         for number in 0..self.shards.len() {
-            let keys: Vec<K> = self.lock(number).iter().map(|(key, _)| key.clone()).collect();
-            for keys in keys.chunks(COPIED_AT_ONCE) {
+            for keys in self.keys(number).chunks(COPIED_AT_ONCE) {
                 let shard = self.lock(number);
                 let copies: Vec<(K, E)> = keys
                     .iter()
@@ -210,6 +219,11 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
                 }
             }
         }
+    }
+
+    /// The keys of a shard. They stay what they are while entries change their places in it.
+    fn keys(&self, number: usize) -> Vec<K> {
+        self.lock(number).iter().map(|(key, _)| key.clone()).collect()
     }
 
     fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
@@ -330,6 +344,35 @@ mod tests {
                 .iter()
                 .all(|key| table.find(key.as_str(), |_, entry| entry.1 % 2) == Some(1))
         );
+    }
+
+    #[test]
+    fn what_stays_is_counted_once_while_others_come_and_leave() {
+        let (stays, leaves) = (0, 1);
+        let table = Table::new(10_000);
+        for n in 0..3_000 {
+            insert(&table, &format!("guest {n}"), Worth::Live, leaves);
+            insert(&table, &n.to_string(), Worth::Live, stays);
+        }
+        let counted = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 3_000.. {
+                    if counted.load(Ordering::Relaxed) == 10 {
+                        return;
+                    }
+                    insert(&table, &format!("guest {n}"), Worth::Live, leaves);
+                    table.sweep(|entry| entry.1 == leaves);
+                }
+            });
+            while counted.load(Ordering::Relaxed) < 10 {
+                let mut seen = std::collections::BTreeMap::new();
+                table.for_each(|key, _| *seen.entry(key.to_string()).or_insert(0) += 1);
+                let once = (0..3_000).all(|n: u32| seen.get(&n.to_string()) == Some(&1));
+                counted.fetch_add(1, Ordering::Relaxed);
+                assert!(once && seen.values().all(|times| *times == 1));
+            }
+        });
     }
 
     #[test]

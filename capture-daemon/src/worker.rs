@@ -25,6 +25,9 @@ pub const BATCH: u32 = 64;
 /// kernel/sched/core.c), and everything else on its CPU still runs.
 pub const NICENESS: i32 = -10;
 
+/// And its slice, the shortest there is (__setparam_fair, kernel/sched/syscalls.c).
+pub const WORKER_SLICE: Duration = Duration::from_micros(100);
+
 /// Streams copied out for a question between two batches.
 const SLICE: usize = 64;
 
@@ -77,6 +80,8 @@ pub struct Worker<L> {
     empty_looks: u32,
     ticks: u32,
     next_tick: Timestamp,
+    /// The engine is at a tick: it does a piece of it between two batches.
+    ticking: bool,
 }
 
 /// A question half answered.
@@ -110,6 +115,7 @@ impl<L: Intake> Worker<L> {
             empty_looks: 0,
             ticks: 0,
             next_tick: Timestamp::ZERO,
+            ticking: false,
         }
     }
 
@@ -173,7 +179,7 @@ impl<L: Intake> Worker<L> {
         if taken > 0 {
             self.empty_looks = 0;
         }
-        if taken == BATCH || self.answering.is_some() {
+        if taken == BATCH || self.answering.is_some() || self.ticking {
             return;
         }
         self.empty_looks = self.empty_looks.saturating_add(1);
@@ -226,11 +232,14 @@ impl<L: Intake> Worker<L> {
     #[inline]
     fn tick(&mut self) {
         let now = self.clock.now();
+        if self.ticking {
+            self.ticking = self.engine.tick_a_little(now);
+        }
         if now < self.next_tick && self.next_tick.since(now) <= TICK {
             return;
         }
         self.next_tick = now.plus(TICK);
-        self.engine.tick(now);
+        self.ticking = self.engine.tick_a_little(now);
         if let Some(spool) = &mut self.spool {
             spool.tick(now);
         }

@@ -294,7 +294,7 @@ impl Calls {
         self.departed_totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts calls by state at `now`. Looks at every call, a shard at a time.
+    /// Counts calls by state at `now`. Looks at every call, a few at a time.
     pub fn count(&self, now: Timestamp) -> CallCount {
         // In this order, a call that departs meanwhile is missing until the next time, and never counted twice.
         let departed = self.departed.each_ref().map(|count| count.load(Ordering::Relaxed));
@@ -333,7 +333,7 @@ impl Calls {
         }
     }
 
-    /// What all calls there were came to by `now`, as RFC 6076 measures it. Looks at every call, a shard at a time.
+    /// What all calls there were came to by `now`, as RFC 6076 measures it. Looks at every call, a few at a time.
     pub fn figures(&self, now: Timestamp) -> report::SessionFigures {
         // In this order, a call that departs meanwhile is missing until the next time, and never counted twice.
         let mut totals = self.departed_totals().clone();

@@ -117,7 +117,7 @@ impl Transactions {
         }
     }
 
-    /// What all transactions there were came to by `now`. Looks at every one in the table, a shard at a time.
+    /// What all transactions there were came to by `now`. Looks at every one in the table, a few at a time.
     pub fn report(&self, now: Timestamp) -> Reported {
         // In this order, one that departs meanwhile is missing until the next time, and never counted twice.
         let mut totals = self.departed().clone();

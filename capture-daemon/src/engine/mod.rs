@@ -49,6 +49,9 @@ use crate::turn::{Path, stun};
 /// Packet time between two looks at what has grown old. Each look is at a small part of the tables.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Pieces that one look is done in, some tens of microseconds each: what a worker's ring has to wait for.
+const PIECES: u8 = 18;
+
 /// Datagrams that one fragment may complete, one inside the other. More is an attack.
 const MAX_REASSEMBLIES: usize = 4;
 
@@ -69,6 +72,8 @@ pub struct Engine {
     /// What a batch is looked at ahead in.
     ahead: Vec<Plain>,
     ticked: Timestamp,
+    /// The next piece of the look that has begun; [`PIECES`] after the last.
+    piece: u8,
     /// The level of calls under no rule, and of what is of no call.
     level: Level,
 }
@@ -98,6 +103,7 @@ impl Engine {
             counters,
             ahead: vec![Plain::NONE; batch::AHEAD],
             ticked: Timestamp::ZERO,
+            piece: PIECES,
         }
     }
 
@@ -245,21 +251,43 @@ impl Engine {
 
     /// Lets what is over by `now` go. Cheap when called often.
     pub fn tick(&mut self, now: Timestamp) {
-        // Time that goes back by more than frames of two queues do is a clock that was set.
-        if now.since(self.ticked) < TICK && self.ticked.since(now) < TICK {
-            return;
+        while self.tick_a_little(now) {}
+    }
+
+    /// The same, a piece at a time: whether there is more to do now.
+    pub fn tick_a_little(&mut self, now: Timestamp) -> bool {
+        if self.piece == PIECES {
+            // Time that goes back by more than frames of two queues do is a clock that was set.
+            if now.since(self.ticked) < TICK && self.ticked.since(now) < TICK {
+                return false;
+            }
+            self.ticked = now;
+            self.piece = 0;
         }
-        self.ticked = now;
-        self.read_tcp(|tcp, losses, read| tcp.tick(now, losses, read));
-        self.relaying.flush();
-        let losses = &self.counters.losses;
-        for (call_id, sender, start, end) in self.streams.tick(now, &self.shared.endpoints, losses) {
-            self.shared.calls.hear(&call_id, sender, start, end);
+        self.tick_piece(self.piece, now);
+        self.piece += 1;
+        self.piece < PIECES
+    }
+
+    fn tick_piece(&mut self, piece: u8, now: Timestamp) {
+        match piece {
+            0 => {
+                self.read_tcp(|tcp, losses, read| tcp.tick(now, losses, read));
+                self.relaying.flush();
+                self.counters.tcp_streams.set(self.tcp.len() as u64);
+            }
+            1..=8 => {
+                let losses = &self.counters.losses;
+                for (call_id, sender, start, end) in self.streams.tick(now, &self.shared.endpoints, losses) {
+                    self.shared.calls.hear(&call_id, sender, start, end);
+                }
+                self.counters.streams.set(self.streams.len() as u64);
+                self.counters.waiting.set(self.streams.waiting() as u64);
+            }
+            9..=12 => self.shared.sweep_calls(now, &self.counters.losses),
+            13..=16 => self.shared.sweep_requests(now),
+            _ => self.shared.sweep_media(now, &self.counters.losses),
         }
-        self.shared.tick(now, &self.counters.losses);
-        self.counters.streams.set(self.streams.len() as u64);
-        self.counters.waiting.set(self.streams.waiting() as u64);
-        self.counters.tcp_streams.set(self.tcp.len() as u64);
     }
 
     /// [Gives up](finish) what waits for more, where this is the only lane.

@@ -68,7 +68,7 @@ impl Shared {
         }
     }
 
-    /// The figures of signalling by `now`. Looks at everything that is remembered of it, a shard at a time.
+    /// The figures of signalling by `now`. Looks at everything that is remembered of it, a few at a time.
     pub fn signaling(&self, now: Timestamp) -> report::Signaling {
         let transactions = self.transactions.report(now);
         report::Signaling {
@@ -129,15 +129,23 @@ impl Shared {
         }
     }
 
-    /// Looks at a part of what is kept, and forgets what has been over for long at `now`. What is lost by it is counted
-    /// in the caller's `losses`.
-    pub fn tick(&self, now: Timestamp, losses: &Losses) {
+    /// Looks at a part of the calls, and forgets those that have been over for long at `now`. What is lost by it is counted in the
+    /// caller's `losses`.
+    pub fn sweep_calls(&self, now: Timestamp, losses: &Losses) {
         for call_id in self.calls.sweep(now) {
             self.endpoints.release(&call_id, now, losses);
         }
+    }
+
+    /// The same of what is asked and answered outside of calls.
+    pub fn sweep_requests(&self, now: Timestamp) {
         self.registrations.sweep(now);
         self.turn.sweep(now);
         self.transactions.sweep(now);
+    }
+
+    /// The same of what is known of media, and of fragments that wait for others.
+    pub fn sweep_media(&self, now: Timestamp, losses: &Losses) {
         self.endpoints.tick(now, self.linger);
         self.faxes.tick(now, self.linger);
         self.rtcp.tick(now, self.linger, &self.endpoints);

@@ -21,11 +21,11 @@ use crate::report::{self, Party};
 use crate::time::Timestamp;
 use crate::turn::{Path, Via};
 
-/// Slots of each room looked through for idle streams at one tick.
-const SWEEP: usize = 1024;
+/// Slots of each room looked through for idle streams at once.
+const SWEEP: usize = 128;
 
-/// Streams let go at one tick: what is said of one at its end takes some microseconds.
-const LEAVE: usize = 128;
+/// Streams let go at once: what is said of one at its end takes some microseconds.
+const LEAVE: usize = 16;
 
 /// What was heard of a call: its Call-ID, who sent it, first and latest packet.
 pub type News = (Arc<str>, Option<Party>, Timestamp, Timestamp);

@@ -215,7 +215,7 @@ impl Turn {
         }
     }
 
-    /// The figures at `now` that the tables have. Looks at every transaction and allocation, a shard at a time.
+    /// The figures at `now` that the tables have. Looks at every transaction and allocation, a few at a time.
     pub fn figures(&self, now: Timestamp) -> TurnFigures {
         let mut sum = lock(&self.departed).clone();
         self.transactions.for_each(|_, transaction| sum.add(transaction, now));

@@ -372,7 +372,7 @@ fn a_full_table_of_sources_stays_full_and_counts_who_left() {
     }
     assert_eq!(engine.counters().losses.get(Loss::RtcpSourceEvicted), 90);
     for n in 0..64 {
-        shared.tick(Timestamp::from_nanos((400 + n) * SECOND), &engine.counters().losses);
+        shared.sweep_media(Timestamp::from_nanos((400 + n) * SECOND), &engine.counters().losses);
     }
     assert!(shared.rtcp.is_empty(), "what is old goes");
 }
