@@ -57,28 +57,34 @@ fn send(network: &Network, port: u16, count: u32, length: usize) {
     }
 }
 
+/// Where the kernel tells of the daemon's thread `name`.
+fn thread_of(pid: u32, name: &str) -> Option<PathBuf> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let is_it = |thread: &PathBuf| fs::read_to_string(thread.join("comm")).is_ok_and(|found| found.trim_end() == name);
+    threads.flatten().map(|thread| thread.path()).find(is_it)
+}
+
 /// CPUs that the daemon's thread `name` may run on, as the kernel lists them (proc_pid_status(5)).
 fn cpus_of(pid: u32, name: &str) -> Option<String> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    threads.flatten().find_map(|thread| {
-        let status = fs::read_to_string(thread.path().join("status")).ok()?;
-        let field = |field: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-            Some(line.trim().to_owned())
-        };
-        (field("Name:")? == name).then(|| field("Cpus_allowed_list:"))?
-    })
+    let status = fs::read_to_string(thread_of(pid, name)?.join("status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    Some(line.trim().to_owned())
 }
 
 /// Niceness of the daemon's thread `name`: the 19th field (proc_pid_stat(5)), behind the name in brackets.
 fn niceness_of(pid: u32, name: &str) -> Option<i32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    threads.flatten().find_map(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
-        let (before, fields) = stat.rsplit_once(") ")?;
-        let is_it = before.split_once('(').is_some_and(|(_, found)| found == name);
-        is_it.then(|| fields.split(' ').nth(16)?.parse().ok())?
-    })
+    let stat = fs::read_to_string(thread_of(pid, name)?.join("stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(16)?.parse().ok()
+}
+
+/// Nanoseconds of its slice (proc_sched_show_task, kernel/sched/debug.c).
+fn slice_of(pid: u32, name: &str) -> Option<u64> {
+    let told = fs::read_to_string(thread_of(pid, name)?.join("sched")).ok()?;
+    let slice = told.lines().find(|line| line.starts_with("se.slice"))?;
+    slice.rsplit_once(':')?.1.trim().parse().ok()
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -114,6 +120,7 @@ fn what_is_configured_is_what_is_done() {
     for thread in ["siphon-q0", "siphon-q1"] {
         assert_eq!(cpus_of(pid, thread).as_deref(), Some("1"), "{thread}");
         assert_eq!(niceness_of(pid, thread), Some(-10), "{thread}");
+        assert_eq!(slice_of(pid, thread), Some(100_000), "{thread}");
     }
     assert_eq!(niceness_of(pid, "siphon"), Some(0));
     let mode = fs::metadata(scratch.path().join("siphon.sock"))

@@ -16,11 +16,10 @@ use aya::Ebpf;
 use aya::maps::{PerCpuArray, XskMap};
 use aya::programs::{Xdp, XdpMode};
 use capture_daemon::config::Capture;
-use capture_daemon::worker::NICENESS;
+use capture_daemon::worker::{NICENESS, WORKER_SLICE};
 use capture_daemon::xsk::lane::Port;
-use capture_daemon::xsk::{Lane, LaneCounters, stats};
+use capture_daemon::xsk::{Lane, LaneCounters, stats, sys};
 use rustix::net::{AddressFamily, SocketType};
-use rustix::process::setpriority_process;
 use serde::{Deserialize, Serialize};
 use xtask::lab::Process;
 use xtask::lab::mirror::TAP;
@@ -131,7 +130,7 @@ pub fn serve(interface: &str) -> Result<()> {
     thread::scope(|scope| {
         scope.spawn(|| {
             // As siphon's worker on a mirror port, which goes without too where it is not allowed.
-            let _ = setpriority_process(None, NICENESS);
+            let _ = sys::go_before_others(NICENESS, WORKER_SLICE);
             receive(lane, &stop);
         });
         let answered = answer_all(&ebpf, &counters, socket.as_fd());

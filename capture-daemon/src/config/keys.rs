@@ -66,7 +66,7 @@ pub(super) const KEYS: &[Key] = keys! {
     capture.attach: Choice, "How the kernel program is attached. In mirror mode by XDP: \"native\" (in the driver), \"generic\" (in the stack), or \"auto\": native, else generic. In host mode \"auto\" and \"tcx\": in the stack, both ways; \"native\": what comes in by XDP, which some drivers set up with a short break of the link. In packet mode \"auto\": nothing is attached.";
     capture.bind: Choice, "How AF_XDP sockets are bound: \"zero-copy\", \"copy\", or \"auto\": zero-copy, else copy.";
     capture.cpus: Cpus, "CPUs the workers are pinned to, in order of the queues, over again when there are fewer. Empty: all the process may run on, of the NIC's NUMA node where that is known. In packet mode there is a worker for each of them; empty: one.";
-    capture.raise_priority: Flag, "Run the workers before what else their CPUs have to do (at niceness -10). In host mode and packet mode false where the file does not say.";
+    capture.raise_priority: Flag, "Run the workers before what else their CPUs have to do (at niceness -10, with the shortest slice). In host mode and packet mode false where the file does not say.";
     capture.ring_entries: Count, "Entries of each rx and fill ring, a power of two.";
     capture.umem_frames: Count, "Frames of each queue's umem, not fewer than ring_entries.";
     capture.frame_size: Size, "Bytes of a umem frame: 2048 or 4096. Longer frames span several.";

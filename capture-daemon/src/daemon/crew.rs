@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{self, Sender};
-use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::placement;
@@ -14,8 +13,8 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineCounters, Shared};
 use crate::intake::{Intake, Lanes};
 use crate::spool::SpoolLane;
-use crate::worker::{Fault, NICENESS, Question, Worker};
-use crate::xsk::LaneCounters;
+use crate::worker::{Fault, NICENESS, Question, WORKER_SLICE, Worker};
+use crate::xsk::{LaneCounters, sys};
 
 /// Questions that may wait at one lane.
 const INBOX: usize = 16;
@@ -222,8 +221,7 @@ fn pin(queue: u32, cpu: usize) -> Option<usize> {
 
 /// Has the calling thread go before others.
 fn raise_priority(queue: u32) {
-    // PRIO_PROCESS is the calling thread alone (setpriority(2), "BUGS").
-    if let Err(errno) = setpriority_process(None, NICENESS) {
+    if let Err(errno) = sys::go_before_others(NICENESS, WORKER_SLICE) {
         tracing::warn!(
             "raise the priority of the worker of queue {queue} to niceness {NICENESS} (CAP_SYS_NICE): {errno}"
         );
