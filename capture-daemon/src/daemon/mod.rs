@@ -10,6 +10,7 @@ mod front;
 mod health;
 mod measuring;
 mod placement;
+mod reserve;
 mod sensor;
 mod signals;
 mod status;
@@ -31,6 +32,7 @@ use crate::spool::{Spool, SpoolError};
 use crew::{Crew, CrewError};
 use front::Front;
 use measuring::Measuring;
+use reserve::Reserve;
 use sensor::Live;
 
 /// Time between two looks at how the daemon does.
@@ -63,6 +65,9 @@ pub enum DaemonError {
     /// The thread that reads what the kernel program measures.
     #[error("start the thread that reads the map of streams: {0}")]
     Measuring(#[source] std::io::Error),
+    /// The thread that makes memory ready.
+    #[error("start the thread that makes memory ready: {0}")]
+    Reserve(#[source] std::io::Error),
     /// The workers.
     #[error(transparent)]
     Crew(#[from] CrewError),
@@ -103,6 +108,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     let kernel_log = front.take_kernel_log();
     let measured = front.take_measured();
     placement::keep_off(&allowed, &cpus, lanes.len());
+    let reserve = Reserve::start().map_err(DaemonError::Reserve)?;
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,
@@ -162,6 +168,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     live.detach();
     crew.finish();
     drop(measuring);
+    drop(reserve);
     if let Some(spool) = spool {
         spool.stop()?;
     }
