@@ -149,7 +149,8 @@ fn calls_on_the_wire_are_followed_and_their_memory_is_read() {
         sip_rate: 2_000,
         rtp_rate: 2_000,
     };
-    let [with, without, each] = memory(programs, concurrent).unwrap();
+    let mut generator = Generator::load(&xtask::ebpf::object("load").unwrap()).unwrap();
+    let [with, without, each] = memory(&mut generator, programs, concurrent).unwrap();
     assert!(with >= without && without > Some(1e6), "{with:?} {without:?}");
     assert!(each.is_some());
     let [rate, lost, percent, before, after] = flood_live(programs, 2_000, 1).unwrap();

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use capture_common::load;
 
 use super::{Bench, Measurement, figure};
 use crate::calls::{self, Message};
 use crate::cpu::resident;
-use crate::frame;
-use crate::generator;
+use crate::generator::{Generator, Load};
 use crate::live::Live;
 use crate::receiver::{Kind, Programs};
 use crate::run::wait_for_rest;
@@ -26,7 +24,7 @@ pub(super) const MEASUREMENT: Measurement = Measurement {
 pub struct Concurrent {
     /// How many.
     pub calls: u32,
-    /// Packets of each stream.
+    /// Packets of each stream when all have begun.
     pub packets: u32,
     /// SIP messages a second.
     pub sip_rate: u32,
@@ -37,7 +35,7 @@ pub struct Concurrent {
 /// Those of a full 10G link.
 const LINK: Concurrent = Concurrent {
     calls: 52_500,
-    packets: 20,
+    packets: 16,
     sip_rate: 20_000,
     rtp_rate: 400_000,
 };
@@ -56,7 +54,8 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         if row.missing.is_none() {
             eprintln!("round {} of {rounds}", round + 1);
             wait_for_rest(bench.effort.patience.min(Duration::from_secs(30)))?;
-            row.rounds.push(memory(bench.programs, LINK)?.to_vec());
+            row.rounds
+                .push(memory(&mut bench.generator, bench.programs, LINK)?.to_vec());
         }
     }
     Ok(Table {
@@ -64,11 +63,11 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         title: MEASUREMENT.about.to_owned(),
         conditions: vec![
             format!(
-                "{} concurrent calls set up by five messages each, and {} packets of each of their {} streams, live on a veth \
-                 pair; every call and every stream is then in the answers, and no frame was lost.",
+                "{} concurrent calls set up by five messages each, whose {} streams begin 50,000 a second, and {} packets of each when \
+                 all have begun, live on a veth pair; every call and every stream is then in the answers, and no frame was lost.",
                 LINK.calls,
-                LINK.packets,
-                2 * LINK.calls
+                2 * LINK.calls,
+                LINK.packets
             ),
             "Memory is what is resident of the process, huge pages and all, its rings among it.".to_owned(),
             format!("{rounds} rounds, medians (least - most)."),
@@ -83,7 +82,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
 ///
 /// # Errors
 /// When a frame is lost, or siphon does not follow every call and every stream.
-pub fn memory(programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<f64>; 3]> {
+pub fn memory(generator: &mut Generator, programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<f64>; 3]> {
     let Concurrent {
         calls,
         packets,
@@ -97,21 +96,13 @@ pub fn memory(programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<
         sip_rate,
         (0..calls).flat_map(|call| Message::SET_UP.map(|message| calls::frame(call, message))),
     )?;
-    let load = load::Load {
-        streams: u64::from(2 * calls),
-        period: generator::period(2 * calls, rtp_rate),
-        ..load::Load::default()
+    let load = Load {
+        streams: 2 * calls,
+        rate: Some(rtp_rate),
+        frames: 2 * calls * packets,
     };
-    let streams = load.streams;
-    let template = frame::template();
-    let mut made = load::Made::default();
-    let mut frame = || {
-        let mut frame = template;
-        frame::write(&mut frame, made.next_fields(&load));
-        frame.to_vec()
-    };
-    live.send(generator::BEGUN, (0..streams).map(|_| frame()))?;
-    live.send(rtp_rate, (streams..streams * u64::from(packets)).map(|_| frame()))?;
+    live.begin(generator, load)?;
+    live.load(generator, load)?;
     let account = live.account()?;
     ensure!(
         account.made() == account.captured(),
@@ -131,8 +122,9 @@ pub fn memory(programs: Programs<'_>, concurrent: Concurrent) -> Result<[Option<
     let lanes = status["lanes"].as_array().context("no lanes")?;
     let followed: u64 = lanes.iter().filter_map(|lane| lane["streams"].as_u64()).sum();
     ensure!(
-        followed == streams,
-        "{followed} of {streams} streams: {}",
+        followed == u64::from(2 * calls),
+        "{followed} of {} streams: {}",
+        2 * calls,
         status["lanes"]
     );
     let each = resident.saturating_sub(empty) as f64 / f64::from(calls);
