@@ -1,7 +1,7 @@
 //! Where a worker's frames come from: what every kind of kernel ring can do. The worker is compiled once for each kind,
 //! so that none pays for the others.
 
-mod offload;
+pub mod offload;
 mod packet;
 mod policy;
 mod ring;

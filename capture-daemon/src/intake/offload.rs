@@ -24,14 +24,14 @@ const FIRST_ONLY: u8 = 0x80;
 
 /// Frames as they are in the host, into packets as they are on the wire.
 #[derive(Debug)]
-pub(super) struct Offloads {
+pub struct Offloads {
     /// Where a packet is made that is not as it lies in the ring.
     room: Box<[u8]>,
 }
 
 /// A frame as it was captured.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Captured<'a> {
+pub struct Captured<'a> {
     /// Bytes it had in the host.
     pub wire_len: u32,
     /// Those that were captured.
