@@ -27,7 +27,11 @@ fuzz_target!(|data: &[u8]| {
     });
     assert_eq!(told as usize, packets.len());
     assert!(!packets.is_empty());
-    assert!(packets.iter().all(|(wire_len, bytes)| bytes.len() <= *wire_len as usize));
+    assert!(
+        packets
+            .iter()
+            .all(|(wire_len, bytes)| bytes.len() <= *wire_len as usize)
+    );
     if frame.segment == 0 {
         assert_eq!((packets.len(), packets[0].0), (1, frame.wire_len));
     }
