@@ -42,14 +42,16 @@ pub struct Captured<'a> {
     pub keep: u32,
 }
 
-impl Offloads {
+impl Default for Offloads {
     /// With room for one packet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             room: vec![0; ROOM].into_boxed_slice(),
         }
     }
+}
 
+impl Offloads {
     /// The bytes that are kept of a frame that is one packet, as it is on the wire already; `None` for one that something has to be
     /// done to.
     #[inline]

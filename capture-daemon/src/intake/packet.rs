@@ -107,7 +107,7 @@ impl PacketLane {
             ring,
             socket: Arc::new(socket),
             policy: Policy::new(capture, levels),
-            offloads: Offloads::new(),
+            offloads: Offloads::default(),
             room: vec![0; Record::SNAP as usize].into_boxed_slice(),
             counters,
             verdicts: Arc::default(),

@@ -65,7 +65,7 @@ impl RingLane {
         let longest_nap = Duration::from_nanos(u64::from(size) * 1_000_000_000 / FULL_LINK / NAP_PART);
         Ok(Self {
             records,
-            offloads: Offloads::new(),
+            offloads: Offloads::default(),
             counters,
             queue,
             nap: SHORTEST_NAP,

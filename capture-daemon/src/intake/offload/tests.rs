@@ -89,7 +89,7 @@ fn partial(shape: Shape, mut frame: Vec<u8>) -> Vec<u8> {
 
 fn packets(captured: Captured<'_>) -> Vec<(u32, Vec<u8>)> {
     let mut found = Vec::new();
-    let count = Offloads::new().packets(captured, |wire_len, bytes| found.push((wire_len, bytes.to_vec())));
+    let count = Offloads::default().packets(captured, |wire_len, bytes| found.push((wire_len, bytes.to_vec())));
     assert_eq!(count as usize, found.len());
     found
 }
