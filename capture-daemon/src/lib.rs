@@ -7,6 +7,7 @@
 pub mod config;
 pub mod counter;
 pub mod frame;
+pub mod frontier;
 mod latencies;
 pub mod log;
 pub mod outcome;

@@ -11,6 +11,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::placement;
 use crate::config::Config;
 use crate::engine::{Engine, EngineCounters, Shared};
+use crate::frontier::Frontier;
 use crate::intake::{Intake, Lanes};
 use crate::spool::SpoolLane;
 use crate::worker::{Fault, NICENESS, Question, WORKER_SLICE, Worker};
@@ -74,6 +75,7 @@ impl Post {
 pub struct Crew {
     posts: Vec<Post>,
     threads: Vec<JoinHandle<()>>,
+    frontiers: Vec<Arc<Frontier>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -116,6 +118,7 @@ impl Crew {
         let mut crew = Self {
             posts: Vec::new(),
             threads: Vec::new(),
+            frontiers: Vec::new(),
             stop: Arc::default(),
         };
         match lanes {
@@ -136,6 +139,7 @@ impl Crew {
     ) -> Result<(), CrewError> {
         for ((lane, spool), cpu) in lanes.into_iter().zip(spool_lanes).zip(cpus.iter().cycle()) {
             let engine = Engine::new(&config.follow, &config.capture, Arc::clone(shared));
+            self.frontiers.push(engine.frontier());
             let (inbox, questions) = channel::bounded(INBOX);
             let mut post = Post {
                 queue: lane.queue(),
@@ -174,6 +178,11 @@ impl Crew {
     /// The lanes, in order of their queues.
     pub fn posts(&self) -> &[Post] {
         &self.posts
+    }
+
+    /// Where the next streams of each lane will lie.
+    pub fn frontiers(&self) -> Vec<Arc<Frontier>> {
+        self.frontiers.clone()
     }
 
     /// Has the workers empty their rings and end, and waits for them, as dropping the crew does. The kernel program must

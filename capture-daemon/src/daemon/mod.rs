@@ -108,7 +108,6 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     let kernel_log = front.take_kernel_log();
     let measured = front.take_measured();
     placement::keep_off(&allowed, &cpus, lanes.len());
-    let reserve = Reserve::start().map_err(DaemonError::Reserve)?;
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
             .map(|(spool, lanes)| (Some(spool), lanes.into_iter().map(Some).collect()))?,
@@ -135,6 +134,13 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
         Err(source) => {
             undo(front, Some(crew), spool)?;
             return Err(DaemonError::Measuring(source));
+        }
+    };
+    let reserve = match Reserve::start(crew.frontiers()) {
+        Ok(reserve) => reserve,
+        Err(source) => {
+            undo(front, Some(crew), spool)?;
+            return Err(DaemonError::Reserve(source));
         }
     };
     // Not before there is somebody to read what it sends: making room for calls and files takes its time.

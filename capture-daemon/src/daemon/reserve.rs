@@ -1,20 +1,24 @@
 //! Memory made ready ahead of need. A page is zeroed when it is first touched, with huge pages two mebibytes at a time, and where a
 //! hypervisor has to find them first that takes milliseconds: a worker whose calls grow in number is kept from its ring for so long.
-//! So a thread of its own touches what the allocator will hand out next. All threads share one arena for that, and what is given
-//! back is handed out before anything new (`.cargo/config.toml`).
+//! So a thread of its own touches what the allocator will hand out next, and what the tables of streams will come to. All threads share
+//! one arena for that, and what is given back is handed out before anything new (`.cargo/config.toml`).
 
 use std::hint::black_box;
 use std::io;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 
+use crate::frontier::Frontier;
+use crate::xsk::sys;
+
 /// Bytes ready: what some six hundred calls take.
 const AHEAD: usize = 4 << 20;
 
-/// Time between two looks: enough for six thousand new calls a second, and nothing that a core at rest would notice.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Time between two looks: enough for ten thousand new calls a second, and nothing that a core at rest would notice.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes of the smallest page.
 const PAGE: usize = 4096;
@@ -27,15 +31,15 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Starts it.
+    /// Starts it, for the allocator's memory and that of these tables.
     ///
     /// # Errors
     /// The errno of clone(2).
-    pub fn start() -> io::Result<Self> {
+    pub fn start(frontiers: Vec<Arc<Frontier>>) -> io::Result<Self> {
         let (stop, stopped) = channel::bounded(1);
         let thread = thread::Builder::new()
             .name("siphon-memory".to_owned())
-            .spawn(move || keep(&stopped))?;
+            .spawn(move || keep(&stopped, &frontiers))?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
@@ -53,9 +57,17 @@ impl Drop for Reserve {
     }
 }
 
-fn keep(stopped: &Receiver<()>) {
+fn keep(stopped: &Receiver<()>, frontiers: &[Arc<Frontier>]) {
+    let mut ready = vec![0; frontiers.len()];
     while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
         make_ready();
+        for (frontier, ready) in frontiers.iter().zip(&mut ready) {
+            let next = frontier.next(*ready);
+            // Where this fails, the worker finds the pages as they are, and touches them itself.
+            if !next.is_empty() && sys::populate(next.clone()).is_ok() {
+                *ready = next.end;
+            }
+        }
     }
 }
 

@@ -38,6 +38,7 @@ use self::signaling::Signaling;
 use self::turn::Relaying;
 use crate::config::{Capture, Follow};
 use crate::frame::{Frame, Keep};
+use crate::frontier::Frontier;
 use crate::media::{Slice, Streams, rtp};
 use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Offer, Packet, Segment, Taken, TcpStreams, Transport};
 use crate::outcome::{Losses, Outcome};
@@ -305,6 +306,11 @@ impl Engine {
     /// The counters, for other threads to read.
     pub fn counters(&self) -> Arc<EngineCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Where its next streams will lie, for other threads to read.
+    pub fn frontier(&self) -> Arc<Frontier> {
+        self.streams.frontier()
     }
 
     /// The RTP streams of this lane.

@@ -1,6 +1,9 @@
 //! Streams in numbered slots, of which there are never more than configured.
 
+use std::sync::Arc;
+
 use super::stream::Stream;
+use crate::frontier::Frontier;
 
 /// Streams looked at to find one to give up.
 const SAMPLE: usize = 16;
@@ -15,6 +18,8 @@ pub struct Slots {
     slots: Vec<Stream>,
     /// Whether anybody sits there. Apart, so that a packet, which knows, need not touch it.
     taken: Vec<bool>,
+    /// How far the slots have come in their memory.
+    frontier: Arc<Frontier>,
     free: Vec<u32>,
     max: usize,
     /// Slot where the next sweep goes on.
@@ -27,15 +32,22 @@ impl Slots {
     /// At most `max`, at least one and less than 2^31.
     pub fn new(max: usize) -> Self {
         let max = max.clamp(1, (1 << 31) - 1);
+        // Address space, not memory, until it is used: growing later would stop the lane to move what is there.
+        let slots = Vec::with_capacity(max.min(RESERVED));
         Self {
-            // Address space, not memory, until it is used: growing later would stop the lane to move what is there.
-            slots: Vec::with_capacity(max.min(RESERVED)),
+            frontier: Arc::new(Frontier::of(&slots)),
+            slots,
             taken: Vec::with_capacity(max.min(RESERVED)),
             free: Vec::new(),
             max,
             sweep: 0,
             hand: 0,
         }
+    }
+
+    /// How far they have come in their memory, for other threads to read.
+    pub fn frontier(&self) -> Arc<Frontier> {
+        Arc::clone(&self.frontier)
     }
 
     /// Puts a stream into a slot. Where all are taken, the longest idle of a sample leaves, one that is not even certain to be
@@ -46,6 +58,7 @@ impl Slots {
             None if self.slots.len() < self.max => {
                 self.slots.push(stream);
                 self.taken.push(true);
+                self.frontier.advance(size_of_val(&*self.slots));
                 return ((self.slots.len() - 1) as u32, None);
             }
             None => self.least_needed(),

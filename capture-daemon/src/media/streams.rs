@@ -15,6 +15,7 @@ use super::slots::Slots;
 use super::stream::{Due, Key, Stream};
 use super::totals::{SUMS, StreamTotals};
 use crate::config::Follow;
+use crate::frontier::Frontier;
 use crate::net::Endpoint;
 use crate::outcome::{Loss, Losses, Outcome};
 use crate::report::{self, Party};
@@ -110,6 +111,11 @@ impl Streams {
             sums: [0; SUMS],
             totals: Arc::default(),
         }
+    }
+
+    /// Where the next of them will lie, for other threads to read.
+    pub fn frontier(&self) -> Arc<Frontier> {
+        self.told.frontier()
     }
 
     /// What the streams come to, for other threads to read.
