@@ -1,5 +1,10 @@
 //! One RTP stream: an SSRC in one direction.
 
+mod judgement;
+mod relay;
+
+use relay::Relay;
+
 use capture_common::Level;
 
 use super::codec::{self, Format, Kind};
@@ -8,14 +13,13 @@ use super::events::Events;
 use super::join::{Join, UNSEEN};
 use super::measurement::Measurement;
 use super::playout::BUFFERS;
-use super::probation::{Header, Probation, Traits};
+use super::probation::{Header, Probation};
 use super::rtp;
 use super::summary;
 use super::totals::{Figures, SUMS};
 use crate::net::Endpoint;
 use crate::report;
 use crate::time::Timestamp;
-use crate::turn::{Ends, Path, Via};
 
 /// What tells streams apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,14 +56,6 @@ const LOOK_SELDOM: u8 = 64;
 /// A pause that may be the end of one call and the beginning of another, in nanoseconds.
 pub const PAUSE: u64 = 100_000_000;
 
-/// What the first packets say of the clock that is signalled.
-struct Judgement {
-    /// There is no doubt.
-    is_certain: bool,
-    /// What they say of which payload type.
-    said: Option<(u8, Traits)>,
-}
-
 /// A stream and all that is known of it.
 #[derive(Debug)]
 pub struct Stream {
@@ -79,13 +75,6 @@ pub struct Stream {
     events: Option<Box<Events>>,
     /// What the lane's totals have been told of it.
     told: Option<Box<Figures>>,
-}
-
-/// How a stream went through TURN, and what is known of its ends behind it.
-#[derive(Clone, Copy, Debug)]
-struct Relay {
-    via: Via,
-    ends: Ends,
 }
 
 const _: () = assert!(size_of::<Stream>() <= 512, "what a stream costs");
@@ -255,83 +244,6 @@ impl Stream {
         Events::take(&mut self.events, ts, &packet);
     }
 
-    /// Keeps one of the first packets, and looks now and then at what they say of the clock.
-    #[inline(never)]
-    fn keep(&mut self, header: Header) {
-        let Some(probation) = &mut self.probation else {
-            return;
-        };
-        let time_to_judge = probation.keep(header);
-        let (count, full) = (probation.len(), probation.is_full());
-        if !time_to_judge {
-            return;
-        }
-        let judgement = self.judge(count);
-        if judgement.is_certain || full {
-            self.end_probation(count, judgement.said);
-        }
-    }
-
-    /// Holds the clock that is signalled against the one that the first `count` packets show, and measures anew where they
-    /// differ. Where nothing is signalled yet there is doubt, until no more packets are kept.
-    fn judge(&mut self, count: usize) -> Judgement {
-        let Some(probation) = &self.probation else {
-            return Judgement {
-                is_certain: true,
-                said: None,
-            };
-        };
-        let main = self.measurement.types().main();
-        let traits = probation.traits_of_first(count, main);
-        let judgement = |is_certain| Judgement {
-            is_certain,
-            said: Some((main, traits)),
-        };
-        let kind = codec::kind(main, self.formats());
-        let measured = match (kind, traits.clock_rate) {
-            // Video's timestamps are those of pictures, not of packets.
-            (Kind::Media(codec::VIDEO), _) => return judgement(true),
-            (Kind::Media(signalled), Some(measured)) if signalled == measured => return judgement(true),
-            // What is said is not contradicted for a moment's sake.
-            (Kind::Media(_), Some(_)) if !traits.steady => return judgement(false),
-            (Kind::Media(_) | Kind::Unknown, Some(measured)) => (main, measured),
-            (Kind::Media(_) | Kind::Noise(_) | Kind::Event | Kind::Unknown, _) => return judgement(false),
-        };
-        let again = self
-            .measurement
-            .again(&probation.packets(), self.formats(), Some(measured));
-        self.measurement = again.unwrap_or_else(|| self.measurement.clone());
-        judgement(kind != Kind::Unknown)
-    }
-
-    /// Keeps no more packets, and of the first `count` what they say, of which `said` is known of one payload type.
-    fn end_probation(&mut self, count: usize, said: Option<(u8, Traits)>) {
-        let payload_type = self.payload_type();
-        let Some(probation) = &self.probation else {
-            return;
-        };
-        let traits = match said {
-            Some((of, traits)) if of == payload_type => traits,
-            _ => probation.traits_of_first(count, payload_type),
-        };
-        (self.units, self.len) = (traits.units.unwrap_or_default(), traits.len);
-        self.probation = None;
-        self.measurement.set_probation(false);
-    }
-
-    /// What the first packets say of the media.
-    fn traits(&self) -> Traits {
-        match &self.probation {
-            Some(probation) => probation.traits(self.payload_type()),
-            None => Traits {
-                clock_rate: None,
-                steady: false,
-                units: Some(self.units).filter(|&units| units > 0),
-                len: self.len,
-            },
-        }
-    }
-
     /// Puts the stream into a call, or tells it what the call's SDP says by now.
     pub fn join(&mut self, join: Join) {
         let same_formats = self.formats() == &*join.formats;
@@ -393,48 +305,6 @@ impl Stream {
         self.measurement.end()
     }
 
-    /// The stream's packets came inside of TURN. A client begins with indications and goes on with a channel.
-    pub fn wrap(&mut self, via: Via) {
-        match &mut self.relay {
-            Some(relay) => relay.via.channel = relay.via.channel.or(via.channel),
-            None => {
-                self.relay = Some(Box::new(Relay {
-                    via,
-                    ends: Ends::default(),
-                }));
-            }
-        }
-    }
-
-    /// Source and destination as SDP may name them: behind the server where TURN wraps the packets, as far as that is
-    /// known at `ts`.
-    pub fn ends(&mut self, ts: Timestamp, endpoints: &Endpoints) -> (Endpoint, Endpoint) {
-        let Key { src, dst, .. } = self.key;
-        if let Some(relay) = &mut self.relay {
-            let tcp = relay.via.tcp;
-            relay.ends = endpoints.behind(ts, Path { src, dst, tcp }, relay.via);
-        }
-        self.known_ends()
-    }
-
-    /// The same, as far as it was known at the last look.
-    fn known_ends(&self) -> (Endpoint, Endpoint) {
-        let Key { src, dst, .. } = self.key;
-        let Some(relay) = &self.relay else {
-            return (src, dst);
-        };
-        let Ends {
-            relayed,
-            peer,
-            from_client,
-        } = relay.ends;
-        if from_client {
-            (relayed.unwrap_or(src), peer.unwrap_or(dst))
-        } else {
-            (peer.unwrap_or(src), relayed.unwrap_or(dst))
-        }
-    }
-
     /// How much is kept of its call, as far as a rule says and as of the last look at it.
     #[inline(always)]
     pub const fn level(&self) -> Option<Level> {
@@ -460,11 +330,6 @@ impl Stream {
     /// The call it belongs to.
     pub const fn joined(&self) -> Option<&Join> {
         self.join.as_ref()
-    }
-
-    /// Whether TURN wrapped its packets.
-    pub const fn is_relayed(&self) -> bool {
-        self.relay.is_some()
     }
 
     /// Remembers the generation of its places; returns whether it is another than at the last look.
@@ -536,22 +401,6 @@ impl Stream {
             via: self.relay.as_ref().map(|relay| relay.report()),
             dtmf: keys.map(|events| events.report(self.formats(), self.key.src, self.key.ssrc)),
             ..summary::stream(&self.key, &self.measurement, self.join.as_ref(), self.traits())
-        }
-    }
-}
-
-impl Relay {
-    fn report(&self) -> report::Via {
-        let text = |endpoint: Option<Endpoint>| endpoint.map(|endpoint| endpoint.to_string());
-        report::Via {
-            kind: match self.via.channel {
-                Some(_) => "turn_channel",
-                None => "turn_indication",
-            }
-            .to_owned(),
-            channel: self.via.channel.map(|number| format!("{number:#06x}")),
-            relayed: text(self.ends.relayed),
-            peer: text(self.ends.peer),
         }
     }
 }
