@@ -44,7 +44,7 @@ pub struct Load {
 
 /// Nanoseconds in which each of so many streams sends a packet, at `rate` frames a second in all: whole periods of the 8 kHz clock that SDP
 /// announces where that is nearly the same, so that a stream's timestamps go on evenly, as those of G.711 do.
-pub fn period(streams: u32, rate: u32) -> u64 {
+fn period(streams: u32, rate: u32) -> u64 {
     const { assert!(1_000_000_000 % CLOCK == 0) };
     let nanos = u64::from(streams) * 1_000_000_000 / u64::from(rate.max(1));
     if nanos < EVEN {

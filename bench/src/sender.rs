@@ -18,8 +18,8 @@ use crate::generator::Made;
 /// AF_PACKET (include/linux/socket.h).
 const AF_PACKET: i32 = 17;
 
-/// Frames that are sent at once are those of so long: bursts are not what is asked for.
-const TURN: Duration = Duration::from_micros(100);
+/// Frames of so long go out together; longer bursts are not the rate that is asked for.
+const AT_ONCE: Duration = Duration::from_micros(100);
 
 /// And not more than these: fewer than a veth's ring holds.
 const BURST: u64 = 32;
@@ -80,7 +80,7 @@ impl Sender {
         cpus.set(cpu);
         sched_setaffinity(None, &cpus).with_context(|| format!("pin the sender to CPU {cpu}"))?;
         let (begun, before) = (Instant::now(), CpuTime::of_this_thread()?);
-        let burst = (u64::from(rate) * TURN.as_micros() as u64 / 1_000_000).clamp(1, BURST);
+        let burst = (u64::from(rate) * AT_ONCE.as_micros() as u64 / 1_000_000).clamp(1, BURST);
         let mut sent = 0;
         for frame in frames {
             if sent % burst == 0 {

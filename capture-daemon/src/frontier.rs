@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a huge page of x86-64 and of aarch64 with 4 KiB pages: what the kernel zeroes at once.
-const HUGE_PAGE: usize = 2 << 20;
+pub const HUGE_PAGE: usize = 2 << 20;
 
 /// Bytes of the smallest page.
 const PAGE: usize = 4096;
@@ -34,11 +34,16 @@ impl Frontier {
         self.used.store(used, Ordering::Relaxed);
     }
 
-    /// The pages to be made ready where all before `ready` are: to the end of the huge page behind the one in use.
+    /// The pages to be made ready where all before `ready` are: to the end of the huge page behind the one in use; none as long as nothing
+    /// is.
     pub fn next(&self, ready: usize) -> Range<usize> {
-        let in_use = self.pages.start.saturating_add(self.used.load(Ordering::Relaxed));
-        let end = (in_use / HUGE_PAGE + 2).saturating_mul(HUGE_PAGE).min(self.pages.end);
+        let used = self.used.load(Ordering::Relaxed);
         let start = ready.max(self.pages.start);
+        if used == 0 {
+            return start..start;
+        }
+        let in_use = self.pages.start.saturating_add(used);
+        let end = (in_use / HUGE_PAGE + 2).saturating_mul(HUGE_PAGE).min(self.pages.end);
         start..end.max(start)
     }
 }
@@ -53,8 +58,9 @@ mod tests {
         let frontier = Frontier::of(&list);
         let begin = list.as_ptr().addr();
         let end = begin + list.capacity() * size_of::<u64>();
+        assert!(frontier.next(0).is_empty(), "nothing as long as nothing is in use");
         let mut ready = 0;
-        for used in (0..list.capacity() * size_of::<u64>()).step_by(100_000) {
+        for used in (512..list.capacity() * size_of::<u64>()).step_by(100_000) {
             frontier.advance(used);
             let next = frontier.next(ready);
             assert!(next.start.is_multiple_of(PAGE) && next.end.is_multiple_of(PAGE));

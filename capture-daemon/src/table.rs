@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 
 /// Locks of the table; two lanes rarely want the same one.
 pub const SHARDS: usize = 64;
+
 /// Entries one sweep looks at: some microseconds, so that the worker's ring does not fill meanwhile.
 const SWEPT_AT_ONCE: usize = 32;
 
@@ -173,7 +174,7 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         self.len.fetch_sub(removed.map(Entry::count).sum(), Ordering::Relaxed);
     }
 
-    /// Runs `with` on every entry, in no order, a few under one lock. Of entries that come or leave meanwhile some are left out; none
+    /// Runs `with` on every entry, in no order: the keys of a shard are taken under one lock, then a few entries each. Of entries that come or leave meanwhile some are left out; none
     /// comes twice.
     pub fn for_each(&self, mut with: impl FnMut(&K, &E)) {
         for number in 0..self.shards.len() {
@@ -223,7 +224,11 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
 
     /// The keys of a shard. They stay what they are while entries change their places in it.
     fn keys(&self, number: usize) -> Vec<K> {
-        self.lock(number).iter().map(|(key, _)| key.clone()).collect()
+        let len = self.lock(number).len();
+        // Room for all of them, and a few that come, is made without the lock.
+        let mut keys = Vec::with_capacity(len + SEEN_AT_ONCE);
+        keys.extend(self.lock(number).iter().map(|(key, _)| key.clone()));
+        keys
     }
 
     fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> usize {

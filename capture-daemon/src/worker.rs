@@ -25,11 +25,11 @@ pub const BATCH: u32 = 64;
 /// kernel/sched/core.c), and everything else on its CPU still runs.
 pub const NICENESS: i32 = -10;
 
-/// And its slice, the shortest there is (__setparam_fair, kernel/sched/syscalls.c).
+/// The slice of such a worker, the shortest there is (__setparam_fair, kernel/sched/fair.c).
 pub const WORKER_SLICE: Duration = Duration::from_micros(100);
 
 /// Streams copied out for a question between two batches.
-const SLICE: usize = 64;
+const ANSWERED_AT_ONCE: usize = 64;
 
 /// How long a quiet worker sleeps in poll(2) before it looks at its clock and inbox again.
 const QUIET: Duration = Duration::from_millis(50);
@@ -219,7 +219,7 @@ impl<L: Intake> Worker<L> {
         let Some(mut answering) = self.answering.take() else {
             return;
         };
-        let slice = self.engine.streams_from(answering.cursor, SLICE);
+        let slice = self.engine.streams_from(answering.cursor, ANSWERED_AT_ONCE);
         answering.streams.extend(slice.streams);
         match slice.next {
             Some(cursor) => self.answering = Some(Answering { cursor, ..answering }),

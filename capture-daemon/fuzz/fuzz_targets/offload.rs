@@ -7,7 +7,7 @@ use capture_daemon::intake::offload::{Captured, Offloads};
 use libfuzzer_sys::fuzz_target;
 
 thread_local! {
-    static OFFLOADS: RefCell<Offloads> = RefCell::new(Offloads::new());
+    static OFFLOADS: RefCell<Offloads> = RefCell::new(Offloads::default());
 }
 
 fuzz_target!(|data: &[u8]| {

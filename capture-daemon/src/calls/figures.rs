@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::CallFigures;
 use super::attempts::{Attempt, End};
+use super::{CallFigures, Noted};
 use crate::latencies::Latencies;
 use crate::report::{CallState, Ratio, RegistrationFigures, SessionFigures};
 
@@ -68,6 +68,8 @@ pub struct SessionTotals {
     failed_duration: Latencies,
     ring_time: Latencies,
     post_dial_delay: Latencies,
+    noted: [u64; Noted::ALL.len()],
+    info_digits: u64,
 }
 
 impl SessionTotals {
@@ -76,6 +78,10 @@ impl SessionTotals {
         if call.is_session_request {
             self.request(call);
         }
+        for (count, holds) in self.noted.iter_mut().zip(call.noted) {
+            *count += u64::from(holds);
+        }
+        self.info_digits += call.info_digits;
         for (latencies, time) in [
             (&mut self.request_delay, call.session_request_delay_ms),
             (&mut self.failed_request_delay, call.failed_session_request_delay_ms),
@@ -146,6 +152,11 @@ impl SessionTotals {
             session_completion_ratio: Ratio::of(self.completed, self.concluded),
             answer_seizure_ratio: Ratio::of(self.established, decided),
             failures: self.failures,
+            noted: Noted::ALL
+                .iter()
+                .map(|of| (of.label().to_owned(), self.noted[*of as usize]))
+                .collect(),
+            info_digits: self.info_digits,
         }
     }
 }

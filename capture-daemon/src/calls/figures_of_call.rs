@@ -1,6 +1,27 @@
 //! What one call gives to the totals of RFC 6076: its times, and the codes that decide its ratios.
 
+use crate::outcome::labelled;
 use crate::report::CallState;
+
+labelled! {
+    /// What may be to be said of a call.
+    Noted {
+        /// The INVITE made several dialogs.
+        Forked = "forked",
+        /// It went into a loop.
+        Loop = "loop",
+        /// It went over one hop twice with another Request-URI.
+        Spiral = "spiral",
+        /// Somebody asked for its transfer (REFER, RFC 3515).
+        Transfer = "transfer",
+        /// A provisional response asked for PRACK (RFC 3262).
+        Prack = "prack",
+        /// It began before the capture.
+        JoinedLate = "joined_late",
+        /// Nothing answered its BYE in time.
+        ByeUnanswered = "bye_unanswered",
+    }
+}
 
 /// The figures of one call as it stands at the time asked for. Times are in milliseconds of packet time, taken at the hop
 /// nearest to the caller that was seen; absent where one of their two ends was not.
@@ -40,4 +61,8 @@ pub struct CallFigures {
     /// The call went to its end without failing for want of an answer (RFC 6076 section 4.9): not when the INVITE or the BYE
     /// timed out, was refused with 408, or never came. Absent while that is open.
     pub completed: Option<bool>,
+    /// What holds of it, in the order of [`Noted`].
+    pub noted: [bool; Noted::ALL.len()],
+    /// Keys that its INFO requests told of.
+    pub info_digits: u64,
 }

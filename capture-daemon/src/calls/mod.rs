@@ -40,7 +40,7 @@ use std::time::Duration;
 use capture_common::Level;
 
 pub use description::{Description, Ledger};
-pub use figures_of_call::CallFigures;
+pub use figures_of_call::{CallFigures, Noted};
 pub use heard::Heard;
 pub use level::Said;
 pub use one_way::judge;

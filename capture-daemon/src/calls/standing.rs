@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::call::Call;
 use super::dialog::{Dialog, Hangup};
 use super::facts::{Pair, Tag};
+use super::figures_of_call::Noted;
 use super::invite::{At, Attempt, Refusal, is_challenge};
 use super::table::{Entry, Worth};
 use super::{CallFigures, milliseconds};
+use crate::media::InfoDigits;
 use crate::report::{CallState, EndedBy};
 use crate::time::Timestamp;
 
@@ -223,6 +225,20 @@ impl Call {
             ring_time_ms: delay(ringing, answered),
             post_dial_delay_ms: delay(first_asked, audible),
             completed: self.is_completed(state, &bye),
+            noted: std::array::from_fn(|at| self.is_noted(Noted::ALL[at], now)),
+            info_digits: self.info_digits.as_deref().map_or(0, InfoDigits::count),
+        }
+    }
+
+    fn is_noted(&self, of: Noted, now: Timestamp) -> bool {
+        match of {
+            Noted::Forked => self.dialogs.iter().count() > 1,
+            Noted::Loop => self.path.is_loop(),
+            Noted::Spiral => self.path.is_spiral(),
+            Noted::Transfer => self.transfers.any(),
+            Noted::Prack => self.reliable,
+            Noted::JoinedLate => self.is_joined_late(),
+            Noted::ByeUnanswered => self.state(now) == CallState::Ended && self.bye_unanswered(now),
         }
     }
 

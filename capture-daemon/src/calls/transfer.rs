@@ -64,6 +64,11 @@ impl Transfers {
         }
     }
 
+    /// Whether anybody asked for one.
+    pub fn any(&self) -> bool {
+        self.asked.iter().any(|(_, transfer)| transfer.asked.get().is_some())
+    }
+
     /// The transfers as reports give them, in order of time. `caller` is the caller's tag.
     pub fn report(&self, caller: Option<Tag>) -> Vec<report::Transfer> {
         let mut transfers: Vec<_> = self

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{self, Sender};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 use super::placement;
 use crate::config::Config;
@@ -217,9 +217,7 @@ impl Drop for Gone {
 
 /// Pins the calling thread to `cpu`, and returns it where that was possible.
 fn pin(queue: u32, cpu: usize) -> Option<usize> {
-    let mut set = CpuSet::new();
-    set.set(cpu);
-    match sched_setaffinity(None, &set) {
+    match placement::run_on(&[cpu]) {
         Ok(()) => Some(cpu),
         Err(errno) => {
             tracing::warn!("pin the worker of queue {queue} to CPU {cpu}: {errno}");

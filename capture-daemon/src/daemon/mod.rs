@@ -1,7 +1,7 @@
 //! `siphon run`: brings the parts up in order, waits, and takes them down in the order that loses nothing.
 //!
-//! Up: sockets of the control thread, kernel program with its lanes, idle, spool, workers, the program is armed, READY. Down:
-//! the program is detached, so that no frame comes any more; the workers empty their rings and hand over their chunks; the writer closes its files; the
+//! Up: sockets of the control thread, kernel program with its lanes, idle, spool, workers, who makes memory ready for them, the program
+//! is armed, READY. Down: the program is detached, so that no frame comes any more; memory is made ready no more; the workers empty their rings and hand over their chunks; the writer closes its files; the
 //! control socket goes last.
 
 mod accounts;
@@ -97,6 +97,10 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let allowed = crew::allowed_cpus()?;
     let cpus = crew::cpus(&config.capture.cpus, &config.capture.interface)?;
+    // Rings and frames are touched first by this thread, and lie on its NUMA node: the workers' is wanted.
+    if let Err(errno) = placement::run_on(&cpus) {
+        tracing::warn!("make the rings on the workers' CPUs: {errno}");
+    }
     let (mut front, lanes) = match config.capture.mode {
         Mode::Mirror => program::prepare(&config.capture, &config.follow)
             .map(|(program, lanes)| (Front::Program(Box::new(program)), Lanes::Sockets(lanes)))?,
@@ -107,6 +111,11 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     };
     let kernel_log = front.take_kernel_log();
     let measured = front.take_measured();
+    let beside = placement::beside(
+        &placement::near(&config.capture.interface, allowed.clone()),
+        &cpus,
+        lanes.len(),
+    );
     placement::keep_off(&allowed, &cpus, lanes.len());
     let (spool, spool_lanes) = match config.spool.enabled {
         true => Spool::start(&config.spool, &config.capture.interface, lanes.len())
@@ -136,7 +145,7 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
             return Err(DaemonError::Measuring(source));
         }
     };
-    let reserve = match Reserve::start(crew.frontiers()) {
+    let reserve = match Reserve::start(crew.frontiers(), beside) {
         Ok(reserve) => reserve,
         Err(source) => {
             undo(front, Some(crew), spool)?;
@@ -172,9 +181,10 @@ async fn capture(config: Config) -> Result<(), DaemonError> {
     }
     notify(&[NotifyState::Stopping]);
     live.detach();
+    // Before the memory goes that it makes ready.
+    drop(reserve);
     crew.finish();
     drop(measuring);
-    drop(reserve);
     if let Some(spool) = spool {
         spool.stop()?;
     }

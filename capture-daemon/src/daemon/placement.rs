@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::io::Errno;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Where the kernel tells of devices and nodes.
@@ -12,7 +13,11 @@ const SYSFS: &str = "/sys";
 /// Those of the `allowed` CPUs that are on the NUMA node of the interface's device; all, where it has no node or none of its
 /// CPUs is allowed.
 pub fn near(interface: &str, allowed: Vec<usize>) -> Vec<usize> {
-    let Some((node, cpus)) = node_of(Path::new(SYSFS), interface) else {
+    near_in(Path::new(SYSFS), interface, allowed)
+}
+
+fn near_in(sysfs: &Path, interface: &str, allowed: Vec<usize>) -> Vec<usize> {
+    let Some((node, cpus)) = node_of(sysfs, interface) else {
         return allowed;
     };
     let near: Vec<usize> = allowed.iter().copied().filter(|cpu| cpus.contains(cpu)).collect();
@@ -60,12 +65,27 @@ pub fn keep_off(allowed: &[usize], workers: &[usize], lanes: usize) {
     if others.is_empty() {
         return;
     }
-    let mut set = CpuSet::new();
-    others.iter().for_each(|cpu| set.set(*cpu));
-    match sched_setaffinity(None, &set) {
+    match run_on(&others) {
         Ok(()) => tracing::debug!("other threads than workers run on CPUs {others:?}"),
         Err(errno) => tracing::warn!("keep other threads off the workers' CPUs: {errno}"),
     }
+}
+
+/// The CPUs for a thread that touches workers' memory before they do, which then lies on its NUMA node: of those `near` the interface, the
+/// ones that no worker has; where there is none, all of them.
+pub fn beside(near: &[usize], workers: &[usize], lanes: usize) -> Vec<usize> {
+    let free = others(near, workers, lanes);
+    if free.is_empty() { near.to_vec() } else { free }
+}
+
+/// Has the calling thread run on these CPUs alone.
+///
+/// # Errors
+/// The errno of sched_setaffinity(2).
+pub fn run_on(cpus: &[usize]) -> Result<(), Errno> {
+    let mut set = CpuSet::new();
+    cpus.iter().for_each(|cpu| set.set(*cpu));
+    sched_setaffinity(None, &set)
 }
 
 #[cfg(test)]
@@ -94,6 +114,23 @@ mod tests {
         let node = |interface| node_of(root.path(), interface);
         assert_eq!(node("eth0"), Some((1, vec![4, 5, 6, 7, 12, 14, 15])));
         assert_eq!((node("eth1"), node("veth0"), node("eth9")), (None, None, None));
+    }
+
+    #[test]
+    fn workers_go_near_their_nic_and_what_touches_their_memory_goes_beside_them() {
+        let root = machine();
+        let near = |interface, allowed: &[usize]| near_in(root.path(), interface, allowed.to_vec());
+        let all: Vec<usize> = (0..16).collect();
+        assert_eq!(near("eth0", &all), [4, 5, 6, 7, 12, 14, 15]);
+        assert_eq!(near("eth0", &[0, 1, 5]), [5]);
+        assert_eq!(near("eth0", &[0, 1]), [0, 1], "none of the node's is allowed");
+        assert_eq!(near("veth0", &all), all);
+        assert_eq!(beside(&[4, 5, 6, 7], &[4, 5, 6, 7], 2), [6, 7]);
+        assert_eq!(
+            beside(&[4, 5], &[4, 5], 2),
+            [4, 5],
+            "on a worker's CPU rather than on another node"
+        );
     }
 
     #[test]

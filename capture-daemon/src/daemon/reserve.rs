@@ -1,6 +1,6 @@
 //! Memory made ready ahead of need. A page is zeroed when it is first touched, with huge pages two mebibytes at a time, and where a
 //! hypervisor has to find them first that takes milliseconds: a worker whose calls grow in number is kept from its ring for so long.
-//! So a thread of its own touches what the allocator will hand out next, and what the tables of streams will come to. All threads share
+//! So a thread of its own touches what the allocator will hand out next, and the next slots of the lanes' streams. All threads share
 //! one arena for that, and what is given back is handed out before anything new (`.cargo/config.toml`).
 
 use std::hint::black_box;
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 
-use crate::frontier::Frontier;
+use super::placement;
+use crate::frontier::{Frontier, HUGE_PAGE};
 use crate::xsk::sys;
 
 /// Bytes ready: what some six hundred calls take.
@@ -31,15 +32,18 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Starts it, for the allocator's memory and that of these tables.
+    /// Starts it, for the allocator's memory and that of these tables, on these CPUs, whose memory it becomes.
     ///
     /// # Errors
     /// The errno of clone(2).
-    pub fn start(frontiers: Vec<Arc<Frontier>>) -> io::Result<Self> {
+    pub fn start(frontiers: Vec<Arc<Frontier>>, cpus: Vec<usize>) -> io::Result<Self> {
         let (stop, stopped) = channel::bounded(1);
-        let thread = thread::Builder::new()
-            .name("siphon-memory".to_owned())
-            .spawn(move || keep(&stopped, &frontiers))?;
+        let thread = thread::Builder::new().name("siphon-memory".to_owned()).spawn(move || {
+            if let Err(errno) = placement::run_on(&cpus) {
+                tracing::warn!("pin the thread that makes memory ready to CPUs {cpus:?}: {errno}");
+            }
+            keep(&stopped, frontiers);
+        })?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
@@ -57,17 +61,37 @@ impl Drop for Reserve {
     }
 }
 
-fn keep(stopped: &Receiver<()>, frontiers: &[Arc<Frontier>]) {
-    let mut ready = vec![0; frontiers.len()];
+/// A table's frontier, and where what is not ready begins.
+struct Ahead {
+    frontier: Arc<Frontier>,
+    ready: usize,
+}
+
+fn keep(stopped: &Receiver<()>, frontiers: Vec<Arc<Frontier>>) {
+    let begin = |frontier| Ahead { frontier, ready: 0 };
+    let mut tables: Vec<Ahead> = frontiers.into_iter().map(begin).collect();
     while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
         make_ready();
-        for (frontier, ready) in frontiers.iter().zip(&mut ready) {
-            let next = frontier.next(*ready);
-            // Where this fails, the worker finds the pages as they are, and touches them itself.
-            if !next.is_empty() && sys::populate(next.clone()).is_ok() {
-                *ready = next.end;
+        // Where this cannot be done, the worker touches the pages itself.
+        tables.retain_mut(|table| match table.go_on() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::info!("make the next streams' memory ready (MADV_POPULATE_WRITE): {error}");
+                false
             }
+        });
+    }
+}
+
+impl Ahead {
+    fn go_on(&mut self) -> io::Result<()> {
+        let next = self.frontier.next(self.ready);
+        // A huge page at a time: whoever maps memory waits for each.
+        for start in next.clone().step_by(HUGE_PAGE) {
+            sys::populate(start..next.end.min(start + HUGE_PAGE))?;
         }
+        self.ready = next.end;
+        Ok(())
     }
 }
 

@@ -39,7 +39,7 @@ use self::turn::Relaying;
 use crate::config::{Capture, Follow};
 use crate::frame::{Frame, Keep};
 use crate::frontier::Frontier;
-use crate::media::{Slice, Streams, rtp};
+use crate::media::{STREAM_PARTS, Slice, Streams, rtp};
 use crate::net::{self, Decoded, Endpoint, Fragment, Limits, Offer, Packet, Segment, Taken, TcpStreams, Transport};
 use crate::outcome::{Losses, Outcome};
 use crate::report;
@@ -50,8 +50,13 @@ use crate::turn::{Path, stun};
 /// Packet time between two looks at what has grown old. Each look is at a small part of the tables.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Pieces that one look is done in, some tens of microseconds each: what a worker's ring has to wait for.
-const PIECES: u8 = 18;
+/// The pieces that one look is done in, so that a worker's ring waits for one of them only: TCP and TURN, streams, calls, what is asked
+/// and answered outside of calls, and what is known of media.
+const STREAMS: u8 = 1;
+const CALLS: u8 = STREAMS + STREAM_PARTS;
+const REQUESTS: u8 = CALLS + 4;
+const MEDIA: u8 = REQUESTS + 4;
+const PIECES: u8 = MEDIA + 1;
 
 /// Datagrams that one fragment may complete, one inside the other. More is an attack.
 const MAX_REASSEMBLIES: usize = 4;
@@ -272,12 +277,15 @@ impl Engine {
 
     fn tick_piece(&mut self, piece: u8, now: Timestamp) {
         match piece {
-            0 => {
+            ..STREAMS => {
                 self.read_tcp(|tcp, losses, read| tcp.tick(now, losses, read));
                 self.relaying.flush();
                 self.counters.tcp_streams.set(self.tcp.len() as u64);
             }
-            1..=8 => {
+            STREAMS..CALLS => {
+                if piece - STREAMS >= self.streams.parts() {
+                    return;
+                }
                 let losses = &self.counters.losses;
                 for (call_id, sender, start, end) in self.streams.tick(now, &self.shared.endpoints, losses) {
                     self.shared.calls.hear(&call_id, sender, start, end);
@@ -285,9 +293,9 @@ impl Engine {
                 self.counters.streams.set(self.streams.len() as u64);
                 self.counters.waiting.set(self.streams.waiting() as u64);
             }
-            9..=12 => self.shared.sweep_calls(now, &self.counters.losses),
-            13..=16 => self.shared.sweep_requests(now),
-            _ => self.shared.sweep_media(now, &self.counters.losses),
+            CALLS..REQUESTS => self.shared.sweep_calls(now, &self.counters.losses),
+            REQUESTS..MEDIA => self.shared.sweep_requests(now),
+            MEDIA.. => self.shared.sweep_media(now, &self.counters.losses),
         }
     }
 

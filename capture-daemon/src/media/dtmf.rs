@@ -133,6 +133,11 @@ impl InfoDigits {
         }
     }
 
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.beyond.saturating_add(self.kept.len() as u64)
+    }
+
     /// What is to be told, in order of time.
     pub fn report(&self) -> report::Dtmf {
         let digit = |press: &InfoDigit| report::Digit {

@@ -46,6 +46,9 @@ pub use learn::Learn;
 pub use measured::{MeasuredStreams, Seen};
 pub use probation::Header;
 pub use quality::Scale;
-pub use streams::{Heard, Seat, Slice, Streams};
+pub use streams::{Heard, PARTS as STREAM_PARTS, Seat, Slice, Streams};
 pub use summary::converse;
-pub use totals::{BUFFER_NAMES, Buckets, JITTER_MS, MOS, SHARE_LOST, StreamTotals, Sum};
+pub use totals::{
+    BUFFER_NAMES, Buckets, DELTA_MS, DENSITY, Event, JITTER_MS, MOS, Nature, Opinions, RATING, SHARE_LOST, SKEW_MS,
+    StreamTotals, Sum,
+};

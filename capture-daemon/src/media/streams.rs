@@ -22,6 +22,9 @@ use crate::report::{self, Party};
 use crate::time::Timestamp;
 use crate::turn::{Path, Via};
 
+/// Parts of the slots that are looked through in a look at what has grown old.
+pub const PARTS: u8 = 8;
+
 /// Slots of each room looked through for idle streams at once.
 const SWEEP: usize = 128;
 
@@ -349,6 +352,12 @@ impl Streams {
         if self.seat_of(print) == seat {
             self.index.remove(print);
         }
+    }
+
+    /// How many [ticks](Self::tick) it takes to see every slot, at most [`PARTS`].
+    pub fn parts(&self) -> u8 {
+        let slots = self.waiting.slots().max(self.told.slots());
+        slots.div_ceil(SWEEP).min(PARTS.into()) as u8
     }
 
     /// Lets idle streams go, a bounded number of slots at a time, and lets streams without a call look for one. Returns what

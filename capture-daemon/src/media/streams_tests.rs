@@ -384,10 +384,18 @@ fn totals_follow_streams_and_never_go_back() {
     assert_eq!(lane.totals(1_140 + linger), (51, 3, 1, 1));
     assert_eq!(lane.totals(2_000 + linger), (51, 3, 1, 1), "counted once");
     let totals = lane.streams.totals();
-    let opinions = totals
-        .mos(Scale::Narrow, 0)
-        .map(|buckets| buckets.counts().sum::<u64>());
-    assert_eq!(opinions, Some(1), "51 packets are a basis for an opinion");
+    let opinions = totals.opinions(Scale::Narrow, 0).map(|of| {
+        (
+            of.mos_lq.counts().sum::<u64>(),
+            of.r_lq.counts().sum::<u64>(),
+            of.mos_cq.counts().sum::<u64>(),
+        )
+    });
+    assert_eq!(
+        opinions,
+        Some((1, 1, 0)),
+        "51 packets are a basis for an opinion, and nothing tells the delay"
+    );
     assert_eq!(totals.share_lost.sum(), 3_000_000 / 54);
     // 5.6 % lies between 5 % and 10 %.
     assert_eq!(totals.share_lost.counts().position(|count| count == 1), Some(7));

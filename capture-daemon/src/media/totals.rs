@@ -5,7 +5,7 @@ use super::playout::BUFFERS;
 use super::quality::Scale;
 use crate::counter::Counter;
 use crate::outcome::labelled;
-use crate::report;
+use crate::report::{self, LinkedBy};
 
 /// Upper ends of the buckets of mean jitter, in milliseconds; the last bucket has no end.
 pub const JITTER_MS: [u64; 9] = [1, 2, 5, 10, 20, 30, 50, 100, 200];
@@ -13,8 +13,20 @@ pub const JITTER_MS: [u64; 9] = [1, 2, 5, 10, 20, 30, 50, 100, 200];
 /// Upper ends of the buckets of the share lost, in thousandths. ITU-T G.1010 asks voice for less than 3 %.
 pub const SHARE_LOST: [u64; 9] = [0, 1, 5, 10, 20, 30, 50, 100, 200];
 
-/// Upper ends of the buckets of MOS-LQ, in hundredths.
+/// Upper ends of the buckets of MOS-LQ and MOS-CQ, in hundredths.
 pub const MOS: [u64; 8] = [100, 150, 200, 250, 300, 350, 400, 450];
+
+/// Upper ends of the buckets of R. Its categories are of ITU-T G.109; wideband has ratings above 100.
+pub const RATING: [u64; 8] = [50, 60, 70, 80, 90, 100, 110, 120];
+
+/// Upper ends of the buckets of the longest time between two packets, in milliseconds.
+pub const DELTA_MS: [u64; 9] = [20, 30, 40, 60, 100, 200, 500, 1_000, 5_000];
+
+/// Upper ends of the buckets of how far a sender's clock was off, in milliseconds.
+pub const SKEW_MS: [u64; 9] = [1, 5, 10, 20, 50, 100, 200, 500, 1_000];
+
+/// Upper ends of the buckets of the share lost in bursts and outside of them, in thousandths.
+pub const DENSITY: [u64; 9] = [1, 5, 10, 20, 50, 100, 200, 500, 750];
 
 /// Names of the simulated jitter buffers.
 pub const BUFFER_NAMES: [&str; BUFFERS] = ["fixed_50", "fixed_200", "adaptive"];
@@ -38,6 +50,38 @@ labelled! {
         DiscardedAdaptive = "discarded_adaptive",
         /// Keys pressed, or parts of long ones.
         Digits = "dtmf_digits",
+    }
+}
+
+labelled! {
+    /// What may happen in a stream. It is counted when the stream has ended.
+    Event {
+        /// The sender's sequence numbers began elsewhere.
+        Restart = "restart",
+        /// The media changed its payload type.
+        CodecChange = "codec_change",
+        /// A packet of comfort noise (RFC 3389).
+        ComfortNoise = "comfort_noise",
+        /// 200 ms or more without a packet that nothing announced, and no number is missing.
+        SilenceGap = "silence_gap",
+        /// The same where a marker or comfort noise announced it.
+        Dtx = "dtx",
+        /// A burst of losses (RFC 3611 section 4.7.2).
+        Burst = "burst",
+    }
+}
+
+labelled! {
+    /// What may be to be said of a stream. It is counted once, when the stream has ended.
+    Nature {
+        /// SRTP.
+        Encrypted = "encrypted",
+        /// Timestamps ran at another clock than SDP, or the static table of RFC 3551, says.
+        ClockMismatch = "clock_mismatch",
+        /// It had a payload type that SDP does not announce.
+        PayloadTypeUnannounced = "payload_type_unannounced",
+        /// Its packets came inside of TURN.
+        InTurn = "in_turn",
     }
 }
 
@@ -73,6 +117,14 @@ impl<const N: usize> Buckets<N> {
         }
     }
 
+    /// The same for a figure in the unit of `ends`, and in that of the sum.
+    fn take(&self, ends: &[u64], figure: f64, sum: f64) {
+        self.count(
+            ends.partition_point(|end| (*end as f64) < figure),
+            sum.round().max(0.0) as u64,
+        );
+    }
+
     /// Counts by bucket.
     pub fn counts(&self) -> impl Iterator<Item = u64> {
         self.counts.iter().map(Counter::get)
@@ -94,8 +146,50 @@ pub struct StreamTotals {
     pub jitter: Buckets<{ JITTER_MS.len() + 1 }>,
     /// Share lost of each, its sum in millionths.
     pub share_lost: Buckets<{ SHARE_LOST.len() + 1 }>,
-    /// MOS-LQ of each by model and buffer, its sum in thousandths.
-    mos: [[Buckets<{ MOS.len() + 1 }>; BUFFERS]; Scale::ALL.len()],
+    /// Longest time between two packets of each, its sum in microseconds.
+    pub delta: Buckets<{ DELTA_MS.len() + 1 }>,
+    /// How far the clock of each was off at most, its sum in microseconds.
+    pub skew: Buckets<{ SKEW_MS.len() + 1 }>,
+    /// Share lost of each within bursts and outside of them, its sum in millionths.
+    pub burst_density: Buckets<{ DENSITY.len() + 1 }>,
+    /// The same outside of them.
+    pub gap_density: Buckets<{ DENSITY.len() + 1 }>,
+    events: [Counter; Event::ALL.len()],
+    natures: [Counter; Nature::ALL.len()],
+    /// By what joined it with its call; the last is nothing.
+    linked: [Counter; LinkedBy::ALL.len() + 1],
+    /// By model and buffer.
+    opinions: [[Opinions; BUFFERS]; Scale::ALL.len()],
+}
+
+/// Opinions of streams that have ended.
+#[derive(Debug, Default)]
+pub struct Opinions {
+    /// R for listening, its sum in thousandths, as those of the others.
+    pub r_lq: Buckets<{ RATING.len() + 1 }>,
+    /// R for a conversation.
+    pub r_cq: Buckets<{ RATING.len() + 1 }>,
+    /// MOS-LQ.
+    pub mos_lq: Buckets<{ MOS.len() + 1 }>,
+    /// MOS-CQ.
+    pub mos_cq: Buckets<{ MOS.len() + 1 }>,
+}
+
+impl Opinions {
+    fn take(&self, opinion: &report::Opinion) {
+        let rated = [(&self.r_lq, Some(opinion.r_lq)), (&self.r_cq, opinion.r_cq)];
+        for (buckets, r) in rated {
+            if let Some(r) = r {
+                buckets.take(&RATING, r, r * 1e3);
+            }
+        }
+        let scores = [(&self.mos_lq, Some(opinion.mos_lq)), (&self.mos_cq, opinion.mos_cq)];
+        for (buckets, mos) in scores {
+            if let Some(mos) = mos {
+                buckets.take(&MOS, mos * 100.0, mos * 1e3);
+            }
+        }
+    }
 }
 
 impl StreamTotals {
@@ -105,8 +199,23 @@ impl StreamTotals {
     }
 
     /// Opinions by one model with one buffer.
-    pub fn mos(&self, scale: Scale, buffer: usize) -> Option<&Buckets<{ MOS.len() + 1 }>> {
-        self.mos.get(scale as usize)?.get(buffer)
+    pub fn opinions(&self, scale: Scale, buffer: usize) -> Option<&Opinions> {
+        self.opinions.get(scale as usize)?.get(buffer)
+    }
+
+    /// How often something happened in streams that have ended.
+    pub fn event(&self, of: Event) -> u64 {
+        self.events[of as usize].get()
+    }
+
+    /// Streams that have ended of which this is to be said.
+    pub fn nature(&self, of: Nature) -> u64 {
+        self.natures[of as usize].get()
+    }
+
+    /// Streams that have ended which this joined with their call, or nothing.
+    pub fn linked(&self, by: Option<LinkedBy>) -> u64 {
+        self.linked[place(by)].get()
     }
 
     /// Shows the sums as they stand. What was lost may yet arrive, and a counter does not go back: it waits.
@@ -119,9 +228,52 @@ impl StreamTotals {
     /// Takes in a stream that has ended.
     pub(super) fn end(&self, stream: &report::Stream) {
         self.ended.add(1);
+        self.linked[place(stream.linked_by)].add(1);
+        let (gaps, dtx) = stream
+            .silence
+            .as_ref()
+            .map_or((0, 0), |silence| (silence.gaps, silence.dtx));
+        let bursts = stream.burst.as_ref().map_or(0, |burst| burst.bursts);
+        for (event, times) in [
+            (Event::Restart, stream.restarts),
+            (Event::CodecChange, stream.codec_changes),
+            (Event::ComfortNoise, stream.comfort_noise),
+            (Event::SilenceGap, gaps),
+            (Event::Dtx, dtx),
+            (Event::Burst, bursts),
+        ] {
+            self.events[event as usize].add(times);
+        }
+        let unannounced = stream.payload_types.iter().any(|of| of.announced == Some(false));
+        for (nature, holds) in [
+            (Nature::Encrypted, stream.encrypted.is_some()),
+            (
+                Nature::ClockMismatch,
+                stream.clock.as_ref().is_some_and(|clock| clock.mismatch),
+            ),
+            (Nature::PayloadTypeUnannounced, unannounced),
+            (Nature::InTurn, stream.via.is_some()),
+        ] {
+            self.natures[nature as usize].add(holds.into());
+        }
         if let Some(jitter) = stream.jitter_mean_ms {
-            let bucket = JITTER_MS.partition_point(|end| (*end as f64) < jitter);
-            self.jitter.count(bucket, (jitter * 1e3).round() as u64);
+            self.jitter.take(&JITTER_MS, jitter, jitter * 1e3);
+        }
+        if let Some(delta) = &stream.delta {
+            self.delta.take(&DELTA_MS, delta.max_ms, delta.max_ms * 1e3);
+        }
+        if let Some(clock) = &stream.clock {
+            let skew = clock.skew_max_ms.abs();
+            self.skew.take(&SKEW_MS, skew, skew * 1e3);
+        }
+        let density = |buckets: &Buckets<{ DENSITY.len() + 1 }>, share: Option<f64>| {
+            if let Some(share) = share {
+                buckets.take(&DENSITY, share * 1e3, share * 1e6);
+            }
+        };
+        if let Some(burst) = &stream.burst {
+            density(&self.burst_density, burst.burst_density);
+            density(&self.gap_density, burst.gap_density);
         }
         if stream.expected > 0 {
             let thousandths = (stream.lost * 1_000).div_ceil(stream.expected);
@@ -134,10 +286,14 @@ impl StreamTotals {
         };
         let opinions = [&quality.fixed_50, &quality.fixed_200, &quality.adaptive];
         for (buffer, opinion) in opinions.into_iter().enumerate() {
-            if let (Some(opinion), Some(buckets)) = (opinion, self.mos(scale, buffer)) {
-                let bucket = MOS.partition_point(|end| (*end as f64) < opinion.mos_lq * 100.0);
-                buckets.count(bucket, (opinion.mos_lq * 1e3).round() as u64);
+            if let (Some(opinion), Some(opinions)) = (opinion, self.opinions(scale, buffer)) {
+                opinions.take(opinion);
             }
         }
     }
+}
+
+/// Where a stream is counted by what joined it with its call.
+fn place(by: Option<LinkedBy>) -> usize {
+    by.map_or(LinkedBy::ALL.len(), |by| by as usize)
 }

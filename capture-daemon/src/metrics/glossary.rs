@@ -146,9 +146,19 @@ glossary! {
     RTP_DUPLICATES: Counter "siphon_rtp_duplicate_packets_total" [] "Copies of RTP packets that had come.";
     RTP_DISCARDED: Counter "siphon_rtp_discarded_packets_total" ["buffer"] "RTP packets that came too late for a simulated jitter buffer: fixed_50, fixed_200 (milliseconds) or adaptive.";
     RTP_STREAMS_ENDED: Counter "siphon_rtp_streams_ended_total" [] "RTP streams that had no packet for follow.linger, or were evicted.";
+    RTP_STREAMS_LINKED: Counter "siphon_rtp_streams_linked_total" ["by"] "RTP streams that ended, by what joined them with their call: destination, source, ice, ssrc, or a guess: signaling_address, symmetric; none.";
+    RTP_STREAMS_NOTED: Counter "siphon_rtp_streams_noted_total" ["what"] "RTP streams that ended and were encrypted, had another clock than was signalled (clock_mismatch), a payload type that nobody announced, or came in_turn.";
+    RTP_EVENTS: Counter "siphon_rtp_events_total" ["event"] "What happened in RTP streams that ended: restart of the numbers, codec_change, comfort_noise packet, silence_gap, dtx (a gap that was announced), burst of losses.";
     RTP_JITTER: Histogram "siphon_rtp_jitter_seconds" [] "Mean interarrival jitter (RFC 3550) of each RTP stream that ended.";
+    RTP_DELTA: Histogram "siphon_rtp_delta_max_seconds" [] "Longest time between two packets of each RTP stream that ended.";
+    RTP_SKEW: Histogram "siphon_rtp_skew_max_seconds" [] "How far the sender's clock was off at most, to either side, of each RTP stream that ended.";
     RTP_SHARE_LOST: Histogram "siphon_rtp_lost_ratio" [] "Share of packets lost of each RTP stream that ended.";
+    RTP_BURST_DENSITY: Histogram "siphon_rtp_burst_density_ratio" [] "Share of packets lost within bursts (RFC 3611 section 4.7.2) of each RTP stream that ended and had any.";
+    RTP_GAP_DENSITY: Histogram "siphon_rtp_gap_density_ratio" [] "Share of packets lost outside of bursts of each RTP stream that ended and lost any.";
+    RTP_R_LQ: Histogram "siphon_rtp_r_lq" ["model", "buffer"] "Rating R for listening of each RTP stream that ended and has a basis for one, by E-model and simulated jitter buffer, as with MOS-LQ.";
+    RTP_R_CQ: Histogram "siphon_rtp_r_cq" ["model", "buffer"] "Rating R for a conversation, likewise, of those of which RTCP tells the round trip.";
     RTP_MOS_LQ: Histogram "siphon_rtp_mos_lq" ["model", "buffer"] "MOS-LQ of each RTP stream that ended and has a basis for one, by E-model (G.107 or G.107.1: not comparable) and simulated jitter buffer.";
+    RTP_MOS_CQ: Histogram "siphon_rtp_mos_cq" ["model", "buffer"] "MOS-CQ, likewise, of those of which RTCP tells the round trip.";
     RTP_DTMF: Counter "siphon_rtp_dtmf_digits_total" [] "Keys pressed in RTP streams (RFC 4733), in each leg.";
     T38_PACKETS: Counter "siphon_t38_packets_total" [] "T.38 packets over UDPTL.";
     RTCP_PACKETS: Counter "siphon_rtcp_packets_total" ["type"] "RTCP packets by type, each packet of a compound one.";
@@ -184,6 +194,8 @@ glossary! {
     SESSIONS_ESTABLISHED: Counter "siphon_sip_sessions_established_total" [] "Session requests that a 2xx answered.";
     SESSION_FAILURES: Counter "siphon_sip_session_failures_total" ["code"] "Session requests that ended with this code of 300 or above.";
     SESSION_CHALLENGES: Counter "siphon_sip_session_challenges_total" [] "INVITEs answered with 401 or 407.";
+    CALLS_NOTED: Counter "siphon_sip_calls_noted_total" ["what"] "Calls, those under way too, that forked, went into a loop or a spiral, were transferred (REFER), asked for PRACK, began before the capture (joined_late) or whose BYE was not answered.";
+    INFO_DIGITS: Counter "siphon_sip_info_digits_total" [] "Keys that INFO requests told of.";
     SESSION_REQUEST_DELAY: Histogram "siphon_sip_session_request_delay_seconds" ["result"] "SRD (RFC 6076 section 4.3).";
     SESSION_DISCONNECT_DELAY: Histogram "siphon_sip_session_disconnect_delay_seconds" ["result"] "SDD (RFC 6076 section 4.4).";
     SESSION_DURATION: Histogram "siphon_sip_session_duration_seconds" ["result"] "SDT (RFC 6076 section 4.5).";

@@ -88,6 +88,10 @@ fn sessions(of: &SessionFigures, histograms: &mut Histograms) {
         m::SESSION_FAILURES.set(&[&code.to_string()], *count);
     }
     m::SESSION_CHALLENGES.set(&[], of.challenges);
+    for (what, count) in &of.noted {
+        m::CALLS_NOTED.set(&[what], *count);
+    }
+    m::INFO_DIGITS.set(&[], of.info_digits);
     for (metric, successful, failed) in [
         (
             &m::SESSION_REQUEST_DELAY,

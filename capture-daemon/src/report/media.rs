@@ -44,6 +44,16 @@ pub enum LinkedBy {
 }
 
 impl LinkedBy {
+    /// Every way, the surest first.
+    pub const ALL: [Self; 6] = [
+        Self::Destination,
+        Self::Source,
+        Self::Ice,
+        Self::Ssrc,
+        Self::SignalingAddress,
+        Self::Symmetric,
+    ];
+
     /// The name in JSON.
     pub const fn label(self) -> &'static str {
         match self {

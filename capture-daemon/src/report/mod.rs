@@ -31,7 +31,7 @@ pub use self::rtcp::{
     Bucket, Distribution, Goodbye, ReceiverReports, RoundTrip, Rtcp, RtcpCounts, SenderReports, Spread,
     StatisticsSummary, VoipMetrics,
 };
-pub use self::rtp::RtpFigures;
+pub use self::rtp::{Opinions, RtpFigures};
 pub use self::signaling::{
     BUCKETS_MS, Events, Latency, Ratio, RegistrationFigures, SessionFigures, Signaling, Transactions,
 };

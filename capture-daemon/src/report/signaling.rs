@@ -136,6 +136,10 @@ pub struct SessionFigures {
     pub session_completion_ratio: Option<Ratio>,
     /// Answer-seizure ratio, ASR (ITU-T E.411): 2xx, of all.
     pub answer_seizure_ratio: Option<Ratio>,
+    /// Calls by what is to be said of them: `forked`, `loop`, `spiral`, `transfer`, `prack`, `joined_late`, `bye_unanswered`.
+    pub noted: BTreeMap<String, u64>,
+    /// Keys that INFO requests told of.
+    pub info_digits: u64,
 }
 
 /// A part of a whole. There is none where the whole is 0.

@@ -160,13 +160,18 @@ struct SchedAttr {
     period: u64,
 }
 
-/// Gives the calling thread, which stays an ordinary one (SCHED_OTHER), a niceness and a slice: one that wakes goes before whoever
+/// Gives the calling thread, where it is an ordinary one (SCHED_OTHER), a niceness and a slice; to whom somebody gave another policy,
+/// nothing. One that wakes goes before whoever
 /// runs if that one's slice is longer (PREEMPT_SHORT, kernel/sched/features.h); else it may wait for its end, which is looked
 /// at once a tick. Kernels before 6.12 have the same slice for all.
 ///
 /// # Errors
 /// The errno of sched_setattr(2); EPERM where the niceness falls, without CAP_SYS_NICE.
 pub fn go_before_others(niceness: i32, slice: Duration) -> io::Result<()> {
+    // SAFETY: takes no memory. 0 is the calling thread.
+    if unsafe { libc::sched_getscheduler(0) } != libc::SCHED_OTHER {
+        return Ok(());
+    }
     let attributes = SchedAttr {
         size: size_of::<SchedAttr>() as u32,
         policy: libc::SCHED_OTHER as u32,
@@ -189,7 +194,8 @@ pub fn go_before_others(niceness: i32, slice: Duration) -> io::Result<()> {
 /// # Errors
 /// The errno of madvise(2); EINVAL of a kernel before 5.14, ENOMEM where nothing is mapped or memory is short.
 pub fn populate(addresses: Range<usize>) -> io::Result<()> {
-    // SAFETY: no memory is read or written, whoever's it is: a page that was never touched is zeroed now and not when it is.
+    // SAFETY: no byte changes, whoever's it is: a page that was never touched is zeroed now and not when it is. What is not
+    // mapped is an error.
     let result = unsafe {
         libc::madvise(
             std::ptr::without_provenance_mut(addresses.start),

@@ -334,6 +334,8 @@ pub fn signaling() -> Signaling {
             ineffective_session_attempts: Ratio::of(2, 398),
             session_completion_ratio: Ratio::of(380, 390),
             answer_seizure_ratio: Ratio::of(388, 398),
+            noted: tally([("forked", 3), ("transfer", 5)]),
+            info_digits: 4,
         },
     }
 }
@@ -377,6 +379,7 @@ pub fn rtp() -> RtpFigures {
         count: 776,
         sum,
     };
+    let opinion = |of| [("G.107".to_owned(), [("fixed_50".to_owned(), of)].into())].into();
     RtpFigures {
         streams_ended: 776,
         packets: 898_000,
@@ -386,9 +389,19 @@ pub fn rtp() -> RtpFigures {
         discarded: tally([("fixed_50", 300), ("fixed_200", 2), ("adaptive", 20)]),
         dtmf_digits: 16,
         t38_packets: 500,
+        events: tally([("restart", 2), ("codec_change", 9), ("burst", 11)]),
+        streams: tally([("encrypted", 12), ("clock_mismatch", 1)]),
+        linked_by: tally([("destination", 770), ("symmetric", 4), ("none", 2)]),
         jitter: of(0.01, 2.5),
+        delta_max: of(0.06, 31.5),
+        skew_max: of(0.02, 9.5),
         share_lost: of(0.005, 1.25),
-        mos_lq: [("G.107".to_owned(), [("fixed_50".to_owned(), of(2.0, 3_320.5))].into())].into(),
+        burst_density: of(0.2, 4.5),
+        gap_density: of(0.01, 0.5),
+        r_lq: opinion(of(80.0, 72_000.5)),
+        r_cq: opinion(of(60.0, 60_000.5)),
+        mos_lq: opinion(of(2.0, 3_320.5)),
+        mos_cq: opinion(of(1.75, 3_120.5)),
     }
 }
 

@@ -39,8 +39,35 @@ fn an_answered_call_that_was_challenged() {
         // From the first.
         post_dial_delay_ms: Some(240.0),
         completed: Some(true),
+        noted: [false; Noted::ALL.len()],
+        info_digits: 0,
     };
     assert_eq!(got, expected);
+}
+
+#[test]
+fn what_is_to_be_said_of_a_call() {
+    let noted = |dialog: &Dialog, now| {
+        let figures = figures(dialog, now);
+        let holds = Noted::ALL.iter().zip(figures.noted);
+        holds
+            .filter(|(_, holds)| *holds)
+            .map(|(of, _)| of.label())
+            .collect::<Vec<_>>()
+    };
+    let answered = invite().response(700, 200, "INVITE", 1);
+    assert!(noted(&answered, 1_000).is_empty());
+    assert_eq!(
+        noted(&answered.clone().request(900, "REFER", 2, "b"), 1_000),
+        ["transfer"]
+    );
+    let hung_up = answered.request(900, "BYE", 2, "b");
+    assert!(noted(&hung_up, 1_000).is_empty());
+    assert_eq!(noted(&hung_up, 100_000), ["bye_unanswered"]);
+    let late = Dialog::default()
+        .request(0, "UPDATE", 7, "b")
+        .response(10, 200, "UPDATE", 7);
+    assert_eq!(noted(&late, 1_000), ["joined_late"]);
 }
 
 #[test]

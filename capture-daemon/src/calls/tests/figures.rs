@@ -227,6 +227,8 @@ const ENDED: CallFigures = CallFigures {
     ring_time_ms: Some(800.0),
     post_dial_delay_ms: Some(200.0),
     completed: Some(true),
+    noted: [false; Noted::ALL.len()],
+    info_digits: 0,
 };
 
 fn failed(state: CallState, code: Option<u16>) -> CallFigures {

@@ -1,5 +1,6 @@
 //! What stands below a call's ladder: what was agreed on, the streams, fax, keys.
 
+use super::details::details;
 use super::head::line;
 use super::ladder::{legend, letter, seconds};
 use crate::cli::Style;
@@ -255,11 +256,12 @@ fn streams(streams: &[&Stream], style: Style) -> String {
         ]);
     }
     format!(
-        "{}{}{}\n{}",
+        "{}{}{}\n{}{}",
         heading("RTP streams", style),
         ends.legend(style),
         paths.render(style),
-        figures.render(style)
+        figures.render(style),
+        details(streams, style)
     )
 }
 

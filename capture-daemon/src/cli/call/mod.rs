@@ -1,5 +1,7 @@
-//! `siphon call`: one call, message by message. `head` is what stands above the ladder, `media` what stands below.
+//! `siphon call`: one call, message by message. `head` is what stands above the ladder, `media` what stands below,
+//! and `details` what of each stream has no column there.
 
+mod details;
 mod head;
 mod ladder;
 mod media;
