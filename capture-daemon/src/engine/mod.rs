@@ -88,7 +88,7 @@ impl Engine {
     /// An engine that remembers as much as `follow` says and takes the ports for what `capture` says. What begins as SIP
     /// or STUN does is read on any port, and so is RTP: which ports are captured is decided where frames come from.
     pub fn new(follow: &Follow, capture: &Capture, shared: Arc<Shared>) -> Self {
-        let streams = Streams::new(follow);
+        let streams = Streams::new(follow).beside(Arc::clone(&shared.rtcp));
         let counters = Arc::new(EngineCounters::of(streams.totals()));
         Self {
             sip_ports: PortSet::new(&capture.sip_ports),

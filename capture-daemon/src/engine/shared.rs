@@ -36,7 +36,7 @@ pub struct Shared {
     /// STUN transactions and TURN allocations.
     pub turn: Arc<Turn>,
     /// What RTCP says of streams.
-    pub rtcp: Sources,
+    pub rtcp: Arc<Sources>,
     /// Datagrams of which fragments are missing.
     pub fragments: Fragments,
     /// Which calls are kept at another level than the rest.
@@ -60,7 +60,7 @@ impl Shared {
             faxes: Faxes::new(follow.max_faxes),
             descriptions: Arc::new(Ledger::new(follow.sdp_memory)),
             turn,
-            rtcp: Sources::new(follow.max_rtcp_sources),
+            rtcp: Arc::new(Sources::new(follow.max_rtcp_sources)),
             fragments: Fragments::new(follow.max_fragments, follow.fragment_buffer),
             rules: Rules::new(&[], Level::Full),
             digits: Digits::Masked,

@@ -10,9 +10,11 @@ use super::endpoints::Endpoints;
 use super::index::{Index, Print, Seeds};
 use super::join::{self, Look};
 use super::probation::Header;
+use super::rtcp::Sources;
 use super::rtp;
 use super::slots::Slots;
 use super::stream::{Due, Key, Stream};
+use super::summary::converse;
 use super::totals::{SUMS, StreamTotals};
 use crate::config::Follow;
 use crate::frontier::Frontier;
@@ -98,6 +100,8 @@ pub struct Streams {
     /// Sums over all streams that were ever told of, and where others read them.
     sums: [i64; SUMS],
     totals: Arc<StreamTotals>,
+    /// What RTCP says of streams, where anybody listens to it.
+    rtcp: Option<Arc<Sources>>,
 }
 
 impl Streams {
@@ -113,6 +117,15 @@ impl Streams {
             without_sip: follow.rtp_without_sip,
             sums: [0; SUMS],
             totals: Arc::default(),
+            rtcp: None,
+        }
+    }
+
+    /// The same with what RTCP says of them.
+    pub fn beside(self, rtcp: Arc<Sources>) -> Self {
+        Self {
+            rtcp: Some(rtcp),
+            ..self
         }
     }
 
@@ -405,7 +418,8 @@ impl Streams {
     /// Takes the figures of a stream that leaves.
     fn end(&mut self, mut stream: Stream) {
         stream.tell(&mut self.sums);
-        self.totals.end(&stream.report());
+        let told = concluded(&stream, self.rtcp.as_deref());
+        self.totals.end(&told);
     }
 
     fn settle_waiting(&mut self, at: u32, endpoints: &Endpoints, losses: &Losses) {
@@ -438,7 +452,7 @@ impl Streams {
         for at in 0..self.told.slots() as u32 {
             if let Some(stream) = self.told.get_mut(at) {
                 stream.tell(&mut self.sums);
-                self.totals.end(&stream.report());
+                self.totals.end(&concluded(stream, self.rtcp.as_deref()));
             }
         }
         self.totals.show(&self.sums);
@@ -494,6 +508,21 @@ impl Streams {
 /// Whether a stream is one that siphon speaks of.
 fn is_told(stream: &Stream, without_sip: bool) -> bool {
     stream.joined().is_some() || (without_sip && stream.is_certain())
+}
+
+/// What is to be counted of a stream that ends: with the delay that RTCP tells, which the opinion of a conversation wants.
+fn concluded(stream: &Stream, rtcp: Option<&Sources>) -> report::Stream {
+    let mut told = stream.report();
+    if told.quality.is_some()
+        && let Some(round_trip) = rtcp.and_then(|rtcp| rtcp.round_trip_of(&told))
+    {
+        told.rtcp = Some(Box::new(report::Rtcp {
+            round_trip: Some(round_trip),
+            ..report::Rtcp::default()
+        }));
+        converse(&mut told);
+    }
+    told
 }
 
 #[cfg(test)]

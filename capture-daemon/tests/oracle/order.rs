@@ -62,6 +62,8 @@ fn play<'a>(frames: impl Iterator<Item = &'a Frame<'a>>, lane: impl Fn(&Frame<'_
     let Config { follow, capture, .. } = Config::default();
     let follow = Follow {
         linger: Duration::MAX,
+        // Also what no SDP of the capture announces.
+        rtp_without_sip: true,
         ..follow
     };
     let shared = Arc::new(Shared::new(&follow));

@@ -41,7 +41,7 @@ fn timing(stream: &Stream) -> Vec<String> {
     let mut parts = Vec::new();
     if let Some(delta) = &stream.delta {
         parts.push(format!(
-            "{} to {} apart, {} in the mean",
+            "{} to {} apart ({} in the mean)",
             time(delta.min_ms),
             time(delta.max_ms),
             time(delta.mean_ms)
@@ -51,8 +51,8 @@ fn timing(stream: &Stream) -> Vec<String> {
         let packet = clock.packet_ms.map(|packet| format!(" for {}", time(packet)));
         let packet = packet.unwrap_or_default();
         parts.push(match (clock.clock_rate_measured, clock.mismatch) {
-            (_, true) => format!("clock {} Hz{packet}, not the one that is signalled", clock.rate),
-            (Some(_), false) => format!("clock {} Hz{packet}, as measured", clock.rate),
+            (_, true) => format!("clock {} Hz{packet} (another is signalled)", clock.rate),
+            (Some(_), false) => format!("clock {} Hz{packet} (measured)", clock.rate),
             (None, false) => format!("clock {} Hz{packet}", clock.rate),
         });
         parts.push(format!("skew {} at most", signed(clock.skew_max_ms)));
@@ -73,7 +73,7 @@ fn sent(stream: &Stream) -> Vec<String> {
     if stream.payload_types.len() > 1 || stream.payload_types.iter().any(is_odd) {
         parts.extend(stream.payload_types.iter().map(|of| {
             let name = of.codec.as_deref().map(|name| format!("{} ", printable(name)));
-            let odd = if is_odd(of) { ", which nobody announced" } else { "" };
+            let odd = if is_odd(of) { " that nobody announced" } else { "" };
             let (name, packets) = (name.unwrap_or_default(), count(of.packets));
             format!("{packets} of {name}(pt {}){odd}", of.payload_type)
         }));
@@ -94,11 +94,11 @@ fn losses(burst: &Burst) -> Vec<String> {
     if let Some(density) = burst.burst_density {
         let bursts = some(burst.bursts, "burst", "bursts").unwrap_or_default();
         let lasted = during(burst.burst_duration_ms);
-        parts.push(format!("{bursts}{lasted}, {} lost in them", percent(density)));
+        parts.push(format!("{} lost in {bursts}{lasted}", percent(density)));
     }
     if let Some(density) = burst.gap_density {
         let lasted = during(burst.gap_duration_ms);
-        parts.push(format!("gaps{lasted}, {} lost in them", percent(density)));
+        parts.push(format!("{} lost in gaps{lasted}", percent(density)));
     }
     parts.extend(burst.burst_ratio.map(|ratio| format!("burst ratio {ratio:.1}")));
     parts.push(format!("at most {} in a row", count(burst.longest)));
@@ -111,9 +111,9 @@ fn buffers(stream: &Stream) -> Vec<String> {
         return Vec::new();
     };
     let of = |name: &str, buffer: &Buffer| {
-        let mean = buffer.delay_mean_ms.map(|mean| format!(", {} in the mean", time(mean)));
+        let mean = buffer.delay_mean_ms.map(|mean| format!(" (a wait of {})", time(mean)));
         let resets = some(buffer.resets.into(), "new beginning", "new beginnings");
-        let resets = resets.map(|resets| format!(", {resets}")).unwrap_or_default();
+        let resets = resets.map(|resets| format!(" after {resets}")).unwrap_or_default();
         format!(
             "{name}: {} late{}{resets}",
             count(buffer.discarded),
@@ -141,13 +141,13 @@ fn opinions(stream: &Stream) -> Vec<String> {
         } = opinion?;
         let talk = r_cq
             .zip(*mos_cq)
-            .map(|(r, mos)| format!(", R-CQ {r:.0} MOS-CQ {mos:.2}"));
+            .map(|(r, mos)| format!(" R-CQ {r:.0} MOS-CQ {mos:.2}"));
         Some(format!(
             "{name}: R-LQ {r_lq:.0} MOS-LQ {mos_lq:.2}{}",
             talk.unwrap_or_default()
         ))
     };
-    let model = [format!("{}:", printable(&quality.model))];
+    let model = [format!("by {}", printable(&quality.model))];
     let with = [
         of("50 ms", quality.fixed_50.as_ref()),
         of("200 ms", quality.fixed_200.as_ref()),
@@ -163,15 +163,16 @@ fn rtcp(rtcp: &Rtcp) -> Vec<String> {
         parts.extend(some(sender.reports, "sender report", "sender reports"));
     }
     if let Some(receiver) = &rtcp.receiver {
-        let jitter = receiver
-            .jitter_mean_ms
-            .map(|jitter| format!(", jitter {}", time(jitter)));
         parts.push(format!(
-            "receiver: {} lost, {} at most{}",
+            "the receiver lost {} ({} at most)",
             receiver.cumulative_lost,
-            percent(receiver.fraction_lost_max),
-            jitter.unwrap_or_default()
+            percent(receiver.fraction_lost_max)
         ));
+        parts.extend(
+            receiver
+                .jitter_mean_ms
+                .map(|jitter| format!("its jitter {}", time(jitter))),
+        );
     }
     if let Some(path) = &rtcp.round_trip {
         parts.extend(path.path_ms.map(|path| format!("round trip {}", time(path))));
@@ -197,11 +198,11 @@ fn rtcp(rtcp: &Rtcp) -> Vec<String> {
 
 /// A VoIP metrics block (RFC 3611 section 4.7).
 fn voip_metrics(metrics: &VoipMetrics) -> String {
-    let r = metrics.r_factor.map(|r| format!(", R {r}"));
-    let lq = metrics.mos_lq.map(|mos| format!(", MOS-LQ {mos:.1}"));
-    let cq = metrics.mos_cq.map(|mos| format!(", MOS-CQ {mos:.1}"));
+    let r = metrics.r_factor.map(|r| format!(" R {r}"));
+    let lq = metrics.mos_lq.map(|mos| format!(" MOS-LQ {mos:.1}"));
+    let cq = metrics.mos_cq.map(|mos| format!(" MOS-CQ {mos:.1}"));
     format!(
-        "XR: {} lost, {} discarded{}{}{}",
+        "XR: {} lost and {} discarded{}{}{}",
         percent(metrics.loss_rate),
         percent(metrics.discard_rate),
         r.unwrap_or_default(),

@@ -256,7 +256,7 @@ fn streams(streams: &[&Stream], style: Style) -> String {
         ]);
     }
     format!(
-        "{}{}{}\n{}{}",
+        "{}{}{}\n{}\n{}",
         heading("RTP streams", style),
         ends.legend(style),
         paths.render(style),

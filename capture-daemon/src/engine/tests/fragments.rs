@@ -73,6 +73,34 @@ fn the_piece_that_completes_a_message_ends_as_the_message() {
 }
 
 #[test]
+fn every_piece_of_a_message_is_kept_whole() {
+    let follow = Follow::default();
+    // Where the least is kept.
+    let shared = Shared::new(&follow).with_rules(&[], Level::Signaling);
+    let mut engine = Engine::new(&follow, &Capture::default(), Arc::new(shared));
+    let options = message("OPTIONS sip:b@x SIP/2.0", "o", "1 OPTIONS", "");
+    let datagram = (0, udp((CALLER, 5060), (CALLEE, 5060), &options));
+    let segments = options.chunks(50).scan(1_000u32, |seq, bytes| {
+        let segment = tcp((CALLER, 5062), (CALLEE, 5060), *seq, 0x18, bytes);
+        *seq += bytes.len() as u32;
+        Some((0, segment))
+    });
+    let frames: Vec<_> = cut(&datagram, 1, 64).into_iter().rev().chain(segments).collect();
+    assert!(frames.len() > 8);
+    for (ts, bytes) in &frames {
+        let kept = engine.frame(&Frame {
+            ts: Timestamp::from_nanos(*ts),
+            link: LinkType::Ethernet,
+            wire_len: bytes.len() as u32,
+            bytes,
+        });
+        assert_eq!(kept, Keep::All);
+    }
+    engine.finish();
+    assert_eq!(engine.counters().outcomes.get(Outcome::SipUdp), 1);
+}
+
+#[test]
 fn what_stays_incomplete_is_counted() {
     let mut frames = fragmented(64);
     frames.remove(1);

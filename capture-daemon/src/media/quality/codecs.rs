@@ -117,6 +117,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_rating_is_that_of_its_source() {
+        // Ie and Bpl by G.113 (11/2007) tables I.1 and I.4, and Ie,wb by table IV.1.
+        for (encoding, octets, ms, ie, bpl, source) in [
+            ("PCMU", 160, 20.0, 0.0, Some(25.1), I),
+            ("PCMA", 160, 20.0, 0.0, Some(25.1), I),
+            ("G726-40", 100, 20.0, 2.0, None, I),
+            ("G726-32", 80, 20.0, 7.0, None, I),
+            ("G721", 80, 20.0, 7.0, None, I),
+            ("G728", 40, 20.0, 7.0, None, I),
+            ("G726-24", 60, 20.0, 25.0, None, I),
+            ("G726-16", 40, 20.0, 50.0, None, I),
+            ("G729", 20, 20.0, 11.0, Some(19.0), I),
+            ("G723", 24, 30.0, 15.0, Some(16.1), I),
+            ("G723", 20, 30.0, 19.0, None, I),
+            ("GSM", 33, 20.0, 20.0, None, I),
+            ("GSM-HR-08", 15, 20.0, 23.0, None, I),
+            ("GSM-EFR", 31, 20.0, 5.0, Some(10.0), I),
+            ("AMR", 32, 20.0, 5.0, Some(10.0), AMR),
+            ("AMR", 20, 20.0, 10.0, None, AMR),
+            ("G722", 160, 20.0, 13.0, None, IV),
+            ("AMR-WB", 18, 20.0, 41.0, None, IV),
+            ("AMR-WB", 24, 20.0, 26.0, None, IV),
+            ("AMR-WB", 37, 20.0, 10.0, None, IV),
+            ("AMR-WB", 41, 20.0, 7.0, None, IV),
+            ("AMR-WB", 47, 20.0, 5.0, None, IV),
+        ] {
+            let found = impairment(encoding, octets, Some(ms)).unwrap();
+            let scale = if source == IV { Scale::Wide } else { Scale::Narrow };
+            assert_eq!(
+                (found.scale, found.ie, found.bpl, found.source),
+                (scale, ie, bpl, source),
+                "{encoding} {octets}"
+            );
+        }
+    }
+
     /// RFC 4867 sections 4.3 and 4.4: CMR, one entry of the table of contents and the frame; with four and six bits
     /// in front, or eight and eight.
     #[test]

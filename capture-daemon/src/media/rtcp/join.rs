@@ -74,6 +74,25 @@ impl Sources {
         }
     }
 
+    /// How long packets of one stream are under way, as far as RTCP on its ports or the next says during its call.
+    pub fn round_trip_of(&self, stream: &Stream) -> Option<RoundTrip> {
+        let (ssrc, ends) = ends(stream)?;
+        let key = Key {
+            ssrc,
+            src: even(Endpoint::from(ends.src)),
+            dst: even(Endpoint::from(ends.dst)),
+        };
+        let call_id = stream.call_id.as_deref();
+        let facts = self.facts_of(&key, call_id)?;
+        let reverse = facts.receiver.last.map(|(_, (_, reporter))| Key {
+            ssrc: reporter,
+            src: key.dst,
+            dst: key.src,
+        });
+        let back = reverse.and_then(|reverse| self.facts_of(&reverse, call_id));
+        round_trip(&facts, &back.unwrap_or_default())
+    }
+
     /// All there is. What came before its call's SDP finds its call now.
     fn sources(&self, endpoints: &Endpoints) -> HashMap<Source, Facts> {
         let mut sources = HashMap::<Source, Facts>::new();

@@ -182,6 +182,14 @@ impl Sources {
         self.len.fetch_sub(len - shard.len(), Ordering::Relaxed);
     }
 
+    /// What was said of a source during a call, else while nobody was known to claim the path.
+    pub(super) fn facts_of(&self, key: &Key, call_id: Option<&str>) -> Option<Facts> {
+        let shard = self.lock(self.hasher.hash_one(key) as usize % SHARDS);
+        let parts = shard.get(key)?;
+        let of = |call_id: Option<&str>| parts.iter().find(|part| part.call_id.as_deref() == call_id);
+        of(call_id).or_else(|| of(None)).map(|part| Facts::clone(&part.facts))
+    }
+
     /// Runs `with` on everything there is, shard by shard, in no order.
     pub(super) fn for_each(&self, mut with: impl FnMut(&Key, &Part)) {
         for at in 0..SHARDS {
