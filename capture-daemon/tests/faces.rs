@@ -42,7 +42,8 @@ impl Wire {
         self.0.push((ms * MILLISECOND, frame));
     }
 
-    /// A SIP message of the call `of`, from the caller or from the callee.
+    /// A SIP message of the call `of`, from the caller or from the callee; `rest` is further header fields and the body.
+    #[expect(clippy::too_many_arguments, reason = "a message has so many parts")]
     fn sip(&mut self, ms: u64, of: &str, from_caller: bool, start: &str, cseq: &str, to_tag: &str, rest: &str) {
         // Requests of the callee's are none of this call: From is the caller throughout.
         let to_tag = if to_tag.is_empty() {

@@ -81,6 +81,55 @@ proptest! {
         prop_assert_eq!(beyond, 0);
     }
 
+    /// A body of lines that are names, separators and values, read by another way: all of it as text, line by line.
+    #[test]
+    fn a_body_is_read_as_text_would_be(
+        lines in prop::collection::vec(
+            (
+                prop::sample::select(vec!["Signal", "signal", " SIGNAL ", "Duration", "duration\t", "Other", "5", "11", "#", ""]),
+                prop::sample::select(vec!["=", ":", " = ", "", "=="]),
+                prop::sample::select(vec!["1", " 5 ", "*", "#", "11", "16", "d", "160", "-1", "99999999999", "x", ""]),
+                prop::sample::select(vec!["\r\n", "\n", "\r", "\r\n\r\n"]),
+            ),
+            0..8,
+        ),
+        relay in any::<bool>(),
+    ) {
+        let body: String = lines.iter().map(|(name, sign, value, end)| format!("{name}{sign}{value}{end}")).collect();
+        let key = |text: &str| -> Option<char> {
+            match text {
+                "*" | "#" => text.chars().next(),
+                "!" => Some('!'),
+                _ if text.len() == 1 => text.chars().next().map(|c| c.to_ascii_uppercase()).filter(|c| "0123456789ABCD".contains(*c)),
+                _ => match text.parse::<u8>().ok()? {
+                    10 => Some('*'),
+                    11 => Some('#'),
+                    12 => Some('A'),
+                    13 => Some('B'),
+                    14 => Some('C'),
+                    15 => Some('D'),
+                    16 => Some('!'),
+                    _ => None,
+                },
+            }
+        };
+        let (mut pressed, mut lasted) = (None, None);
+        for line in body.replace('\r', "\n").split('\n').take(MAX_LINES) {
+            let at = line.find(['=', ':']);
+            let (name, value) = at.map_or((line, None), |at| (&line[..at], Some(line[at + 1..].trim_matches([' ', '\t']))));
+            let name = name.trim_matches([' ', '\t']).to_lowercase();
+            match (name.as_str(), value) {
+                ("signal", Some(value)) => pressed = pressed.or(key(value)),
+                ("duration", Some(value)) => lasted = lasted.or(value.parse::<u32>().ok()),
+                (name, None) if !relay => pressed = pressed.or(key(name)),
+                _ => {}
+            }
+        }
+        let expected = pressed.map(|key| Signal { key, duration_ms: lasted });
+        let content_type = if relay { &b"application/dtmf-relay"[..] } else { b"application/dtmf" };
+        prop_assert_eq!(signal(content_type, body.as_bytes()), expected, "{:?}", body);
+    }
+
     /// Any body: a key that there is, or nothing.
     #[test]
     fn any_body_gets_an_answer(body in prop::collection::vec(any::<u8>(), 0..64)) {

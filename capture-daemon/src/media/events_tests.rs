@@ -106,6 +106,25 @@ fn keys_beyond_the_cap_are_counted_once_each() {
 }
 
 proptest! {
+    /// The payload by the figure of RFC 4733 section 2.3, bit by bit.
+    #[test]
+    fn a_payload_is_read_as_its_bits_say(payload in prop_oneof![
+        4 => prop::collection::vec(any::<u8>(), 4),
+        1 => prop::collection::vec(any::<u8>(), 0..9),
+    ]) {
+        let bits: Vec<u32> = payload.iter().flat_map(|byte| (0..8).rev().map(move |bit| u32::from(byte >> bit & 1))).collect();
+        let field = |from: usize, len: usize| bits[from..from + len].iter().fold(0, |number, bit| number * 2 + bit);
+        let expected = (bits.len() == 32 && field(9, 1) == 0).then(|| Event {
+            code: field(0, 8) as u8,
+            end: field(8, 1) == 1,
+            volume: field(10, 6) as u8,
+            duration: field(16, 16) as u16,
+        });
+        prop_assert_eq!(read(&payload), expected);
+    }
+}
+
+proptest! {
     /// Keys pressed one after the other, their packets shuffled, some lost, some doubled.
     #[test]
     fn any_order_of_any_packets_tells_the_same_keys(

@@ -181,7 +181,56 @@ mod tests {
         }
     }
 
+    /// A packet as RFC 3550 section 5.1 lays it out, field by field and octet by octet: marker, payload type, number, timestamp, source
+    /// and payload.
+    fn slowly(bytes: &[u8]) -> Option<(bool, u8, u16, u32, u32, Vec<u8>)> {
+        let mut octets = bytes.iter().copied();
+        let number = |octets: &mut dyn Iterator<Item = u8>, len: usize| {
+            (0..len).try_fold(0u64, |number, _| Some(number * 256 + u64::from(octets.next()?)))
+        };
+        let first = number(&mut octets, 1)?;
+        let (version, padded, extended, contributors) = (first / 64, first / 32 % 2, first / 16 % 2, first % 16);
+        let second = number(&mut octets, 1)?;
+        // RFC 5761 section 4: what would be RTCP's packet types is RTCP.
+        if version != 2 || (192..=223).contains(&second) {
+            return None;
+        }
+        let seq = number(&mut octets, 2)? as u16;
+        let (timestamp, ssrc) = (number(&mut octets, 4)? as u32, number(&mut octets, 4)? as u32);
+        for _ in 0..contributors {
+            number(&mut octets, 4)?;
+        }
+        if extended == 1 {
+            let _profile = number(&mut octets, 2)?;
+            for _ in 0..number(&mut octets, 2)? {
+                number(&mut octets, 4)?;
+            }
+        }
+        let mut payload: Vec<u8> = octets.collect();
+        if padded == 1 {
+            let padding = usize::from(*payload.last()?);
+            if padding == 0 || padding > payload.len() {
+                return None;
+            }
+            payload.truncate(payload.len() - padding);
+        }
+        Some((second >= 128, (second % 128) as u8, seq, timestamp, ssrc, payload))
+    }
+
     proptest! {
+        #[test]
+        fn a_packet_is_read_as_slowly_as_the_rfc_says(
+            first in prop_oneof![4 => 0x80..0xc0u8, 1 => any::<u8>()],
+            rest in proptest::collection::vec(prop_oneof![1 => 0..4u8, 1 => any::<u8>()], 0..80),
+        ) {
+            let bytes = [&[first][..], &rest].concat();
+            let read = match read(&bytes) {
+                Kind::Rtp(of) => Some((of.marker, of.payload_type, of.seq, of.timestamp, of.ssrc, of.payload.to_vec())),
+                Kind::Rtcp | Kind::Other => None,
+            };
+            prop_assert_eq!(read, slowly(&bytes));
+        }
+
         #[test]
         fn any_bytes_get_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             if let Kind::Rtp(packet) = read(&bytes) {

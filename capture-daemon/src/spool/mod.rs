@@ -13,7 +13,7 @@ mod counters;
 mod lane;
 mod mend;
 mod name;
-mod record;
+pub mod record;
 mod retention;
 mod series;
 mod sink;
