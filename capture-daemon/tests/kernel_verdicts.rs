@@ -22,6 +22,7 @@ fn tunnelled() -> Vec<(Tunnel, Vec<u8>)> {
     let v4 = |protocol, header: &[u8], inner: &[u8]| {
         ethernet(&[], IPV4, &ipv4(protocol, 0, 0, &[], &[header, inner].concat()))
     };
+    let v6 = |protocol, header: &[u8], inner: &[u8]| ethernet(&[], IPV6, &ipv6(protocol, &[header, inner].concat()));
     let over = |port, header: &[u8], inner: &[u8]| datagram(4_000, port, &[header, inner].concat());
     let len = (packet.len() as u16).to_be_bytes();
     vec![
@@ -99,6 +100,26 @@ fn tunnelled() -> Vec<(Tunnel, Vec<u8>)> {
         ),
         (Tunnel::L2tp, over(1701, &[0, 3, 0, 0, 0, 0, 0, 9], &frame)),
         (Tunnel::L2tp, v4(115, &[0, 0, 0, 9, 1, 2, 3, 4], &frame)),
+        // What comes back from the port of L2TP.
+        (
+            Tunnel::L2tp,
+            datagram(1701, 4_000, &[&[0, 3, 0, 0, 0, 0, 0, 9], frame.as_slice()].concat()),
+        ),
+        // Over IPv6.
+        (
+            Tunnel::Vxlan,
+            datagram6(4_000, 4789, &[&[8, 0, 0, 0, 0, 0, 9, 0], frame.as_slice()].concat()),
+        ),
+        (Tunnel::Gre, v6(47, &[0, 0, 0x65, 0x58], &frame)),
+        (
+            Tunnel::Erspan,
+            v6(
+                47,
+                &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 42, 0, 7, 0, 0, 0, 0],
+                &frame,
+            ),
+        ),
+        (Tunnel::L2tp, v6(115, &[0, 0, 0, 9, 1, 2, 3, 4], &frame)),
         // Its port is a media port too, so it is captured in any case.
         (
             Tunnel::Tzsp,

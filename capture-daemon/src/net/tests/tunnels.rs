@@ -293,9 +293,16 @@ pub(super) enum Nest {
     L2tpv3,
     InIpv4,
     InIpv6,
+    ErspanOverIpv6,
+    BridgedOverIpv6,
+    VxlanOverIpv6,
+    GeneveOverIpv6,
+    GtpOverIpv6,
+    L2tpv2OverIpv6,
+    L2tpv3OverIpv6,
 }
 
-pub(super) const NESTS: [Nest; 14] = [
+pub(super) const NESTS: [Nest; 21] = [
     Nest::Tag,
     Nest::Labels,
     Nest::Pseudowire,
@@ -310,7 +317,19 @@ pub(super) const NESTS: [Nest; 14] = [
     Nest::L2tpv3,
     Nest::InIpv4,
     Nest::InIpv6,
+    Nest::ErspanOverIpv6,
+    Nest::BridgedOverIpv6,
+    Nest::VxlanOverIpv6,
+    Nest::GeneveOverIpv6,
+    Nest::GtpOverIpv6,
+    Nest::L2tpv2OverIpv6,
+    Nest::L2tpv3OverIpv6,
 ];
+
+/// A frame of IPv4 without options as one of IPv6, with the same in it.
+fn over_ipv6(frame: &[u8]) -> Vec<u8> {
+    ethernet(&[], 0x86dd, &ipv6(frame[14 + 9], &frame[14 + 20..]))
+}
 
 /// An Ethernet frame that is `inner`, a frame too, in one more layer.
 pub(super) fn nested(nest: Nest, inner: &[u8]) -> Vec<u8> {
@@ -323,6 +342,13 @@ pub(super) fn nested(nest: Nest, inner: &[u8]) -> Vec<u8> {
     };
     let ip = |packet: Vec<u8>| ethernet(&[], 0x0800, &packet);
     match (nest, version) {
+        (Nest::ErspanOverIpv6, _) => over_ipv6(&nested(Nest::Erspan, inner)),
+        (Nest::BridgedOverIpv6, _) => over_ipv6(&nested(Nest::Bridged, inner)),
+        (Nest::VxlanOverIpv6, _) => over_ipv6(&nested(Nest::Vxlan, inner)),
+        (Nest::GeneveOverIpv6, _) => over_ipv6(&nested(Nest::Geneve, inner)),
+        (Nest::GtpOverIpv6, _) => over_ipv6(&nested(Nest::Gtp, inner)),
+        (Nest::L2tpv2OverIpv6, _) => over_ipv6(&nested(Nest::L2tpv2, inner)),
+        (Nest::L2tpv3OverIpv6, _) => over_ipv6(&nested(Nest::L2tpv3, inner)),
         (Nest::Tag, _) => [&inner[..12], &[0x81, 0, 0, 5], &inner[12..]].concat(),
         (Nest::Labels, Some(_)) => ethernet(&[], 0x8847, &[&[0, 1, 0, 64, 0, 2, 1, 64], packet].concat()),
         (Nest::Pppoe, Some(version)) => {
