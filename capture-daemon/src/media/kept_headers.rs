@@ -1,7 +1,7 @@
 //! Headers of packets, kept in a third of the room: of most packets a stream's next one tells nothing but when it came.
 //!
 //! A packet is a byte of flags, the time since the packet before (zigzag, seven bits to a byte), and what is not as the packet
-//! before lets expect: sequence number, timestamp, marker and payload type, length.
+//! before lets expect: sequence number, how far off the timestamp is (likewise), marker and payload type, length.
 
 use super::probation::Header;
 use crate::time::Timestamp;
@@ -17,6 +17,49 @@ const LEN: u8 = 8;
 
 /// Room is made for so many bytes at a time: some twenty packets.
 const ROOM: usize = 116;
+
+/// Octets that a packet takes at most beside its flags: time, sequence number, timestamp, marker and payload type, length.
+const LONGEST: usize = 10 + 2 + 5 + 1 + 1;
+
+/// What is written of a packet.
+#[derive(Default)]
+struct Packed {
+    bytes: [u8; LONGEST],
+    len: usize,
+}
+
+impl Packed {
+    #[inline]
+    fn put(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    /// Seven bits to a byte, the lowest first.
+    #[inline]
+    fn varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.put(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.put(number as u8);
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Numbers near 0 as small ones without a sign.
+const fn zigzag(signed: i64) -> u64 {
+    ((signed << 1) ^ (signed >> 63)).cast_unsigned()
+}
+
+const fn unzigzag(zigzag: u64) -> i64 {
+    ((zigzag >> 1) ^ (zigzag & 1).wrapping_neg()).cast_signed()
+}
 
 /// Headers in the order they came.
 #[derive(Clone, Debug, Default)]
@@ -56,37 +99,38 @@ impl KeptHeaders {
     pub fn push(&mut self, header: Header) {
         let nanos = header.ts.as_nanos().wrapping_sub(self.state.header.ts.as_nanos());
         let expected = self.state.expected(nanos);
-        let flag = |differs: bool, flag: u8| if differs { flag } else { 0 };
-        let flags = flag(header.seq != expected.seq, SEQ)
-            | flag(header.timestamp != expected.timestamp, TIMESTAMP)
-            | flag(header.second != expected.second, SECOND)
-            | flag(header.len != expected.len, LEN);
-        // The longest there is: flags, ten bytes of time, and all the rest.
-        if self.bytes.capacity() - self.bytes.len() < 19 {
+        let mut packed = Packed::default();
+        packed.varint(zigzag(nanos.cast_signed()));
+        let mut flags = 0;
+        if header.seq != expected.seq {
+            flags |= SEQ;
+            header.seq.to_le_bytes().into_iter().for_each(|byte| packed.put(byte));
+        }
+        if header.timestamp != expected.timestamp {
+            flags |= TIMESTAMP;
+            let off = header.timestamp.wrapping_sub(expected.timestamp).cast_signed();
+            packed.varint(zigzag(off.into()));
+        }
+        if header.second != expected.second {
+            flags |= SECOND;
+            packed.put(header.second);
+        }
+        if header.len != expected.len {
+            flags |= LEN;
+            packed.put(header.len);
+        }
+        if self.bytes.capacity() - self.bytes.len() < 1 + LONGEST {
             self.bytes.reserve_exact(ROOM);
         }
         self.bytes.push(flags);
-        let signed = nanos.cast_signed();
-        let mut zigzag = ((signed << 1) ^ (signed >> 63)).cast_unsigned();
-        while zigzag >= 0x80 {
-            self.bytes.push(zigzag as u8 | 0x80);
-            zigzag >>= 7;
-        }
-        self.bytes.push(zigzag as u8);
-        if flags & SEQ != 0 {
-            self.bytes.extend(header.seq.to_le_bytes());
-        }
-        if flags & TIMESTAMP != 0 {
-            self.bytes.extend(header.timestamp.to_le_bytes());
-        }
-        if flags & SECOND != 0 {
-            self.bytes.push(header.second);
-        }
-        if flags & LEN != 0 {
-            self.bytes.push(header.len);
-        }
+        self.bytes.extend_from_slice(packed.bytes());
         self.count += 1;
         self.state.move_to(header);
+    }
+
+    /// The latest.
+    pub fn last(&self) -> Option<Header> {
+        (self.count > 0).then_some(self.state.header)
     }
 
     /// Touches the end, where the next one goes, where the number returned is used.
@@ -122,16 +166,16 @@ impl Iter<'_> {
         Some(*first)
     }
 
-    fn nanos(&mut self) -> Option<u64> {
-        let mut zigzag = 0u64;
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.take()?;
-            zigzag |= u64::from(byte & 0x7f) << shift;
+            number |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 break;
             }
         }
-        Some((zigzag >> 1) ^ (zigzag & 1).wrapping_neg())
+        Some(number)
     }
 }
 
@@ -140,13 +184,14 @@ impl Iterator for Iter<'_> {
 
     fn next(&mut self) -> Option<Header> {
         let [flags] = self.take()?;
-        let nanos = self.nanos()?;
+        let nanos = unzigzag(self.varint()?).cast_unsigned();
         let mut header = self.state.expected(nanos);
         if flags & SEQ != 0 {
             header.seq = u16::from_le_bytes(self.take()?);
         }
         if flags & TIMESTAMP != 0 {
-            header.timestamp = u32::from_le_bytes(self.take()?);
+            let off = unzigzag(self.varint()?) as u32;
+            header.timestamp = header.timestamp.wrapping_add(off);
         }
         if flags & SECOND != 0 {
             [header.second] = self.take()?;

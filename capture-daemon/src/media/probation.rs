@@ -111,103 +111,151 @@ pub struct Traits {
     pub len: u8,
 }
 
+/// The pace of packets of one payload type: sums over each and the one before it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    /// Time and timestamp units between packets that follow each other.
+    nanos: i64,
+    units: i64,
+    /// Those not yet in a whole second.
+    part_nanos: i64,
+    part_units: i64,
+    /// Of the whole seconds: the least and the most units of one.
+    least: f32,
+    most: f32,
+    /// Timestamp units of a packet, the least; 0 where none are known.
+    step: u32,
+    pairs: u16,
+    seconds: u16,
+    /// Octets of the longest payload.
+    len: u8,
+}
+
+impl Pace {
+    /// Takes in a packet, and what came before it of its type.
+    #[inline]
+    fn take(&mut self, before: Option<&Header>, after: &Header) {
+        self.len = self.len.max(after.len);
+        let Some(before) = before else { return };
+        let step = after.timestamp.wrapping_sub(before.timestamp);
+        // Signed: what the delay of one packet adds to its step, it takes from the next.
+        let time = after.ts.as_nanos().wrapping_sub(before.ts.as_nanos()) as i64;
+        let follows = after.seq == before.seq.wrapping_add(1) && step <= i32::MAX as u32;
+        if !follows || after.marker() || time.unsigned_abs() > PAUSE {
+            return;
+        }
+        if step > 0 && (self.step == 0 || step < self.step) {
+            self.step = step;
+        }
+        self.pairs += 1;
+        self.nanos += time;
+        self.units += i64::from(step);
+        self.part_nanos += time;
+        self.part_units += i64::from(step);
+        if self.part_nanos >= LONG_ENOUGH {
+            let second = (self.part_units as f64 * 1e9 / self.part_nanos as f64) as f32;
+            let first = self.seconds == 0;
+            self.least = if first { second } else { self.least.min(second) };
+            self.most = if first { second } else { self.most.max(second) };
+            self.seconds += 1;
+            (self.part_nanos, self.part_units) = (0, 0);
+        }
+    }
+
+    fn traits(&self) -> Traits {
+        let mut traits = Traits {
+            units: Some(self.step).filter(|step| *step > 0),
+            len: self.len,
+            ..Traits::default()
+        };
+        if usize::from(self.pairs) >= ENOUGH / 2 && self.nanos >= LONG_ENOUGH {
+            let measured = self.units as f64 * 1e9 / self.nanos as f64;
+            traits.clock_rate = CLOCKS
+                .into_iter()
+                .find(|&clock| (measured / f64::from(clock) - 1.0).abs() <= FITS);
+            let alike = |second: f32| (f64::from(second) / measured - 1.0).abs() <= ALIKE;
+            traits.steady = self.seconds >= 2 && alike(self.least) && alike(self.most);
+        }
+        traits
+    }
+}
+
 /// The packets kept, in the order they came.
 #[derive(Clone, Debug, Default)]
-pub struct Probation(KeptHeaders);
+pub struct Probation {
+    kept: KeptHeaders,
+    /// The pace of all of them, as long as they are of one payload type: so they need not be read again to be judged.
+    pace: Pace,
+    payload_type: u8,
+    is_mixed: bool,
+}
 
 impl Probation {
     /// Keeps a packet. Whether it is time to [judge](Self::traits).
     pub fn keep(&mut self, header: Header) -> bool {
-        self.0.push(header);
-        self.0.len().is_multiple_of(ENOUGH)
+        let before = self.kept.last();
+        if before.is_none() {
+            self.payload_type = header.payload_type();
+        }
+        self.is_mixed |= header.payload_type() != self.payload_type;
+        self.pace.take(before.as_ref(), &header);
+        self.kept.push(header);
+        self.kept.len().is_multiple_of(ENOUGH)
     }
 
     /// Touches what keeping one more touches, where the number returned is used.
     pub fn touch(&self) -> u32 {
-        self.0.touch()
+        self.kept.touch()
     }
 
     /// Whether no more packets are kept.
     pub fn is_full(&self) -> bool {
-        self.0.len() >= KEPT
+        self.kept.len() >= KEPT
     }
 
     /// The packets turned out to be SRTP.
     pub fn strip_tags(&mut self) {
-        let strip = |mut header: Header| {
+        let packets = self.packets();
+        *self = Self::default();
+        for mut header in packets {
             header.strip_tag();
-            header
-        };
-        self.0 = self.0.iter().map(strip).collect();
+            self.keep(header);
+        }
     }
 
     /// The packets.
     pub fn packets(&self) -> Vec<Header> {
-        self.0.iter().collect()
+        self.kept.iter().collect()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.kept.len()
     }
 
     /// How many packets were kept each time it was [time to judge](Self::keep).
     pub fn judgements(&self) -> impl Iterator<Item = usize> + use<> {
-        (1..=self.0.len() / ENOUGH).map(|times| times * ENOUGH)
+        (1..=self.kept.len() / ENOUGH).map(|times| times * ENOUGH)
     }
 
     /// What they say of a payload type.
     pub fn traits(&self, payload_type: u8) -> Traits {
-        self.traits_of_first(self.0.len(), payload_type)
+        self.traits_of_first(self.kept.len(), payload_type)
     }
 
     /// What the first so many of them say of a payload type.
     pub fn traits_of_first(&self, count: usize, payload_type: u8) -> Traits {
-        let mut traits = Traits::default();
-        let (mut pairs, mut nanos, mut units) = (0, 0i64, 0i64);
-        // Those not yet in a whole second.
-        let (mut part_nanos, mut part_units) = (0i64, 0i64);
-        // Of the whole seconds: how many, and the least and the most units of one.
-        let (mut seconds, mut least, mut most) = (0, f64::INFINITY, f64::NEG_INFINITY);
+        if count == self.kept.len() && !self.is_mixed && payload_type == self.payload_type {
+            return self.pace.traits();
+        }
+        let mut pace = Pace::default();
         let mut before: Option<Header> = None;
-        for after in self.0.iter().take(count) {
-            if after.payload_type() != payload_type {
-                continue;
-            }
-            traits.len = traits.len.max(after.len);
-            let Some(before) = before.replace(after) else {
-                continue;
-            };
-            let step = after.timestamp.wrapping_sub(before.timestamp);
-            // Signed: what the delay of one packet adds to its step, it takes from the next.
-            let time = after.ts.as_nanos().wrapping_sub(before.ts.as_nanos()) as i64;
-            let follows = after.seq == before.seq.wrapping_add(1) && step <= i32::MAX as u32;
-            if !follows || after.marker() || time.unsigned_abs() > PAUSE {
-                continue;
-            }
-            if step > 0 {
-                traits.units = Some(traits.units.map_or(step, |units| units.min(step)));
-            }
-            pairs += 1;
-            nanos += time;
-            units += i64::from(step);
-            part_nanos += time;
-            part_units += i64::from(step);
-            if part_nanos >= LONG_ENOUGH {
-                let second = part_units as f64 * 1e9 / part_nanos as f64;
-                (seconds, least, most) = (seconds + 1, least.min(second), most.max(second));
-                (part_nanos, part_units) = (0, 0);
-            }
+        let of_type = |header: &Header| header.payload_type() == payload_type;
+        for after in self.kept.iter().take(count).filter(of_type) {
+            pace.take(before.as_ref(), &after);
+            before = Some(after);
         }
-        if pairs >= ENOUGH / 2 && nanos >= LONG_ENOUGH {
-            let measured = units as f64 * 1e9 / nanos as f64;
-            traits.clock_rate = CLOCKS
-                .into_iter()
-                .find(|&clock| (measured / f64::from(clock) - 1.0).abs() <= FITS);
-            let alike = |second: f64| (second / measured - 1.0).abs() <= ALIKE;
-            traits.steady = seconds >= 2 && alike(least) && alike(most);
-        }
-        traits
+        pace.traits()
     }
 }
 

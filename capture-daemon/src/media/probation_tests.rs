@@ -80,6 +80,24 @@ fn seconds_that_differ_are_no_clock_of_another_kind() {
 }
 
 proptest! {
+    /// What is summed up while packets are kept is what reading them again gives.
+    #[test]
+    fn sums_are_those_of_the_packets(packets in proptest::collection::vec(
+        (0u64..1_500_000_000, prop_oneof![8 => Just(160u32), 1 => any::<u32>()], prop_oneof![8 => Just(1u16), 1 => 0..3u16], prop_oneof![30 => Just(96u8), 1 => Just(0xe0u8), 1 => Just(8u8)], any::<u8>()),
+        0..256,
+    )) {
+        let mut probation = Probation::default();
+        let (mut ts, mut timestamp, mut seq) = (0, 0u32, 0u16);
+        for (nanos, units, numbers, second, len) in packets {
+            (ts, timestamp, seq) = (ts + nanos / 40, timestamp.wrapping_add(units), seq.wrapping_add(numbers));
+            probation.keep(Header { ts: Timestamp::from_nanos(ts), timestamp, seq, second, len });
+        }
+        let again = Probation { is_mixed: true, ..probation.clone() };
+        for payload_type in [96, 8, 0] {
+            prop_assert_eq!(probation.traits(payload_type), again.traits(payload_type));
+        }
+    }
+
     #[test]
     fn every_known_clock_is_found_under_jitter(
         clock_rate in proptest::sample::select(CLOCKS.to_vec()),
