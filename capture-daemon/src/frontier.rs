@@ -28,6 +28,11 @@ impl Frontier {
         }
     }
 
+    /// All of them.
+    pub fn all(&self) -> Range<usize> {
+        self.pages.clone()
+    }
+
     /// So many bytes are in use.
     #[inline]
     pub fn advance(&self, used: usize) {

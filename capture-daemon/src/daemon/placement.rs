@@ -73,9 +73,22 @@ pub fn keep_off(allowed: &[usize], workers: &[usize], lanes: usize) {
 
 /// The CPUs for a thread that touches workers' memory before they do, which then lies on its NUMA node: of those `near` the interface, the
 /// ones that no worker has; where there is none, all of them.
-pub fn beside(near: &[usize], workers: &[usize], lanes: usize) -> Vec<usize> {
+pub fn beside(near: &[usize], workers: &[usize], lanes: usize) -> Beside {
     let free = others(near, workers, lanes);
-    if free.is_empty() { near.to_vec() } else { free }
+    let shared = free.is_empty();
+    Beside {
+        cpus: if shared { near.to_vec() } else { free },
+        shared,
+    }
+}
+
+/// CPUs near those of workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// The CPUs.
+    pub cpus: Vec<usize>,
+    /// They are the workers' own.
+    pub shared: bool,
 }
 
 /// Has the calling thread run on these CPUs alone.
@@ -125,10 +138,14 @@ mod tests {
         assert_eq!(near("eth0", &[0, 1, 5]), [5]);
         assert_eq!(near("eth0", &[0, 1]), [0, 1], "none of the node's is allowed");
         assert_eq!(near("veth0", &all), all);
-        assert_eq!(beside(&[4, 5, 6, 7], &[4, 5, 6, 7], 2), [6, 7]);
+        let beside = |near: &[usize], lanes| {
+            let beside = beside(near, near, lanes);
+            (beside.cpus, beside.shared)
+        };
+        assert_eq!(beside(&[4, 5, 6, 7], 2), (vec![6, 7], false));
         assert_eq!(
-            beside(&[4, 5], &[4, 5], 2),
-            [4, 5],
+            beside(&[4, 5], 2),
+            (vec![4, 5], true),
             "on a worker's CPU rather than on another node"
         );
     }

@@ -5,24 +5,31 @@
 
 use std::hint::black_box;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
+use rustix::process::setpriority_process;
 
-use super::placement;
+use super::placement::{self, Beside};
 use crate::frontier::{Frontier, HUGE_PAGE};
 use crate::xsk::sys;
 
-/// Bytes ready: what some six hundred calls take.
-const AHEAD: usize = 4 << 20;
+/// Bytes ready: what two and a half thousand calls take, or what a hiccup of the network adds to forty thousand streams at once.
+const AHEAD: usize = 16 << 20;
 
-/// Time between two looks: enough for ten thousand new calls a second, and nothing that a core at rest would notice.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Time to the next look where there was something to make ready, and the most where there was not, for a quarter of a second or so: a core at
+/// rest is not to notice.
+const SOON: Duration = Duration::from_millis(10);
+const LATER: Duration = Duration::from_millis(200);
 
-/// Bytes of the smallest page.
-const PAGE: usize = 4096;
+/// A look that takes longer has made something ready.
+const NOTHING: Duration = Duration::from_micros(200);
+
+/// Niceness of a thread that runs when nobody else wants to.
+const BEHIND: i32 = 19;
 
 /// The thread. Dropped, it ends.
 #[derive(Debug)]
@@ -32,15 +39,19 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Starts it, for the allocator's memory and that of these tables, on these CPUs, whose memory it becomes.
+    /// Starts it, for the allocator's memory and that of these tables, on these CPUs, whose memory it becomes. Where it shares them with
+    /// workers it goes behind everybody, and works while they nap: a worker that is at work would wait for it to the end of a tick.
     ///
     /// # Errors
     /// The errno of clone(2).
-    pub fn start(frontiers: Vec<Arc<Frontier>>, cpus: Vec<usize>) -> io::Result<Self> {
+    pub fn start(frontiers: Vec<Arc<Frontier>>, Beside { cpus, shared }: Beside) -> io::Result<Self> {
         let (stop, stopped) = channel::bounded(1);
         let thread = thread::Builder::new().name("siphon-memory".to_owned()).spawn(move || {
             if let Err(errno) = placement::run_on(&cpus) {
                 tracing::warn!("pin the thread that makes memory ready to CPUs {cpus:?}: {errno}");
+            }
+            if shared && let Err(errno) = setpriority_process(None, BEHIND) {
+                tracing::warn!("put the thread that makes memory ready behind others: {errno}");
             }
             keep(&stopped, frontiers);
         })?;
@@ -70,7 +81,9 @@ struct Ahead {
 fn keep(stopped: &Receiver<()>, frontiers: Vec<Arc<Frontier>>) {
     let begin = |frontier| Ahead { frontier, ready: 0 };
     let mut tables: Vec<Ahead> = frontiers.into_iter().map(begin).collect();
-    while stopped.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+    let mut pause = SOON;
+    while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        let begun = Instant::now();
         make_ready();
         // Where this cannot be done, the worker touches the pages itself.
         tables.retain_mut(|table| match table.go_on() {
@@ -80,28 +93,35 @@ fn keep(stopped: &Receiver<()>, frontiers: Vec<Arc<Frontier>>) {
                 false
             }
         });
+        pause = if begun.elapsed() > NOTHING {
+            SOON
+        } else {
+            LATER.min(pause * 2)
+        };
     }
 }
 
 impl Ahead {
     fn go_on(&mut self) -> io::Result<()> {
         let next = self.frontier.next(self.ready);
-        // A huge page at a time: whoever maps memory waits for each.
-        for start in next.clone().step_by(HUGE_PAGE) {
-            sys::populate(start..next.end.min(start + HUGE_PAGE))?;
-        }
+        populate(next.clone())?;
         self.ready = next.end;
         Ok(())
     }
 }
 
-/// Takes what comes next, touches each page, and gives it back. What was touched before and is still there costs next to nothing.
-fn make_ready() {
-    let mut next: Vec<u8> = Vec::with_capacity(AHEAD);
-    for page in next.spare_capacity_mut().chunks_mut(PAGE) {
-        if let Some(byte) = page.first_mut() {
-            byte.write(0);
-        }
+/// A huge page at a time: whoever maps memory waits for each.
+fn populate(pages: Range<usize>) -> io::Result<()> {
+    for start in pages.clone().step_by(HUGE_PAGE) {
+        sys::populate(start..pages.end.min(start + HUGE_PAGE))?;
     }
-    black_box(&mut next);
+    Ok(())
+}
+
+/// Takes what comes next, has its pages there, and gives it back. Those that are there still cost next to nothing.
+fn make_ready() {
+    let next: Vec<u8> = Vec::with_capacity(AHEAD);
+    // A kernel that cannot leaves it to the workers.
+    let _ = populate(Frontier::of(&next).all());
+    black_box(&next);
 }
