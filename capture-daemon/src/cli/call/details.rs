@@ -2,6 +2,7 @@
 //! buffers and the E-model make of it, and what its own ends say in RTCP.
 
 use super::head::line;
+use super::media::signed;
 use crate::cli::Style;
 use crate::cli::text::{count, percent, printable, time};
 use crate::report::{Buffer, Burst, Opinion, PayloadType, Rtcp, Stream, VoipMetrics};
@@ -29,11 +30,6 @@ pub(super) fn details(streams: &[&Stream], style: Style) -> String {
 
 fn some(number: u64, one: &str, several: &str) -> Option<String> {
     (number > 0).then(|| format!("{} {}", count(number), if number == 1 { one } else { several }))
-}
-
-fn signed(milliseconds: f64) -> String {
-    let sign = if milliseconds < 0.0 { "-" } else { "" };
-    format!("{sign}{}", time(milliseconds.abs()))
 }
 
 /// When packets came, and the sender's clock.

@@ -59,7 +59,7 @@ fn codec(codec: &Codec) -> String {
 }
 
 /// A time with its sign; one that rounds to nothing has none.
-fn signed(milliseconds: f64) -> String {
+pub(super) fn signed(milliseconds: f64) -> String {
     let tenths = (milliseconds * 10.0).round();
     format!("{:.1} ms", if tenths == 0.0 { 0.0 } else { milliseconds })
 }
