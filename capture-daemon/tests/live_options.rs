@@ -132,6 +132,9 @@ fn what_is_configured_is_what_is_done() {
         }
     }
     assert_eq!(niceness_of(pid, "siphon"), Some(0));
+    // It has a CPU beside the workers', and need not go behind them.
+    assert_eq!(niceness_of(pid, "siphon-memory"), Some(0));
+    assert_eq!(cpus_of(pid, "siphon-memory").as_deref(), Some("0"));
     let mode = fs::metadata(scratch.path().join("siphon.sock"))
         .unwrap()
         .permissions()

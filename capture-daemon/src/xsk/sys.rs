@@ -161,9 +161,8 @@ struct SchedAttr {
 }
 
 /// Gives the calling thread, where it is an ordinary one (SCHED_OTHER), a niceness and a slice; to whom somebody gave another policy,
-/// nothing. One that wakes goes before whoever
-/// runs if that one's slice is longer (PREEMPT_SHORT, kernel/sched/features.h); else it may wait for its end, which is looked
-/// at once a tick. Kernels before 6.12 have the same slice for all.
+/// nothing. One that wakes goes before whoever runs if that one's slice is longer (PREEMPT_SHORT, kernel/sched/features.h); else it
+/// may wait for its end, which is looked at once a tick. Kernels before 6.12 have the same slice for all.
 ///
 /// # Errors
 /// The errno of sched_setattr(2); EPERM where the niceness falls, without CAP_SYS_NICE.
@@ -272,6 +271,17 @@ fn ip_address(address: NonNull<libc::sockaddr>) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_made_ready_keep_what_is_in_them() {
+        let page = 4096;
+        let list = vec![7_u8; 8 * page];
+        let begin = list.as_ptr().addr().next_multiple_of(page);
+        populate(begin..begin + 6 * page).unwrap();
+        assert!(list.iter().all(|byte| *byte == 7));
+        // Nothing is ever mapped there (vm.mmap_min_addr, and no null pointer).
+        assert_eq!(populate(0..page).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+    }
 
     #[test]
     fn an_error_is_the_errno_of_the_call() {
