@@ -17,7 +17,7 @@ pub const SHARDS: usize = 64;
 /// Entries one sweep looks at: some microseconds, so that the worker's ring does not fill meanwhile.
 const SWEPT_AT_ONCE: usize = 32;
 
-/// Entries that are looked at under one lock for whoever counts them, some tens of microseconds: a worker may wait for it.
+/// Entries that are looked at under one lock for whoever counts them: a worker may wait for it.
 const SEEN_AT_ONCE: usize = 64;
 
 /// Entries that are copied under one lock for whoever tells of them: some tens of microseconds.
@@ -174,8 +174,8 @@ impl<E: Entry, K: Clone + Eq + Hash> Table<E, K> {
         self.len.fetch_sub(removed.map(Entry::count).sum(), Ordering::Relaxed);
     }
 
-    /// Runs `with` on every entry, in no order: the keys of a shard are taken under one lock, then a few entries each. Of entries that come or leave meanwhile some are left out; none
-    /// comes twice.
+    /// Runs `with` on every entry, in no order: the keys of a shard are taken under one lock, then a few entries each. Of entries that
+    /// come or leave meanwhile some are left out; none comes twice.
     pub fn for_each(&self, mut with: impl FnMut(&K, &E)) {
         for number in 0..self.shards.len() {
             for keys in self.keys(number).chunks(SEEN_AT_ONCE) {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Bench, Measurement, figure};
 use crate::calls::{self, Message};
 use crate::cpu::resident;
-use crate::generator::{Generator, Load};
+use crate::generator::{BEGUN, Generator, Load};
 use crate::live::Live;
 use crate::receiver::{Kind, Programs};
 use crate::run::wait_for_rest;
@@ -63,7 +63,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
         title: MEASUREMENT.about.to_owned(),
         conditions: vec![
             format!(
-                "{} concurrent calls set up by five messages each, whose {} streams begin 50,000 a second, and {} packets of each when \
+                "{} concurrent calls set up by five messages each, whose {} streams begin {BEGUN} a second, and {} packets of each when \
                  all have begun, live on a veth pair; every call and every stream is then in the answers, and no frame was lost.",
                 LINK.calls,
                 2 * LINK.calls,

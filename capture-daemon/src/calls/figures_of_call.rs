@@ -1,4 +1,5 @@
-//! What one call gives to the totals of RFC 6076: its times, and the codes that decide its ratios.
+//! What one call gives to the totals of RFC 6076: its times, the codes that decide its ratios, and what is odd
+//! about it.
 
 use crate::outcome::labelled;
 use crate::report::CallState;

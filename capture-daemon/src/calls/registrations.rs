@@ -90,7 +90,7 @@ impl Registrations {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What all attempts to register came to by `now`, as RFC 6076 measures it. Looks at every registration, a shard at a
+    /// What all attempts to register came to by `now`, as RFC 6076 measures it. Looks at every registration, a few at a
     /// time.
     pub fn figures(&self, now: Timestamp) -> report::RegistrationFigures {
         // In this order, what is settled meanwhile is missing until the next time, and never counted twice.

@@ -17,11 +17,11 @@ use super::placement::{self, Beside};
 use crate::frontier::{Frontier, HUGE_PAGE};
 use crate::xsk::sys;
 
-/// Bytes ready: what two and a half thousand calls take, or what a hiccup of the network adds to forty thousand streams at once.
+/// Bytes ready: what two and a half thousand calls take, or what a hiccup of the network adds to 35,000 streams at once.
 const AHEAD: usize = 16 << 20;
 
-/// Time to the next look where there was something to make ready, and the most where there was not, for a quarter of a second or so: a core at
-/// rest is not to notice.
+/// Time to the next look where there was something to make ready. Where there was not it doubles, up to the longer: a core at rest is
+/// not to notice.
 const SOON: Duration = Duration::from_millis(10);
 const LATER: Duration = Duration::from_millis(200);
 
