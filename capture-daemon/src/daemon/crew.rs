@@ -98,7 +98,13 @@ pub fn cpus(configured: &[usize], interface: &str) -> Result<Vec<usize>, CrewErr
         return Err(CrewError::NoSuchCpu { cpu: *cpu, allowed });
     }
     Ok(match configured {
-        [] => placement::near(interface, allowed),
+        [] => {
+            let near = placement::near(interface, allowed.clone());
+            if near != allowed {
+                tracing::info!("workers go to the CPUs of {interface}'s NUMA node: {near:?}");
+            }
+            near
+        }
         some => some.to_vec(),
     })
 }

@@ -25,7 +25,6 @@ fn near_in(sysfs: &Path, interface: &str, allowed: Vec<usize>) -> Vec<usize> {
         tracing::warn!("no CPU of {interface}'s NUMA node {node} is allowed to this process");
         return allowed;
     }
-    tracing::info!("workers go to the CPUs of {interface}'s NUMA node {node}: {near:?}");
     near
 }
 

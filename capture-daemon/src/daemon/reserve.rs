@@ -50,6 +50,7 @@ impl Reserve {
             if let Err(errno) = placement::run_on(&cpus) {
                 tracing::warn!("pin the thread that makes memory ready to CPUs {cpus:?}: {errno}");
             }
+            // PRIO_PROCESS is the calling thread alone (setpriority(2), "C library/kernel differences").
             if shared && let Err(errno) = setpriority_process(None, BEHIND) {
                 tracing::warn!("put the thread that makes memory ready behind others: {errno}");
             }
