@@ -322,15 +322,13 @@ fn a_program_that_sees_nothing_is_noticed() {
     let scratch = Scratch::new("live-blind").unwrap();
     send(&network, 20_000, 10, 160);
     let mut run_siphon = Siphon::start(&network.sensor, siphon(), scratch.path(), "").unwrap();
-    assert_eq!(run_siphon.json(["health"]).unwrap()["status"], "green");
+    assert_eq!(run_siphon.complaints().unwrap(), Vec::<Value>::new());
     take_off(&network);
     // What it saw before may count for the minute over which the daemon looks.
     let reason = wait_for("blindness to be told", 4 * LIMIT, || {
         send(&network, 20_000, 600, 160);
-        let output = run_siphon.output(["health", "--json"])?;
-        let answer: Value = serde_json::from_slice(&output.stdout)?;
-        let reasons = answer["reasons"].as_array().unwrap();
-        Ok(reasons.iter().find(|reason| reason["what"] == "program_blind").cloned())
+        let complaints = run_siphon.complaints()?;
+        Ok(complaints.into_iter().find(|reason| reason["what"] == "program_blind"))
     })
     .unwrap();
     assert_eq!(reason["status"], "red", "{reason}");

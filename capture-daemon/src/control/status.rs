@@ -398,7 +398,7 @@ pub struct SpoolStatus {
     pub files_bytes: u64,
     /// Bytes free on the file system.
     pub disk_free_bytes: u64,
-    /// Bytes of the file system.
+    /// Bytes of the file system, without those kept back for root.
     pub disk_size_bytes: u64,
 }
 

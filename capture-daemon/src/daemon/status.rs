@@ -409,8 +409,12 @@ fn evicted(live: &Live) -> u64 {
     evicted + refused + failed
 }
 
+/// Bytes of the file system that may be used: without what is kept back for root, as `df` reckons how full it is.
 fn disk_size(directory: &Path) -> u64 {
-    rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+    rustix::fs::statvfs(directory).map_or(0, |disk| {
+        let used = disk.f_blocks.saturating_sub(disk.f_bfree);
+        used.saturating_add(disk.f_bavail).saturating_mul(disk.f_frsize)
+    })
 }
 
 /// Rules, and what came of each.

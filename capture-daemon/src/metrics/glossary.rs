@@ -243,7 +243,7 @@ glossary! {
     FILES_REMOVED: Counter "siphon_spool_removed_files_total" [] "Files removed by retention.";
     FILES_BYTES: Gauge "siphon_spool_files_bytes" [] "Bytes of all files in the spool's folder.";
     DISK_FREE: Gauge "siphon_spool_disk_free_bytes" [] "Bytes free on the spool's file system.";
-    DISK_SIZE: Gauge "siphon_spool_disk_size_bytes" [] "Bytes of the spool's file system.";
+    DISK_SIZE: Gauge "siphon_spool_disk_size_bytes" [] "Bytes of the spool's file system, without those kept back for root.";
 
     CONTROL_CLIENTS: Gauge "siphon_control_clients" [] "Clients connected to the control socket.";
     CONTROL_ACCEPTED: Counter "siphon_control_accepted_clients_total" [] "Clients of the control socket that were accepted.";

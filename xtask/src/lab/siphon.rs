@@ -165,6 +165,20 @@ impl Siphon {
         serde_json::from_str(&text).with_context(|| format!("siphon printed no JSON: {text}"))
     }
 
+    /// Why its health is not green, but for a disk that is filling: that is the test machine's own, whatever siphon does.
+    ///
+    /// # Errors
+    /// When it does not answer, or not as the contract says.
+    pub fn complaints(&self) -> Result<Vec<Value>> {
+        // The exit status is the light, and no failure.
+        let output = self.output(["health", "--json"])?;
+        let answer: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("health: {}", String::from_utf8_lossy(&output.stderr)))?;
+        let reasons = answer["reasons"].as_array().context("health has no reasons")?;
+        let is_ours = |reason: &&Value| reason["what"] != "disk_filling";
+        Ok(reasons.iter().filter(is_ours).cloned().collect())
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
