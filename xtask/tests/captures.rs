@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use xtask::lab::baresip::{Baresip, Codec, Media, Telephone};
 use xtask::lab::capture::{Capture, Direction};
-use xtask::lab::coturn::{Coturn, PASSWORD, Peer, Wrapping, echo, refused};
+use xtask::lab::coturn::{Coturn, PASSWORD, Peer, Transport, Wrapping, echo, refused};
 use xtask::lab::kamailio::{self, Kamailio};
 use xtask::lab::loss::{Loss, Place};
 use xtask::lab::mirror::{CALLEE, CALLER, MIDDLE, MIRROR};
@@ -123,7 +123,7 @@ fn make_the_captures_of_softphones() {
         let _coturn = Coturn::start(&relay, &[]).unwrap();
         let peer = Peer::start(&network.callee).unwrap();
         for wrapping in [Wrapping::Channels, Wrapping::Indications] {
-            echo(&network.caller, wrapping, 20).unwrap();
+            echo(&network.caller, Transport::Udp, wrapping, 20).unwrap();
         }
         drop(peer);
         converse(network, Codec::Pcma, Media::Turn, Duration::from_secs(1));

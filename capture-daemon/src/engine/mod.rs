@@ -226,6 +226,9 @@ impl Engine {
             return Outcome::OtherTcp;
         }
         let carried = self.read_tcp(|tcp, losses, read| tcp.push(ts, src, dst, segment, losses, read));
+        if carried == Carried::Turn && (segment.flags.fin() || segment.flags.rst()) {
+            self.shared.turn.closed(ts, src, dst, &self.counters.losses);
+        }
         match carried {
             Carried::Unknown if self.relaying.is_on_port(src, dst) => Outcome::TurnTcp,
             Carried::Unknown | Carried::Sip | Carried::WebSocket => Outcome::SipTcp,

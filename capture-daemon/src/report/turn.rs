@@ -168,7 +168,7 @@ pub struct Allocation {
     pub created: Option<Timestamp>,
     /// When it runs out if nobody refreshes it; absent where nothing was granted.
     pub expires: Option<Timestamp>,
-    /// Time of the latest deletion.
+    /// Time of the deletion: by the latest Refresh, or with the TCP connection to the client.
     pub deleted: Option<Timestamp>,
     /// Allocate requests that were granted; more than 1 where the client used its port again.
     pub grants: u64,

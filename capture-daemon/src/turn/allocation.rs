@@ -111,7 +111,10 @@ pub struct Allocation {
     created: Option<Timestamp>,
     /// The latest grant that lasts, with its LIFETIME.
     granted: Option<(Timestamp, Option<u32>)>,
+    /// The latest Refresh that deletes.
     deleted: Option<Timestamp>,
+    /// The latest end of the TCP connection to the client.
+    closed: Option<Timestamp>,
     /// Transactions that were granted: Allocate, Refresh.
     grants: u64,
     refreshes: u64,
@@ -153,6 +156,7 @@ impl Allocation {
             created: None,
             granted: None,
             deleted: None,
+            closed: None,
             grants: 0,
             refreshes: 0,
             failures: BTreeMap::new(),
@@ -250,6 +254,22 @@ impl Allocation {
         } else {
             self.granted = self.granted.max(Some((ts, lifetime)));
         }
+    }
+
+    /// Its TCP connection was ended by one of the two: the server has nobody left to relay for.
+    pub fn closed(&mut self, ts: Timestamp) {
+        self.touch(ts);
+        self.closed = self.closed.max(Some(ts));
+    }
+
+    /// When it was deleted, by a Refresh or with its connection; `None` where it was granted again, or not at all.
+    fn ended(&self) -> Option<Timestamp> {
+        let granted = self.granted.map(|(granted, _)| granted);
+        let counts = |ended: &Timestamp| granted.is_none_or(|granted| *ended >= granted);
+        // One that was joined in the middle was granted before.
+        let was_granted = granted.is_some() || (self.asked.is_none() && self.refused.is_none());
+        let closed = self.closed.filter(|_| was_granted);
+        [self.deleted, closed].into_iter().flatten().filter(counts).min()
     }
 
     fn tally(&mut self, method: Method, answer: Answer, credentials: bool, by: fn(u64, u64) -> u64) {
@@ -350,15 +370,14 @@ impl Allocation {
 
     /// Where it stands at `now`.
     pub fn state(&self, now: Timestamp) -> AllocationState {
-        if let Some((granted, _)) = self.granted {
-            return match (self.deleted, self.expires()) {
-                (Some(deleted), _) if deleted >= granted => AllocationState::Deleted,
-                (_, Some(expires)) if now > expires => AllocationState::Expired,
+        if self.ended().is_some() {
+            return AllocationState::Deleted;
+        }
+        if self.granted.is_some() {
+            return match self.expires() {
+                Some(expires) if now > expires => AllocationState::Expired,
                 _ => AllocationState::Active,
             };
-        }
-        if self.deleted.is_some() {
-            return AllocationState::Deleted;
         }
         match (self.asked, self.refused) {
             (Some((asked, _)), refused) if refused.is_none_or(|(refused, _)| refused < asked) => match refused {
@@ -426,7 +445,7 @@ impl Allocation {
             end: self.last,
             created: self.created,
             expires: self.expires(),
-            deleted: self.deleted,
+            deleted: self.ended().or(self.deleted),
             grants: self.grants,
             refreshes: self.refreshes,
             failures: self

@@ -157,6 +157,14 @@ impl Turn {
         });
     }
 
+    /// One side ended the TCP connection that carries TURN, and with it the allocation.
+    pub fn closed(&self, ts: Timestamp, src: Endpoint, dst: Endpoint, losses: &Losses) {
+        self.allocation(ts, &Pair::of(src, dst, true), losses, |allocation| {
+            allocation.closed(ts);
+            0
+        });
+    }
+
     fn allocation(&self, ts: Timestamp, pair: &Pair, losses: &Losses, with: impl FnOnce(&mut Allocation) -> usize) {
         let make = || Allocation::new(ts);
         let (over, left) = self

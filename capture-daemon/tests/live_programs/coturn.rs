@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use xtask::lab::baresip::{self, Baresip, Codec, Media, Telephone};
 use xtask::lab::capture;
-use xtask::lab::coturn::{Coturn, Echoed, PASSWORD, PORT, Peer, Usage, Wrapping, echo, refused};
+use xtask::lab::coturn::{Coturn, Echoed, PASSWORD, PORT, Peer, Transport, Usage, Wrapping, echo, refused};
 use xtask::lab::mirror::{CALLEE, CALLER, MIDDLE};
 use xtask::lab::process::wait_for;
 use xtask::lab::{require, tshark};
@@ -64,7 +64,7 @@ fn what_coturn_relays_is_all_there() {
     let caller = &run.network.caller;
     let echoes = thread::scope(|scope| {
         [Wrapping::Channels, Wrapping::Indications]
-            .map(|wrapping| scope.spawn(move || echo(caller, wrapping, MESSAGES).unwrap()))
+            .map(|wrapping| scope.spawn(move || echo(caller, Transport::Udp, wrapping, MESSAGES).unwrap()))
             .map(|thread| thread.join().unwrap())
     });
     let usages = coturn.usages(2).unwrap();
@@ -129,6 +129,65 @@ fn what_coturn_relays_is_all_there() {
         assert_eq!(relayed.count(), 4, "two ways of two allocations: {flows:?}");
     }
     assert_eq!((told.sip["messages"].as_u64(), told.calls.len()), (Some(0), 0));
+}
+
+/// Over TCP the messages lie anywhere in the segments; and a nonce that has become stale is refused with the next one.
+#[test]
+fn what_comes_over_tcp_is_relayed_too_and_a_stale_nonce_is_told() {
+    let programs = needs(&["turnserver", "turnutils_uclient", "turnutils_peer"]);
+    if !require(
+        "what_comes_over_tcp_is_relayed_too_and_a_stale_nonce_is_told",
+        &programs,
+    ) {
+        return;
+    }
+    let run = Run::start();
+    let relay = run.network.plug("relay").unwrap();
+    let options = ["--min-port=50000", "--max-port=50999", "--stale-nonce=1"];
+    let coturn = Coturn::start(&relay, &options).unwrap();
+    let peer = Peer::start(&run.network.callee).unwrap();
+    // Longer than a nonce serves, and few enough: their numbers come first in them, and tshark takes 128 and more for RTP.
+    let messages = 2 * MESSAGES;
+    for wrapping in [Wrapping::Channels, Wrapping::Indications] {
+        let Echoed {
+            sent, received, lost, ..
+        } = echo(&run.network.caller, Transport::Tcp, wrapping, messages).unwrap();
+        assert_eq!((sent, received, lost), (messages.into(), messages.into(), 0));
+    }
+    let usages = coturn.usages(4).unwrap();
+    let refused = coturn.refusals();
+    drop((coturn, peer, relay));
+    let told = run.finish();
+
+    assert!(refused[&438] > 0, "{refused:?}");
+    assert_eq!(tshark::stun_errors(&told.witness).unwrap(), refused);
+    let turn = &told.replayed["turn"];
+    let figures = &turn["figures"];
+    let challenges = figures["challenges"].as_u64().unwrap();
+    assert_eq!(
+        (challenges, &figures["authentication_failures"]),
+        (refused[&401], &json!({"438": refused[&438]}))
+    );
+    let both_ways = json!({"packets": 2 * messages, "bytes": 2 * messages * 172});
+    assert_eq!(
+        [&figures["channel_data"], &figures["data_indications"]],
+        [&both_ways; 2]
+    );
+    // The client gives nothing back: its connections end, and the allocations with them.
+    let allocations = turn["allocations"].as_array().unwrap();
+    assert_eq!(figures["allocations"], json!({"deleted": usages.len()}), "{turn}");
+    assert!(
+        allocations.iter().all(|allocation| allocation["transport"] == "tcp"),
+        "{turn}"
+    );
+    let carried = |packets: u64, bytes: u64| json!({"packets": packets, "bytes": bytes});
+    for usage in &usages {
+        let is_it = |allocation: &&serde_json::Value| {
+            allocation["to_peers"] == carried(usage.to_peers, usage.to_peers_bytes)
+                && allocation["from_peers"] == carried(usage.from_peers, usage.from_peers_bytes)
+        };
+        assert_eq!(allocations.iter().filter(is_it).count(), 2, "{usage:?}: {turn}");
+    }
 }
 
 #[test]

@@ -205,6 +205,15 @@ pub enum Wrapping {
     Indications,
 }
 
+/// How turnutils_uclient reaches the server; the server reaches its peers over UDP in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP (RFC 8656 section 3.1).
+    Tcp,
+}
+
 /// A running turnutils_peer at the callee, which sends back what it gets.
 #[derive(Debug)]
 pub struct Peer {
@@ -254,13 +263,17 @@ pub fn refused(caller: &Netns, password: &str) -> Result<()> {
 ///
 /// # Errors
 /// When the program is not installed or fails, with what it wrote.
-pub fn echo(caller: &Netns, wrapping: Wrapping, messages: u32) -> Result<Echoed> {
+pub fn echo(caller: &Netns, transport: Transport, wrapping: Wrapping, messages: u32) -> Result<Echoed> {
     let way = match wrapping {
         Wrapping::Channels => "",
         Wrapping::Indications => "-s",
     };
+    let transport = match transport {
+        Transport::Udp => "",
+        Transport::Tcp => "-t",
+    };
     let printed = caller.exec(&format!(
-        "turnutils_uclient {way} -c -u {USER} -w {PASSWORD} -L {CALLER} -e {CALLEE} -r {PEER_PORT} -n {messages} -l 172 {MIDDLE}"
+        "turnutils_uclient {transport} {way} -c -u {USER} -w {PASSWORD} -L {CALLER} -e {CALLEE} -r {PEER_PORT} -n {messages} -l 172 {MIDDLE}"
     ))?;
     echoed(&printed).with_context(|| format!("read turnutils_uclient: {printed}"))
 }

@@ -66,6 +66,9 @@ impl Leg {
     }
 }
 
+const FIN: u8 = 0x11;
+const RST: u8 = 0x04;
+
 /// From the challenge to the deletion, with a call of `packets` packets each way in between: the first three from the client
 /// in Send indications, the rest over a channel.
 fn relayed_call(tcp: bool, packets: u16) -> Vec<Timed> {
@@ -113,6 +116,10 @@ fn relayed_call(tcp: bool, packets: u16) -> Vec<Timed> {
     let end = 600 + 20 * u64::from(packets);
     leg.ask(end, lifetime(new(Class::Request, Stun::Refresh, 5), 0).signed("alice"));
     leg.answer(end + 4, lifetime(new(Class::Success, Stun::Refresh, 5), 0));
+    if tcp {
+        leg.segment(end + 6, false, FIN, &[]);
+        leg.segment(end + 7, true, FIN, &[]);
+    }
     frames.extend(leg.frames);
     frames.sort_by_key(|(ts, _)| *ts);
     frames
@@ -394,6 +401,34 @@ fn tcp_that_is_joined_in_the_middle_is_read_from_the_next_message_on() {
         );
         let wrapped = document.streams.iter().filter(|stream| stream.via.is_some()).count();
         assert_eq!(wrapped, 2, "cut at {cut}: {:?}", document.streams);
+    }
+}
+
+/// coturn does so: the client has no way back to it.
+#[test]
+fn an_allocation_goes_with_its_tcp_connection() {
+    for (flags, from_server) in [(FIN, false), (FIN, true), (RST, false)] {
+        let granted = |leg: &mut Leg| {
+            leg.ask(10, Wire::new(Class::Request, Stun::Allocate, 1).signed("alice"));
+            let answer = Wire::new(Class::Success, Stun::Allocate, 1).mixed(0x0016, endpoint(RELAYED));
+            leg.answer(14, answer.with(0x000d, &600_u32.to_be_bytes()));
+        };
+        let allocation = |leg: Leg| in_order(&leg.frames).turn.allocations[0].clone();
+        let mut leg = Leg::new(true);
+        granted(&mut leg);
+        leg.segment(40, from_server, flags, &[]);
+        let closed = allocation(leg);
+        assert_eq!(closed.state, AllocationState::Deleted);
+        assert_eq!(closed.deleted, Some(Timestamp::from_nanos(40 * MILLISECOND)));
+
+        // A challenge that the client gave up at was never granted.
+        let mut leg = Leg::new(true);
+        leg.ask(10, Wire::new(Class::Request, Stun::Allocate, 1));
+        let challenge = Wire::new(Class::Error, Stun::Allocate, 1).with(0x0009, &[0, 0, 4, 1]);
+        leg.answer(14, challenge);
+        leg.segment(40, from_server, flags, &[]);
+        let refused = allocation(leg);
+        assert_eq!((refused.state, refused.deleted), (AllocationState::Challenged, None));
     }
 }
 
