@@ -28,6 +28,11 @@ pub(super) fn count(number: u64) -> String {
     grouped
 }
 
+/// A count of things, with the word for one or for several of them.
+pub(super) fn things(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { several })
+}
+
 /// Bytes in the binary unit that leaves at most four digits: `92.3 MiB`.
 pub(super) fn bytes(number: u64) -> String {
     const UNITS: &[&str] = &["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::calls::{self, limit};
 use super::signaling::times;
 use super::table::{Column, Table};
-use super::text::{self, bytes, count, list, moments, name, or_absent, printable};
+use super::text::{self, bytes, count, duration, list, moments, name, or_absent, printable};
 use super::{Daemon, Style};
 use crate::control::{Ask, Filter};
 use crate::report::{Allocation, AllocationState, Relayed, TurnFigures};
@@ -109,10 +109,13 @@ pub(super) fn figures(figures: &TurnFigures, style: Style) -> String {
     ];
     if relayed.iter().any(|(_, relayed)| relayed.packets > 0) {
         let relayed = relayed.map(|(by, Relayed { packets, bytes })| {
-            format!("{} packets ({}) in {by}", count(packets), text::bytes(bytes))
+            let packets = text::things(packets, "packet", "packets");
+            format!("{packets} ({}) in {by}", text::bytes(bytes))
         });
-        let held = [("permissions", figures.permissions), ("channels", figures.channels)];
-        let held = held.map(|(what, n)| format!("{} {what}", count(n)));
+        let held = [
+            text::things(figures.permissions, "permission", "permissions"),
+            text::things(figures.channels, "channel", "channels"),
+        ];
         text.push_str(&list("relayed: ", relayed.into_iter().chain(held), style.width));
     }
     text
@@ -135,10 +138,11 @@ pub(super) fn table(allocations: &[Allocation], style: Style) -> String {
         Column::Word("OVER"),
         Column::Long("CLIENT", 19),
         Column::Long("RELAYED", 19),
+        Column::Figure("LIFETIME"),
         Column::Figure("TO PEERS"),
         Column::Figure("FROM PEERS"),
     ];
-    let mut table = Table::new(COLUMNS).colouring("STATE");
+    let mut table = Table::new(COLUMNS).dropping(&["LIFETIME"]).colouring("STATE");
     let starts = moments(allocations.iter().map(|one| one.start));
     for (one, start) in allocations.iter().zip(starts) {
         table.row([
@@ -148,6 +152,7 @@ pub(super) fn table(allocations: &[Allocation], style: Style) -> String {
             one.transport.clone(),
             one.client.clone(),
             or_absent(one.relayed.as_deref(), printable),
+            or_absent(one.lifetime_s, |seconds| duration(f64::from(seconds) * 1000.0)),
             bytes(one.to_peers.bytes),
             bytes(one.from_peers.bytes),
         ]);

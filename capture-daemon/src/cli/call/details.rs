@@ -4,7 +4,7 @@
 use super::head::line;
 use super::media::signed;
 use crate::cli::Style;
-use crate::cli::text::{count, percent, printable, time};
+use crate::cli::text::{count, percent, printable, things, time};
 use crate::report::{Buffer, Burst, Opinion, PayloadType, Rtcp, Stream, VoipMetrics};
 
 /// A paragraph for each stream; the numbers are those of the tables.
@@ -29,7 +29,7 @@ pub(super) fn details(streams: &[&Stream], style: Style) -> String {
 }
 
 fn some(number: u64, one: &str, several: &str) -> Option<String> {
-    (number > 0).then(|| format!("{} {}", count(number), if number == 1 { one } else { several }))
+    (number > 0).then(|| things(number, one, several))
 }
 
 /// When packets came, and the sender's clock.

@@ -3,7 +3,7 @@
 use super::phrases::phrase;
 use crate::cli::Style;
 use crate::cli::terminal::Ink;
-use crate::cli::text::{ABSENT, address, count, list, moment_to_the_millisecond, name, or_absent, printable, time};
+use crate::cli::text::{ABSENT, address, list, moment_to_the_millisecond, name, or_absent, printable, things, time};
 use crate::report::{Call, CallState, EndedBy, Party, Transfer, Way};
 
 /// Width of the column of names.
@@ -181,7 +181,7 @@ fn oddities(call: &Call) -> Vec<String> {
         (call.messages_not_kept, "message not kept", "messages not kept"),
     ];
     for (number, one, several) in counts.into_iter().filter(|(number, ..)| *number > 0) {
-        words.push(format!("{} {}", count(number), if number == 1 { one } else { several }));
+        words.push(things(number, one, several));
     }
     words
 }
