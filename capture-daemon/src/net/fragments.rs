@@ -113,8 +113,9 @@ impl Fragments {
 
     /// Takes a fragment; returns the datagram if it was the last one missing.
     ///
-    /// Where fragments overlap, IPv4 keeps the bytes that came first and counts bytes that differ; a datagram of IPv6 is
-    /// discarded with all that is still to come of it (RFC 5722). A copy of what is there is neither.
+    /// Where fragments overlap, IPv4 keeps the bytes that came first and counts bytes that differ: the same ones may come cut in
+    /// two ways, before and behind a router. A datagram of IPv6, which no router cuts, is discarded with all that is still to
+    /// come of it (RFC 5722), but for a copy of a fragment that is there (RFC 8200 section 4.5).
     pub fn take(&self, ts: Timestamp, fragment: &Fragment<'_>, losses: &Losses) -> Option<Whole> {
         let hash = self.hasher.hash_one(fragment.datagram);
         let shard = self.shards.get(hash as usize % self.shards.len())?;
@@ -352,8 +353,8 @@ impl Parts {
             self.protocol.get_or_insert(fragment.protocol);
         }
         self.bytes += placed.new as u64;
-        let partial = fragment.datagram.protocol.is_none() && placed.met && placed.new > 0;
-        !placed.differs && !partial
+        let overlaps = fragment.datagram.protocol.is_none() && placed.met && !placed.again;
+        !placed.differs && !overlaps
     }
 
     /// The datagram, if all of it is there: the time of its latest piece, what it carries, and its bytes.

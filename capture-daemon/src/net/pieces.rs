@@ -36,6 +36,8 @@ pub(super) struct Placed {
     pub met: bool,
     /// Whether those were others.
     pub differs: bool,
+    /// Whether a piece from and to the same positions was there.
+    pub again: bool,
 }
 
 impl Pieces {
@@ -59,6 +61,7 @@ impl Pieces {
             }
             let (from, to) = (next.max(start), piece_end.min(end));
             placed.met = true;
+            placed.again |= (start, piece_end) == (at, end);
             placed.differs |= part(bytes, at, from, to) != part(&piece.bytes, start, from, to);
             next = to;
         }

@@ -15,14 +15,22 @@ proptest! {
         inserts in proptest::collection::vec((0usize..40, proptest::collection::vec(0u8..3, 0..20)), 0..30),
     ) {
         let mut reference = [None; 64];
+        let mut runs = Vec::new();
         let mut pieces = Pieces::default();
         for (n, (at, bytes)) in inserts.iter().enumerate() {
             let mut expected = Placed::default();
-            for (place, byte) in reference.iter_mut().skip(*at).zip(bytes) {
-                match place {
-                    None => {
-                        *place = Some(*byte);
+            let all = *at..*at + bytes.len();
+            expected.again = !bytes.is_empty() && runs.contains(&all);
+            let mut run = *at..*at;
+            for (place, byte) in all.zip(bytes) {
+                match &mut reference[place] {
+                    old @ None => {
+                        *old = Some(*byte);
                         expected.new += 1;
+                        if run.end < place {
+                            runs.push(std::mem::replace(&mut run, place..place));
+                        }
+                        run.end = place + 1;
                     }
                     Some(old) => {
                         expected.met = true;
@@ -30,6 +38,7 @@ proptest! {
                     }
                 }
             }
+            runs.push(run);
             let ts = Timestamp::from_nanos(n as u64);
             prop_assert_eq!(pieces.insert(*at as u64, ts, bytes), expected);
             prop_assert_eq!(pieces.start(), reference.iter().position(Option::is_some).map(|at| at as u64));
