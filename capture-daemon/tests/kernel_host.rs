@@ -33,6 +33,24 @@ fn config(attach: Attach) -> Capture {
     }
 }
 
+/// What the verifier followed of the larger of the two programs when this was written, with kernel 6.18: tcx, XDP.
+const VERIFIED: [u32; 2] = [183_763, 186_176];
+
+/// The verifier's limit is a million for each program; they have room to grow, and when they do, this says so.
+#[test]
+fn the_verifier_follows_no_more_than_it_did() {
+    Wire::new(1, 1500).run("the_verifier_follows_no_more_than_it_did", || {
+        for (attach, verified) in BOTH.into_iter().zip(VERIFIED) {
+            let (program, _lanes) = open(&config(attach));
+            let followed = program.obtained().verified_instructions.unwrap();
+            assert!(
+                followed <= verified + verified / 10,
+                "{attach:?}: {followed} instructions, {verified} before"
+            );
+        }
+    });
+}
+
 /// Takes all that lies in the rings.
 fn take(lanes: &mut [RingLane]) -> Vec<Seen> {
     let clock = Clock::new();

@@ -7,8 +7,8 @@ use super::memory::Memory;
 /// Entries of a hash that have room here; no test needs more.
 const ENTRIES: u32 = 64;
 
-/// BPF_MAP_TYPE_ARRAY and _PERCPU_ARRAY.
-const ARRAYS: [u32; 2] = [2, 6];
+/// BPF_MAP_TYPE_ARRAY, _PERCPU_ARRAY and _ARRAY_OF_MAPS.
+const ARRAYS: [u32; 3] = [2, 6, 12];
 
 /// A map's address, as a program passes it to a helper.
 pub fn handle(index: i32) -> u64 {

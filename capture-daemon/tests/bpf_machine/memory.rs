@@ -1,11 +1,13 @@
 //! What the program's addresses lead to: context, packet, stack, and the values of maps. Addresses have 32 bits, as the context's
 //! fields do: the upper 8 name a region, the lower 24 a byte in it.
 
-/// struct xdp_md.
+/// What the program is called with.
 const CONTEXT: u64 = 1;
 /// The frame, with room before it.
 pub const PACKET: u64 = 2;
 const STACK: u64 = 3;
+/// A record of a ring buffer.
+const RECORD: u64 = 4;
 /// Of the first map's values; the next map has the next.
 const VALUES: u64 = 16;
 
@@ -15,30 +17,42 @@ const HEADROOM: usize = 256;
 /// Bytes of stack of one call (MAX_BPF_STACK).
 const FRAME: u64 = 512;
 
+/// The kinds of context (include/uapi/linux/bpf.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// struct xdp_md.
+    Xdp,
+    /// struct __sk_buff, of a frame of one packet without a tag beside it.
+    Skb,
+}
+
 /// All there is.
 pub struct Memory {
+    kind: Kind,
     context: Vec<u8>,
     packet: Vec<u8>,
     data: usize,
     meta: usize,
     stack: Vec<u8>,
+    record: Vec<u8>,
     values: Vec<Vec<u8>>,
 }
 
-impl Default for Memory {
-    fn default() -> Self {
+impl Memory {
+    /// For a program with a context of this kind.
+    pub fn new(kind: Kind) -> Self {
         Self {
-            context: vec![0; 24],
+            kind,
+            context: vec![0; 192],
             packet: Vec::new(),
             data: HEADROOM,
             meta: HEADROOM,
             stack: vec![0; FRAME as usize * 8],
+            record: Vec::new(),
             values: Vec::new(),
         }
     }
-}
 
-impl Memory {
     /// Puts a frame in place.
     pub fn set_packet(&mut self, frame: &[u8]) {
         self.packet = vec![0; HEADROOM];
@@ -65,6 +79,12 @@ impl Memory {
     /// The frame pointer of a call `depth` deep.
     pub fn stack_top(depth: u32) -> u64 {
         (STACK << REGION) + FRAME * u64::from(depth + 1)
+    }
+
+    /// Makes room for a record, in place of the one before, and says where it begins.
+    pub fn reserve(&mut self, bytes: u64) -> u64 {
+        self.record = vec![0; bytes as usize];
+        RECORD << REGION
     }
 
     /// Makes room for a map's values and says where they begin.
@@ -100,8 +120,14 @@ impl Memory {
     fn show_packet(&mut self) {
         let base = PACKET << REGION;
         let [data, end, meta] = [self.data, self.packet.len(), self.meta].map(|at| base as u32 + at as u32);
-        for (at, field) in [data, end, meta, 1, 0, 0].into_iter().enumerate() {
-            self.context[at * 4..at * 4 + 4].copy_from_slice(&field.to_ne_bytes());
+        let fields = match self.kind {
+            // data, data_end, data_meta, ingress_ifindex.
+            Kind::Xdp => [(0, data), (4, end), (8, meta), (12, 1)],
+            // len, data, data_end, data_meta.
+            Kind::Skb => [(0, end - data), (76, data), (80, end), (140, meta)],
+        };
+        for (at, field) in fields {
+            self.context[at..at + 4].copy_from_slice(&field.to_ne_bytes());
         }
     }
 
@@ -110,6 +136,7 @@ impl Memory {
             CONTEXT => &mut self.context,
             PACKET => &mut self.packet,
             STACK => &mut self.stack,
+            RECORD => &mut self.record,
             region => {
                 let index = region.checked_sub(VALUES).unwrap_or_else(|| panic!("address {at:#x}"));
                 &mut self.values[index as usize]

@@ -8,10 +8,10 @@ mod memory;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use aya_obj::Object;
 use aya_obj::generated::bpf_insn;
+use aya_obj::{Object, ProgramSection};
 use maps::Map;
-use memory::{Memory, PACKET};
+use memory::{Kind, Memory, PACKET};
 
 /// Instructions of one run at most: far more than any path has, far less than an endless loop.
 const LIMIT: u64 = 1_000_000;
@@ -61,7 +61,12 @@ impl Machine {
         object.relocate_calls(&text).expect("functions that are in the object");
         let program = &object.programs[name];
         let code = object.functions[&program.function_key()].instructions.clone();
-        let mut memory = Memory::default();
+        let kind = match program.section {
+            ProgramSection::Xdp { .. } => Kind::Xdp,
+            ProgramSection::SchedClassifier => Kind::Skb,
+            ref other => panic!("{name} is a program of another kind: {other:?}"),
+        };
+        let mut memory = Memory::new(kind);
         let maps = names
             .iter()
             .map(|name| Map::new(name, &maps[name], &mut memory))
@@ -256,6 +261,9 @@ impl Machine {
             8 => 0,
             // bpf_map_pop_elem: nothing was ever given back.
             88 => NO_ENTRY,
+            // bpf_ringbuf_reserve, _submit and _discard: there is always room.
+            131 => self.memory.reserve(two),
+            132 | 133 => 0,
             // bpf_redirect_map: XDP_REDIRECT where there is a socket, else what the flags say.
             51 => match self.maps[maps::index(one)].lookup(&(two as u32).to_ne_bytes()) {
                 Some(_) => 4,
@@ -276,8 +284,8 @@ impl Machine {
             }
             // bpf_xdp_get_buff_len
             188 => self.memory.packet().len() as u64,
-            // bpf_xdp_load_bytes
-            189 => {
+            // bpf_skb_load_bytes, bpf_xdp_load_bytes
+            26 | 189 => {
                 let (at, length) = (two as usize, four as usize);
                 match self.memory.packet().get(at..at + length) {
                     Some(_) => {
