@@ -212,7 +212,13 @@ fn files_have_of_each_call_what_its_level_says() {
     );
     calls.iter_mut().for_each(|call| call.talk(50));
     let sent = |packets: u64| 3 * 2 + 3 * (2 * packets + 1);
-    siphon.wait_seen(sent(50)).unwrap();
+    let status = siphon.wait_seen(sent(50)).unwrap();
+    // In the kernel: what is not wanted does not cross, and what is cut crosses cut.
+    let verdicts = |status: &Value| {
+        ["media", "media_headers", "media_by_level", "media_control", "sip"]
+            .map(|verdict| status["verdicts"][verdict].as_u64().unwrap())
+    };
+    assert_eq!(verdicts(&status), [100, 100, 100, 3, 6], "{status}");
 
     // Alice's call is under no rule any more, bob's is kept whole, and of the third all is kept from now on.
     siphon.ask(["rules", "change", "whole", "--from", "bob"]).unwrap();
@@ -245,6 +251,7 @@ fn files_have_of_each_call_what_its_level_says() {
     let status = siphon.wait_seen(sent(50) + sent(150) - 6).unwrap();
     assert_eq!(status["identity"]["spool"]["holds"], true, "{status}");
     assert_eq!(status["calls"]["levels"]["full"], 2, "{status}");
+    assert_eq!(verdicts(&status), [700, 100, 400, 6, 6], "{status}");
 
     let book = siphon.json(["rules"]).unwrap();
     let names: Vec<&str> = book["rules"]

@@ -257,13 +257,12 @@ impl Machine {
             }
             // bpf_ktime_get_ns
             5 => self.now,
-            // bpf_get_smp_processor_id
-            8 => 0,
+            // bpf_get_smp_processor_id; bpf_ringbuf_submit and _discard.
+            8 | 132 | 133 => 0,
             // bpf_map_pop_elem: nothing was ever given back.
             88 => NO_ENTRY,
-            // bpf_ringbuf_reserve, _submit and _discard: there is always room.
+            // bpf_ringbuf_reserve: there is always room.
             131 => self.memory.reserve(two),
-            132 | 133 => 0,
             // bpf_redirect_map: XDP_REDIRECT where there is a socket, else what the flags say.
             51 => match self.maps[maps::index(one)].lookup(&(two as u32).to_ne_bytes()) {
                 Some(_) => 4,
