@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use xtask::lab::baresip::{Baresip, Codec, Media, Telephone};
 use xtask::lab::capture::{Capture, Direction};
-use xtask::lab::coturn::{Coturn, PASSWORD, Peer, Transport, Wrapping, echo, refused};
+use xtask::lab::coturn::{Coturn, PASSWORD, Peer, Wrapping, echo, refused};
 use xtask::lab::kamailio::{self, Kamailio};
 use xtask::lab::loss::{Loss, Place};
 use xtask::lab::mirror::{CALLEE, CALLER, MIDDLE, MIRROR};

@@ -38,7 +38,7 @@ pub mod names {
     pub use super::kernel::STREAMS as LINK;
     pub use super::loss::{USER_RATE, asked};
     pub use super::mirror::STREAMS as MIRRORED;
-    pub use super::program::{DROP, DROP_RTP, EMPTY};
+    pub use super::program::{DROP, DROP_RTP, EMPTY, PASS, PASS_RTP};
     pub use super::replay::Reader;
 }
 

@@ -8,7 +8,8 @@ use aya::Ebpf;
 use aya::maps::{Array, PerCpuArray, PerCpuValues, ProgramArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use capture_common::load;
-use capture_daemon::{config, program};
+use capture_daemon::config::{self, Mode};
+use capture_daemon::program::{self, host};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use xtask::lab::mirror::TAP;
@@ -34,6 +35,11 @@ pub const DROP: &str = "siphon, drop";
 
 /// The row of RTP where none is wanted: it takes a look into the packet to tell it from RTCP.
 pub const DROP_RTP: &str = "siphon, drop RTP";
+
+/// The rows of the same two frames on a host's own interface, where they are looked at and passed on.
+pub const PASS: &str = "siphon on a host, pass";
+/// The same of RTP.
+pub const PASS_RTP: &str = "siphon on a host, pass RTP";
 
 /// The empty program where every frame is another stream's.
 const EMPTY_VARIED: &str = "empty XDP_PASS, varied";
@@ -71,7 +77,7 @@ struct Case {
 
 const MEDIA: u16 = 10_000;
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 10] = [
     Case {
         name: EMPTY,
         capture: None,
@@ -93,6 +99,20 @@ const CASES: [Case; 7] = [
         is_varied: false,
         port: MEDIA,
         action: XDP_DROP,
+    },
+    Case {
+        name: PASS,
+        capture: Some("mode = \"host\"\nattach = \"native\""),
+        is_varied: false,
+        port: 4_000,
+        action: XDP_PASS,
+    },
+    Case {
+        name: PASS_RTP,
+        capture: Some("mode = \"host\"\nattach = \"native\"\nmedia = \"off\""),
+        is_varied: false,
+        port: MEDIA,
+        action: XDP_PASS,
     },
     Case {
         name: EMPTY_VARIED,
@@ -122,6 +142,13 @@ const CASES: [Case; 7] = [
         port: MEDIA,
         action: XDP_DROP,
     },
+    Case {
+        name: "siphon on a host, measured",
+        capture: Some("mode = \"host\"\nattach = \"native\"\nmedia = \"measured\""),
+        is_varied: true,
+        port: MEDIA,
+        action: XDP_PASS,
+    },
 ];
 
 /// What a case took.
@@ -138,7 +165,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     let runs = if is_quick { QUICK_RUNS } else { RUNS };
     let mut rows = CASES.map(|case| {
         let capture = case.capture.filter(|keys| !keys.is_empty());
-        let capture = capture.map_or_else(String::new, |keys| format!(", with {keys}"));
+        let capture = capture.map_or_else(String::new, |keys| format!(", with {}", keys.replace('\n', ", ")));
         Row::new(&[case.name], format!("BPF_PROG_TEST_RUN, repeat {runs}{capture}"))
     });
     for round in 0..rounds {
@@ -173,6 +200,7 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
                 "varied, and siphon from redirect on: before each run a program makes the frame that of the next of {STREAMS} \
                  streams, and jumps to the one that is measured; what that takes is in the figures, of the empty program too."
             ),
+            "On a host: the program of native XDP, which copies nothing of these frames.".to_owned(),
         ],
         keys: vec!["program"],
         figures: FIGURES.to_vec(),
@@ -237,7 +265,14 @@ fn one(ebpf: &mut Ebpf, case: &Case, capture: Option<config::Config>, runs: u32)
         };
     };
     // The lanes hold the sockets that frames are redirected to; nothing is sent there by a run of this kind.
-    let (mut siphon, _lanes) = program::open(&config.capture)?;
+    let (mut siphon, _lanes) = if config.capture.mode == Mode::Host {
+        // Nothing that is copied is measured here: nobody would empty the ring.
+        let (program, _) = host::prepare(&config.capture, &config.follow)?;
+        program.arm()?;
+        (program, Vec::new())
+    } else {
+        program::open(&config.capture)?
+    };
     let before = siphon.verdicts()?.seen();
     let ns = if is_varied {
         let tested = siphon.in_kernel()?.fd()?.try_clone()?;

@@ -9,7 +9,7 @@ use aya::Ebpf;
 use aya::maps::{ArrayOfMaps, MapData};
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
-use aya::programs::{ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType, XdpMode};
 use capture_common::{Media, Mode};
 
 use super::error::OpenError;
@@ -17,7 +17,7 @@ use super::interface::Interface;
 use super::object::Room;
 use super::{
     AttachMode, EMBEDDED, KernelLog, LearnedEndpoints, Link, MeasuredMap, Obtained, Program, object, settings,
-    write_ports,
+    write_ports, xdp,
 };
 use crate::config::{Attach, Capture, Follow};
 use crate::intake::RingLane;
@@ -155,12 +155,6 @@ fn ring_lane(ebpf: &mut Ebpf, capture: &Capture) -> Result<RingLane, OpenError> 
         .set(0, &map, 0)
         .map_err(|source| OpenError::map(object::RINGS, source))?;
     Ok(lane)
-}
-
-fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProgramError> {
-    ebpf.program_mut(name)
-        .ok_or(ProgramError::UnexpectedProgramType)?
-        .try_into()
 }
 
 fn tcx<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier, ProgramError> {

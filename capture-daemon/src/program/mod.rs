@@ -294,12 +294,16 @@ impl Program {
             .collect())
     }
 
-    /// The program in the kernel, for what runs it by itself (BPF_PROG_TEST_RUN).
+    /// The XDP program in the kernel, for what runs it by itself (BPF_PROG_TEST_RUN).
     ///
     /// # Errors
-    /// When the object has no such program.
+    /// When there is none: in host mode it has to be attached natively.
     pub fn in_kernel(&mut self) -> Result<&mut Xdp, ProgramError> {
-        xdp(&mut self.ebpf)
+        let name = match self.mode {
+            Mode::Host => object::IN_XDP,
+            _ => object::PROGRAM,
+        };
+        xdp(&mut self.ebpf, name)
     }
 
     /// Takes the program off the interface: no frame comes into the lanes any more, what is in their rings stays there.
@@ -373,7 +377,7 @@ fn attach(
             AttachMode::Native => XdpMode::Driver,
             AttachMode::Generic | AttachMode::Tcx | AttachMode::Packet => XdpMode::Skb,
         };
-        match xdp(ebpf).and_then(|program| program.attach_to_if_index(ifindex, mode)) {
+        match xdp(ebpf, object::PROGRAM).and_then(|program| program.attach_to_if_index(ifindex, mode)) {
             Ok(link) => {
                 let why_not = match (way, refused.pop()) {
                     (AttachMode::Native, _) => None,
@@ -447,8 +451,8 @@ fn verified_instructions(ebpf: &mut Ebpf, programs: &[&str]) -> Option<u32> {
         .max()
 }
 
-fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
-    ebpf.program_mut(object::PROGRAM)
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp, ProgramError> {
+    ebpf.program_mut(name)
         .ok_or(ProgramError::UnexpectedProgramType)?
         .try_into()
 }

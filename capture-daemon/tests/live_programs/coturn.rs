@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde_json::json;
 use xtask::lab::baresip::{self, Baresip, Codec, Media, Telephone};
 use xtask::lab::capture;
-use xtask::lab::coturn::{Coturn, Echoed, PASSWORD, PORT, Peer, Transport, Usage, Wrapping, echo, refused};
+use xtask::lab::coturn::{Coturn, Echoed, PASSWORD, PORT, Peer, Usage, Wrapping, echo, refused};
 use xtask::lab::mirror::{CALLEE, CALLER, MIDDLE};
 use xtask::lab::process::wait_for;
+use xtask::lab::sipp::Transport;
 use xtask::lab::{require, tshark};
 
 use super::run::{LIMIT, Run, needs};

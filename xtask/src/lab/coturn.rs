@@ -11,6 +11,7 @@ use super::netns::Netns;
 use super::process::Process;
 use super::scratch::Scratch;
 use super::server::{Server, listens};
+use super::sipp::Transport;
 
 /// Port of STUN and TURN (RFC 8656 section 18).
 pub const PORT: u16 = 3478;
@@ -205,15 +206,6 @@ pub enum Wrapping {
     Indications,
 }
 
-/// How turnutils_uclient reaches the server; the server reaches its peers over UDP in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// UDP.
-    Udp,
-    /// TCP (RFC 8656 section 3.1).
-    Tcp,
-}
-
 /// A running turnutils_peer at the callee, which sends back what it gets.
 #[derive(Debug)]
 pub struct Peer {
@@ -259,7 +251,7 @@ pub fn refused(caller: &Netns, password: &str) -> Result<()> {
 }
 
 /// Has turnutils_uclient send `messages` messages of 172 bytes, as long as 20 ms of G.711 in RTP, through the relay to the [`Peer`],
-/// and waits until they are back. Of its two allocations the first one carries nothing and is not given back.
+/// and waits until they are back. The client reaches the server by this transport, and the server its peer by UDP. Of its two allocations the first one carries nothing and is not given back.
 ///
 /// # Errors
 /// When the program is not installed or fails, with what it wrote.

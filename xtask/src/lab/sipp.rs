@@ -40,12 +40,12 @@ const MOST_CALLERS: u16 = 10;
 /// How long the media of a call may end before its BYE: sipp plays it in a thread of its own.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// What SIP goes over.
+/// What SIP goes over, or TURN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// All calls from one socket.
+    /// All calls, or an allocation, from one socket.
     Udp,
-    /// A connection for each call.
+    /// A connection for each.
     Tcp,
 }
 
