@@ -14,9 +14,9 @@ pub enum Stage {
     /// The receiver's XDP program: what it filters or drops.
     Program,
     /// The receiver's socket: its AF_XDP rings, or its AF_PACKET buffer.
-    Socket,
-    /// The receiver's thread.
-    Worker,
+    Sockets,
+    /// The thread of the receiver that makes something of them.
+    Engine,
     /// From the worker into a file.
     Spool,
 }
@@ -27,8 +27,8 @@ impl Stage {
         Self::Veth,
         Self::Interface,
         Self::Program,
-        Self::Socket,
-        Self::Worker,
+        Self::Sockets,
+        Self::Engine,
         Self::Spool,
     ];
 
@@ -38,8 +38,8 @@ impl Stage {
             Self::Veth => "veth",
             Self::Interface => "interface",
             Self::Program => "program",
-            Self::Socket => "socket",
-            Self::Worker => "worker",
+            Self::Sockets => "sockets",
+            Self::Engine => "engine",
             Self::Spool => "spool",
         }
     }
@@ -162,7 +162,7 @@ mod tests {
             passages: vec![
                 Passage::new(Stage::Veth, 1_000, 10),
                 Passage::new(Stage::Program, 990, 0),
-                Passage::new(Stage::Socket, 990, 90),
+                Passage::new(Stage::Sockets, 990, 90),
             ],
             captured: 900,
         }

@@ -134,7 +134,7 @@ mod tests {
         let made = asked.map_or(most, |asked| u64::from(asked).min(most));
         let lost = made.saturating_sub(limit);
         let account = Account {
-            passages: vec![Passage::new(Stage::Socket, made, lost)],
+            passages: vec![Passage::new(Stage::Sockets, made, lost)],
             captured: made - lost,
         };
         Run {
@@ -190,7 +190,7 @@ mod tests {
         let losing = |asked: Option<u32>| {
             let mut run = run(asked, 1_000_000, 4_000_000);
             let account = Account {
-                passages: vec![Passage::new(Stage::Socket, 100, 1)],
+                passages: vec![Passage::new(Stage::Sockets, 100, 1)],
                 captured: 99,
             };
             run.account = account.check().unwrap();

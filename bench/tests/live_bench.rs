@@ -101,7 +101,12 @@ fn a_table_with_its_goals_is_written() {
     assert!(json["machine"]["kernel"].is_string(), "{json}");
     let rows = json["tables"]["program"]["rows"].as_array().unwrap();
     let of = |name: &str| rows.iter().find(|row| row["program"] == name).unwrap();
-    for name in ["empty XDP_PASS", "siphon, drop", "siphon, redirect", "siphon on a host, pass"] {
+    for name in [
+        "empty XDP_PASS",
+        "siphon, drop",
+        "siphon, redirect",
+        "siphon on a host, pass",
+    ] {
         let figure = &of(name)["figures"]["ns_per_frame"];
         assert!(figure["median"].as_f64().unwrap() > 0.0, "{name}: {figure}");
         assert!(!of(name)["command"].as_str().unwrap().is_empty());

@@ -108,13 +108,13 @@ fn every_frame_of_the_load_arrives_as_it_was_made_or_is_counted() {
             Passage::new(Stage::Veth, made.frames, refused),
             Passage::new(Stage::Interface, sent, 0),
             Passage::new(Stage::Program, seen, seen.saturating_sub(redirected)),
-            Passage::new(Stage::Socket, redirected, bare.lane.counters().lost()),
+            Passage::new(Stage::Sockets, redirected, bare.lane.counters().lost()),
         ],
         captured: frames.len() as u64,
     };
     let conserved = account.check().unwrap();
     assert_eq!(conserved.made(), u64::from(FRAMES));
     // The rings hold more than the whole load: what got as far as the socket is not lost there, however slow this is.
-    assert_eq!(conserved.lost(Stage::Socket), Some(0));
+    assert_eq!(conserved.lost(Stage::Sockets), Some(0));
     assert!(conserved.captured() > 0);
 }

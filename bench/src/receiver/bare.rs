@@ -264,7 +264,7 @@ impl Receiver for Running {
         Ok(Counts {
             passages: vec![
                 Passage::new(Stage::Program, seen, seen.saturating_sub(redirected)),
-                Passage::new(Stage::Socket, redirected, lost),
+                Passage::new(Stage::Sockets, redirected, lost),
             ],
             captured: taken,
         })

@@ -130,7 +130,7 @@ fn account(wire: &Wire, receiver: &mut dyn Receiver, made: Made) -> Result<Accou
     let came = sent + made.delivered;
     if !receiver.counts_losses() {
         let left = came.saturating_sub(dropped);
-        passages.push(Passage::new(Stage::Socket, left, left.saturating_sub(captured)));
+        passages.push(Passage::new(Stage::Sockets, left, left.saturating_sub(captured)));
     }
     let wire = [
         Passage::new(

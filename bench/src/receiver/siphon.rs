@@ -144,8 +144,8 @@ impl Receiver for Running {
         let mut passages = vec![
             // What it filters is none of it captured, and the load holds nothing that it should filter.
             Passage::new(Stage::Program, program.seen, lost(&program) + filtered),
-            Passage::new(Stage::Socket, sockets.seen + measured, lost(&sockets)),
-            Passage::new(Stage::Worker, engine.seen + measured, lost(&engine)),
+            Passage::new(Stage::Sockets, sockets.seen + measured, lost(&sockets)),
+            Passage::new(Stage::Engine, engine.seen + measured, lost(&engine)),
         ];
         // Every outcome: the first packets of a stream that no SDP announced are not yet called RTP.
         let mut captured = engine.passed.values().sum::<u64>() + measured;

@@ -86,7 +86,7 @@ impl Receiver for Running {
         // The kernel counts a frame as received whether the ring has room for it or not (packet_getsockopt,
         // net/packet/af_packet.c).
         Ok(Counts {
-            passages: vec![Passage::new(Stage::Socket, printed.received, printed.dropped)],
+            passages: vec![Passage::new(Stage::Sockets, printed.received, printed.dropped)],
             captured: printed.captured,
         })
     }

@@ -169,7 +169,7 @@ impl Running {
             }
         };
         Ok(Counts {
-            passages: vec![Passage::new(Stage::Socket, received, dropped)],
+            passages: vec![Passage::new(Stage::Sockets, received, dropped)],
             captured,
         })
     }

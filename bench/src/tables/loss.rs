@@ -113,8 +113,8 @@ const FIGURES: [Figure; 11] = [
     figure("lost_veth_frames", "LOST: VETH", Style::Worst),
     figure("lost_interface_frames", "INTERFACE", Style::Worst),
     figure("lost_program_frames", "PROGRAM", Style::Worst),
-    figure("lost_socket_frames", "SOCKET", Style::Worst),
-    figure("lost_worker_frames", "WORKER", Style::Worst),
+    figure("lost_sockets_frames", "SOCKETS", Style::Worst),
+    figure("lost_engine_frames", "ENGINE", Style::Worst),
     figure("lost_spool_frames", "SPOOL", Style::Worst),
     figure("user_ns_per_frame", "USER NS", Style::Median),
     figure("system_ns_per_frame", "SYSTEM NS", Style::Median),
@@ -140,7 +140,7 @@ mod tests {
         let account = Account {
             passages: vec![
                 Passage::new(Stage::Veth, 1_000, 0),
-                Passage::new(Stage::Socket, 1_000, 100),
+                Passage::new(Stage::Sockets, 1_000, 100),
             ],
             captured: 900,
         };

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_round_that_held_no_rate_is_no_rate() {
         let account = Account {
-            passages: vec![Passage::new(Stage::Socket, 1_000, 10)],
+            passages: vec![Passage::new(Stage::Sockets, 1_000, 10)],
             captured: 990,
         };
         let run = Run {
