@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use capture_common::Verdict;
 use rustix::process::Signal;
 use serde_json::Value;
 use xtask::lab::mirror::{CALLEE, CALLER, TAP};
@@ -298,14 +299,82 @@ fn a_full_disk_stops_the_writing_and_not_the_capture() {
     assert!(run_siphon.stop(Signal::TERM, LIMIT).unwrap().success());
 }
 
-/// Takes the XDP program off the interface, as no other program of the host could: siphon's link is its own.
-fn take_off(network: &Network) {
-    let json = |command: &mut Command| serde_json::from_str::<Value>(&run(command).unwrap()).unwrap();
+fn json(command: &mut Command) -> Value {
+    serde_json::from_str(&run(command).unwrap()).unwrap()
+}
+
+/// The number of the XDP program on the interface.
+fn program(network: &Network) -> Value {
     let interface = json(network.sensor.command("ip").args(["-json", "link", "show", "dev", TAP]));
     let program = &interface[0]["xdp"]["prog"]["id"];
     assert!(program.is_u64(), "{interface}");
+    program.clone()
+}
+
+/// Has the kernel program's counter of SIP say `frames` on each CPU.
+fn miscount(network: &Network, frames: u64) {
+    let program = json(Command::new("bpftool").args(["prog", "show", "id", &program(network).to_string(), "--json"]));
+    let maps = program["map_ids"].as_array().unwrap().iter().map(Value::to_string);
+    let counters = maps.filter(|id| {
+        let map = json(Command::new("bpftool").args(["map", "show", "id", id, "--json"]));
+        map["name"] == "VERDICTS"
+    });
+    let counters = counters.collect::<Vec<_>>();
+    let octets = |bytes: &[u8]| bytes.iter().map(u8::to_string).collect::<Vec<_>>();
+    let value = [frames.to_ne_bytes(), [0; 8]].concat();
+    // bpftool gives each CPU the same.
+    run(Command::new("bpftool")
+        .args(["map", "update", "id", &counters[0], "key"])
+        .args(octets(&(Verdict::Sip as u32).to_ne_bytes()))
+        .arg("value")
+        .args(octets(&value)))
+    .unwrap();
+}
+
+/// Frames that were captured and never came, and frames that came and were never captured: nothing of siphon does either, so
+/// the kernel program's counters are made to say so.
+#[test]
+fn frames_without_a_place_are_told() {
+    let mut needs = NEEDS.to_vec();
+    needs.push(Need::Program("bpftool"));
+    if !require("frames_without_a_place_are_told", &needs) {
+        return;
+    }
+    for (frames, what) in [(10_000_000, "too few came"), (0, "too many came")] {
+        let network = Network::new(1).unwrap();
+        let scratch = Scratch::new("live-audit").unwrap();
+        let mut run_siphon = Siphon::start(&network.sensor, siphon(), scratch.path(), "").unwrap();
+        send(&network, 5060, 100, 160);
+        let status = run_siphon.wait_seen(100).unwrap();
+        assert_eq!(status["audit"]["violations"]["sockets"], 0, "{status}");
+        miscount(&network, frames);
+        let reason = wait_for(what, LIMIT, || {
+            let complaints = run_siphon.complaints()?;
+            Ok(complaints
+                .into_iter()
+                .find(|reason| reason["what"] == "identity_violated"))
+        })
+        .unwrap();
+        assert_eq!(reason["status"], "red", "{what}: {reason}");
+        assert!(
+            reason["detail"].as_str().unwrap().contains("sockets"),
+            "{what}: {reason}"
+        );
+        let audit = run_siphon.json(["status"]).unwrap()["audit"].clone();
+        assert!(audit["violations"]["sockets"].as_u64().unwrap() > 0, "{what}: {audit}");
+        for stage in ["engine", "spool"] {
+            assert_eq!(audit["violations"][stage], 0, "{what}: {audit}");
+        }
+        assert!(run_siphon.log().contains("sockets"), "{what}: {}", run_siphon.log());
+        assert!(run_siphon.stop(Signal::TERM, LIMIT).is_ok());
+    }
+}
+
+/// Takes the XDP program off the interface, as no other program of the host could: siphon's link is its own.
+fn take_off(network: &Network) {
+    let program = program(network);
     let links = json(Command::new("bpftool").args(["link", "list", "--json"]));
-    let is_ours = |link: &&Value| link["type"] == "xdp" && link["prog_id"] == *program;
+    let is_ours = |link: &&Value| link["type"] == "xdp" && link["prog_id"] == program;
     let link = links.as_array().unwrap().iter().find(is_ours);
     let id = link.unwrap_or_else(|| panic!("no link of program {program}: {links}"))["id"].to_string();
     run(Command::new("bpftool").args(["link", "detach", "id", &id])).unwrap();
