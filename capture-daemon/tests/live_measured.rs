@@ -6,6 +6,7 @@
     reason = "a test that unwraps fails with the line that was wrong"
 )]
 
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use xtask::lab::capture::{self, Capture, Direction};
-use xtask::lab::mirror::{MIRROR, TAP, WIRE};
+use xtask::lab::mirror::{CALLEE, CALLER, MIRROR, TAP, WIRE};
 use xtask::lab::process::{run, wait_for};
 use xtask::lab::siphon::{METRICS, Siphon, sum};
 use xtask::lab::sipp::{Calls, Kind, Telephones, Transport};
@@ -194,4 +195,69 @@ fn streams_of_a_host_are_measured_where_they_are() {
     let siphon = Siphon::start_with(&network.callee, binary(), scratch.path(), &text, &[]).unwrap();
     let each = call(&network);
     assert_measured(siphon, &network.callee, each, capture, &reference);
+}
+
+/// A packet of each of these streams, all from one port to another.
+fn voices(network: &Network, streams: std::ops::Range<u32>) {
+    let socket = network
+        .caller
+        .enter(|| UdpSocket::bind((CALLER, 20_000)))
+        .unwrap()
+        .unwrap();
+    for ssrc in streams {
+        let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 160];
+        packet.extend(ssrc.to_be_bytes());
+        packet.resize(172, 0xd5);
+        socket.send_to(&packet, SocketAddr::from((CALLEE, 20_000))).unwrap();
+        // veth's ring has 256 entries, which NAPI on this CPU empties when the sender pauses.
+        if ssrc % 64 == 63 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn streams_that_make_room_in_the_kernels_map_are_counted() {
+    if !require("streams_that_make_room_in_the_kernels_map_are_counted", &NEEDS) {
+        return;
+    }
+    const ROOM: u32 = 160;
+    let network = Network::new(1).unwrap();
+    let scratch = Scratch::new("live-crowded").unwrap();
+    let text = config(&scratch, TAP, "mirror") + &format!("[follow]\nmax_streams = {ROOM}\n");
+    let mut siphon = Siphon::start_with(&network.sensor, binary(), scratch.path(), &text, &[]).unwrap();
+    voices(&network, 0..ROOM);
+    // A sixteenth of the room is made when they have been quiet for a while.
+    let status = wait_for("room to be made", LIMIT, || {
+        let status = siphon.json(["status"])?;
+        Ok((status["measured"]["streams"] == 140).then_some(status))
+    })
+    .unwrap();
+    let measured = &status["measured"];
+    assert_eq!(
+        (&measured["losses"]["stream_evicted"], &measured["streams"]),
+        (&json!(20), &json!(140))
+    );
+    let table = &status["tables"]["measured_streams"];
+    assert_eq!(
+        (&table["evicted"], &table["entries"]),
+        (&json!(20), &json!(140)),
+        "{table}"
+    );
+    let complaints = siphon.complaints().unwrap();
+    assert!(
+        complaints.iter().any(|reason| reason["what"] == "table_full"),
+        "{complaints:?}"
+    );
+    assert_eq!(status["verdicts"]["measured"], ROOM);
+    // There is room for as many others, and the frame of one more is told.
+    voices(&network, 1_000..1_021);
+    let status = siphon.wait_seen(u64::from(ROOM) + 21).unwrap();
+    let verdicts = &status["verdicts"];
+    assert_eq!(
+        (&verdicts["measured"], &verdicts["measured_full"]),
+        (&json!(ROOM + 20), &json!(1)),
+        "{verdicts}"
+    );
+    assert!(siphon.stop(Signal::TERM, LIMIT).unwrap().success());
 }
