@@ -6,7 +6,6 @@
     reason = "a test that unwraps fails with the line that was wrong"
 )]
 
-use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use xtask::lab::capture::{self, Capture, Direction};
-use xtask::lab::mirror::{CALLEE, CALLER, MIRROR, TAP, WIRE};
+use xtask::lab::mirror::{MIRROR, TAP, WIRE};
 use xtask::lab::process::{run, wait_for};
 use xtask::lab::siphon::{METRICS, Siphon, sum};
 use xtask::lab::sipp::{Calls, Kind, Telephones, Transport};
@@ -197,23 +196,12 @@ fn streams_of_a_host_are_measured_where_they_are() {
     assert_measured(siphon, &network.callee, each, capture, &reference);
 }
 
-/// A packet of each of these streams, all from one port to another.
-fn voices(network: &Network, streams: std::ops::Range<u32>) {
-    let socket = network
-        .caller
-        .enter(|| UdpSocket::bind((CALLER, 20_000)))
-        .unwrap()
-        .unwrap();
-    for ssrc in streams {
-        let mut packet = vec![0x80, 0, 0, 1, 0, 0, 0, 160];
-        packet.extend(ssrc.to_be_bytes());
-        packet.resize(172, 0xd5);
-        socket.send_to(&packet, SocketAddr::from((CALLEE, 20_000))).unwrap();
-        // veth's ring has 256 entries, which NAPI on this CPU empties when the sender pauses.
-        if ssrc % 64 == 63 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
+/// A packet of each of these streams.
+fn voices(streams: std::ops::Range<u32>) -> impl Iterator<Item = Vec<u8>> {
+    streams.map(|ssrc| {
+        let header = [0x80, 0, 0, 1, 0, 0, 0, 160];
+        [&header[..], &ssrc.to_be_bytes(), &[0xd5; 160]].concat()
+    })
 }
 
 #[test]
@@ -226,7 +214,7 @@ fn streams_that_make_room_in_the_kernels_map_are_counted() {
     let scratch = Scratch::new("live-crowded").unwrap();
     let text = config(&scratch, TAP, "mirror") + &format!("[follow]\nmax_streams = {ROOM}\n");
     let mut siphon = Siphon::start_with(&network.sensor, binary(), scratch.path(), &text, &[]).unwrap();
-    voices(&network, 0..ROOM);
+    network.send(20_000, 20_000, voices(0..ROOM)).unwrap();
     // A sixteenth of the room is made when they have been quiet for a while.
     let status = wait_for("room to be made", LIMIT, || {
         let status = siphon.json(["status"])?;
@@ -251,7 +239,7 @@ fn streams_that_make_room_in_the_kernels_map_are_counted() {
     );
     assert_eq!(status["verdicts"]["measured"], ROOM);
     // There is room for as many others, and the frame of one more is told.
-    voices(&network, 1_000..1_021);
+    network.send(20_000, 20_000, voices(1_000..1_021)).unwrap();
     let status = siphon.wait_seen(u64::from(ROOM) + 21).unwrap();
     let verdicts = &status["verdicts"];
     assert_eq!(

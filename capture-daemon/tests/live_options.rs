@@ -6,17 +6,17 @@
 )]
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::iter::repeat_n;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use capture_common::Verdict;
 use rustix::process::Signal;
 use serde_json::Value;
-use xtask::lab::mirror::{CALLEE, CALLER, TAP};
+use xtask::lab::mirror::{CALLEE, TAP};
 use xtask::lab::process::{run, wait_for};
 use xtask::lab::siphon::Siphon;
 use xtask::lab::{Need, Network, Scratch, require};
@@ -42,20 +42,8 @@ fn siphon() -> &'static Path {
 }
 
 /// Sends `count` datagrams of `length` bytes to `port` of the callee.
-fn send(network: &Network, port: u16, count: u32, length: usize) {
-    let socket = network
-        .caller
-        .enter(|| UdpSocket::bind((CALLER, 2_000)))
-        .unwrap()
-        .unwrap();
-    let payload = vec![0; length];
-    for number in 0..count {
-        socket.send_to(&payload, SocketAddr::from((CALLEE, port))).unwrap();
-        // veth's ring has 256 entries, which NAPI on this CPU empties when the sender pauses.
-        if number % 64 == 63 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
+fn send(network: &Network, port: u16, count: usize, length: usize) {
+    network.send(2_000, port, repeat_n(vec![0; length], count)).unwrap();
 }
 
 /// Where the kernel tells of the daemon's thread `name`.
@@ -297,111 +285,6 @@ fn a_full_disk_stops_the_writing_and_not_the_capture() {
     assert_eq!(stage["holds"], true, "{stage}");
     assert!(stage["dropped"]["disk_full"].as_u64().unwrap() > 0, "{stage}");
     assert!(run_siphon.stop(Signal::TERM, LIMIT).unwrap().success());
-}
-
-fn json(command: &mut Command) -> Value {
-    serde_json::from_str(&run(command).unwrap()).unwrap()
-}
-
-/// The number of the XDP program on the interface.
-fn program(network: &Network) -> Value {
-    let interface = json(network.sensor.command("ip").args(["-json", "link", "show", "dev", TAP]));
-    let program = &interface[0]["xdp"]["prog"]["id"];
-    assert!(program.is_u64(), "{interface}");
-    program.clone()
-}
-
-/// Has the kernel program's counter of SIP say `frames` on each CPU.
-fn miscount(network: &Network, frames: u64) {
-    let program = json(Command::new("bpftool").args(["prog", "show", "id", &program(network).to_string(), "--json"]));
-    let maps = program["map_ids"].as_array().unwrap().iter().map(Value::to_string);
-    let counters = maps.filter(|id| {
-        let map = json(Command::new("bpftool").args(["map", "show", "id", id, "--json"]));
-        map["name"] == "VERDICTS"
-    });
-    let counters = counters.collect::<Vec<_>>();
-    let octets = |bytes: &[u8]| bytes.iter().map(u8::to_string).collect::<Vec<_>>();
-    let value = [frames.to_ne_bytes(), [0; 8]].concat();
-    // bpftool gives each CPU the same.
-    run(Command::new("bpftool")
-        .args(["map", "update", "id", &counters[0], "key"])
-        .args(octets(&(Verdict::Sip as u32).to_ne_bytes()))
-        .arg("value")
-        .args(octets(&value)))
-    .unwrap();
-}
-
-/// Frames that were captured and never came, and frames that came and were never captured: nothing of siphon does either, so
-/// the kernel program's counters are made to say so.
-#[test]
-fn frames_without_a_place_are_told() {
-    let mut needs = NEEDS.to_vec();
-    needs.push(Need::Program("bpftool"));
-    if !require("frames_without_a_place_are_told", &needs) {
-        return;
-    }
-    for (frames, what) in [(10_000_000, "too few came"), (0, "too many came")] {
-        let network = Network::new(1).unwrap();
-        let scratch = Scratch::new("live-audit").unwrap();
-        let mut run_siphon = Siphon::start(&network.sensor, siphon(), scratch.path(), "").unwrap();
-        send(&network, 5060, 100, 160);
-        let status = run_siphon.wait_seen(100).unwrap();
-        assert_eq!(status["audit"]["violations"]["sockets"], 0, "{status}");
-        miscount(&network, frames);
-        let reason = wait_for(what, LIMIT, || {
-            let complaints = run_siphon.complaints()?;
-            Ok(complaints
-                .into_iter()
-                .find(|reason| reason["what"] == "identity_violated"))
-        })
-        .unwrap();
-        assert_eq!(reason["status"], "red", "{what}: {reason}");
-        assert!(
-            reason["detail"].as_str().unwrap().contains("sockets"),
-            "{what}: {reason}"
-        );
-        let audit = run_siphon.json(["status"]).unwrap()["audit"].clone();
-        assert!(audit["violations"]["sockets"].as_u64().unwrap() > 0, "{what}: {audit}");
-        for stage in ["engine", "spool"] {
-            assert_eq!(audit["violations"][stage], 0, "{what}: {audit}");
-        }
-        assert!(run_siphon.log().contains("sockets"), "{what}: {}", run_siphon.log());
-        assert!(run_siphon.stop(Signal::TERM, LIMIT).is_ok());
-    }
-}
-
-/// Takes the XDP program off the interface, as no other program of the host could: siphon's link is its own.
-fn take_off(network: &Network) {
-    let program = program(network);
-    let links = json(Command::new("bpftool").args(["link", "list", "--json"]));
-    let is_ours = |link: &&Value| link["type"] == "xdp" && link["prog_id"] == program;
-    let link = links.as_array().unwrap().iter().find(is_ours);
-    let id = link.unwrap_or_else(|| panic!("no link of program {program}: {links}"))["id"].to_string();
-    run(Command::new("bpftool").args(["link", "detach", "id", &id])).unwrap();
-}
-
-#[test]
-fn a_program_that_sees_nothing_is_noticed() {
-    let mut needs = NEEDS.to_vec();
-    needs.push(Need::Program("bpftool"));
-    if !require("a_program_that_sees_nothing_is_noticed", &needs) {
-        return;
-    }
-    let network = Network::new(1).unwrap();
-    let scratch = Scratch::new("live-blind").unwrap();
-    send(&network, 20_000, 10, 160);
-    let mut run_siphon = Siphon::start(&network.sensor, siphon(), scratch.path(), "").unwrap();
-    assert_eq!(run_siphon.complaints().unwrap(), Vec::<Value>::new());
-    take_off(&network);
-    // What it saw before may count for the minute over which the daemon looks.
-    let reason = wait_for("blindness to be told", 4 * LIMIT, || {
-        send(&network, 20_000, 600, 160);
-        let complaints = run_siphon.complaints()?;
-        Ok(complaints.into_iter().find(|reason| reason["what"] == "program_blind"))
-    })
-    .unwrap();
-    assert_eq!(reason["status"], "red", "{reason}");
-    assert!(run_siphon.stop(Signal::TERM, LIMIT).is_ok());
 }
 
 fn written(siphon: &Siphon) -> u64 {

@@ -8,7 +8,9 @@
 //!
 //! A third host, for a proxy or a relay, is plugged in with [`Network::plug`], and its port is mirrored too.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -169,6 +171,22 @@ impl Network {
                 "tc filter add dev {port} ingress protocol all u32 match u32 0 0 action mirred egress mirror dev {MIRROR}"
             ))
             .map(drop)
+    }
+
+    /// Sends each payload in a datagram from the caller to the callee, no faster than the wire takes them.
+    ///
+    /// # Errors
+    /// When the caller's port is taken, or sending fails.
+    pub fn send(&self, from: u16, to: u16, payloads: impl IntoIterator<Item = Vec<u8>>) -> Result<()> {
+        let socket = self.caller.enter(|| UdpSocket::bind((CALLER, from)))??;
+        for (number, payload) in payloads.into_iter().enumerate() {
+            socket.send_to(&payload, (CALLEE, to))?;
+            // veth's ring has 256 entries, which NAPI on this CPU empties when the sender pauses.
+            if number % 64 == 63 {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Ok(())
     }
 
     /// What has left on the mirror port so far.
