@@ -12,8 +12,9 @@ mod host_lab;
 use std::path::Path;
 
 use aya::programs::{SchedClassifier, TcAttachType};
-use host_lab::{LIMIT, calls, exchange, multiset, passed, written};
+use host_lab::{LIMIT, calls, calls_while, exchange, multiset, passed, written};
 use rustix::process::Signal;
+use serde_json::Value;
 use xtask::lab::capture::{Capture, Direction};
 use xtask::lab::mirror::WIRE;
 use xtask::lab::process::wait_for;
@@ -48,12 +49,22 @@ fn start(network: &Network, scratch: &Scratch, capture: &str, spool: bool) -> Si
     Siphon::start_with(&network.callee, siphon(), scratch.path(), &text, &[]).unwrap()
 }
 
-/// Programs of tcx at the called host's interface, both directions.
+/// Programs at the called host's interface: of tcx, both directions, and of XDP.
 fn attached(network: &Network) -> usize {
     let directions = [TcAttachType::Ingress, TcAttachType::Egress];
     let count = |direction| SchedClassifier::query_tcx(WIRE, direction).map(|(_, programs)| programs.len());
     let counts = network.callee.enter(|| directions.map(count)).unwrap();
-    counts.into_iter().map(Result::unwrap).sum()
+    let link = network.callee.ip(&format!("-j link show dev {WIRE}")).unwrap();
+    let link: Value = serde_json::from_str(&link).unwrap();
+    let xdp = usize::from(link[0]["xdp"]["prog"]["id"].is_u64());
+    xdp + counts.into_iter().map(Result::unwrap).sum::<usize>()
+}
+
+fn wait_until_gone(network: &Network) {
+    wait_for("the programs to be gone", LIMIT, || {
+        Ok((attached(network) == 0).then_some(()))
+    })
+    .unwrap();
 }
 
 #[test]
@@ -128,18 +139,37 @@ fn the_host_does_not_notice_whatever_becomes_of_siphon() {
     let scratch = Scratch::new("host").unwrap();
     exchange(&network).unwrap();
     calls(&network);
+    for attach in ["tcx", "native"] {
+        // Running: headers of RTP are kept, and a small ring is emptied in time or not, which the host must not notice either.
+        let keys = format!("attach = \"{attach}\"\nring_size = \"256KiB\"");
+        let mut siphon = start(&network, &scratch, &keys, false);
+        assert_eq!(attached(&network), 2, "{attach}");
+        exchange(&network).unwrap();
 
-    // Running: headers of RTP are kept, and a small ring is emptied in time or not, which the host must not notice either.
-    let mut siphon = start(&network, &scratch, "ring_size = \"256KiB\"", false);
-    assert_eq!(attached(&network), 2);
-    exchange(&network).unwrap();
-    calls(&network);
+        // Hanging, from the middle of calls on: rings fill, what finds no room is counted, and nobody waits for it.
+        calls_while(&network, || siphon.signal(Signal::STOP).unwrap());
+        exchange(&network).unwrap();
+        siphon.signal(Signal::CONT).unwrap();
+        assert_counted(&siphon);
 
-    // Hanging: rings fill, what finds no room is counted, and nobody waits for it.
-    siphon.signal(Signal::STOP).unwrap();
-    exchange(&network).unwrap();
-    calls(&network);
-    siphon.signal(Signal::CONT).unwrap();
+        // Stopped in the middle of calls, and killed in the middle of others: the programs go with the process.
+        calls_while(&network, || {
+            assert!(siphon.stop(Signal::TERM, LIMIT).unwrap().success());
+            exchange(&network).unwrap();
+        });
+        assert_eq!(attached(&network), 0, "{attach}");
+        let mut siphon = start(&network, &scratch, &keys, false);
+        assert_eq!(attached(&network), 2, "{attach}");
+        calls_while(&network, || {
+            siphon.stop(Signal::KILL, LIMIT).unwrap();
+            exchange(&network).unwrap();
+        });
+        wait_until_gone(&network);
+    }
+}
+
+/// What found no room while siphon hung has its place: in the program's account and in the ring's.
+fn assert_counted(siphon: &Siphon) {
     let full = wait_for("siphon to say what it had no room for", LIMIT, || {
         let status = siphon.json(["status"])?;
         let dropped = &status["identity"]["program"]["dropped"];
@@ -157,13 +187,4 @@ fn the_host_does_not_notice_whatever_becomes_of_siphon() {
     assert_eq!(by_lane, full, "{status}");
     assert_eq!(status["identity"]["program"]["holds"], true, "{status}");
     assert_eq!(sum(&status["audit"]["violations"]), 0, "{status}");
-
-    // Killed: the programs go with the process.
-    siphon.stop(Signal::KILL, LIMIT).unwrap();
-    wait_for("the programs to be gone", LIMIT, || {
-        Ok((attached(&network) == 0).then_some(()))
-    })
-    .unwrap();
-    exchange(&network).unwrap();
-    calls(&network);
 }

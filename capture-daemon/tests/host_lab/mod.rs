@@ -84,8 +84,16 @@ pub fn exchange(network: &Network) -> Result<()> {
     })
 }
 
+/// Frames of calls under way before [`calls_while`] goes on: some are ringing then, and some have media.
+const UNDER_WAY: u64 = 500;
+
 /// Calls over UDP and TCP, with media both ways, each to its end.
 pub fn calls(network: &Network) -> u32 {
+    calls_while(network, || {})
+}
+
+/// The same, and in the middle of them something else.
+pub fn calls_while(network: &Network, meanwhile: impl FnOnce()) -> u32 {
     let mut telephones = Telephones::start(network, Duration::from_secs(2)).unwrap();
     let callers = [(Transport::Udp, 20), (Transport::Tcp, 10)].map(|(transport, count)| {
         let calls = Calls {
@@ -96,6 +104,12 @@ pub fn calls(network: &Network) -> u32 {
         };
         telephones.call(calls).unwrap()
     });
+    let before = frames(network).unwrap();
+    wait_for("calls to be under way", LIMIT, || {
+        Ok((frames(network)? >= before + UNDER_WAY).then_some(()))
+    })
+    .unwrap();
+    meanwhile();
     for caller in callers {
         caller.finish().unwrap();
     }
@@ -116,18 +130,20 @@ pub fn written(files: &[PathBuf]) -> Vec<Vec<u8>> {
     files.iter().flat_map(|file| capture::frames(file).unwrap()).collect()
 }
 
-/// Frames the interface has sent and received so far, once it is silent.
+/// Frames the interface has sent and received so far.
+fn frames(network: &Network) -> Result<u64> {
+    let text = network.callee.ip(&format!("-s -j link show dev {WIRE}"))?;
+    let parsed: Value = serde_json::from_str(&text)?;
+    let counter = |way: &str| parsed[0]["stats64"][way]["packets"].as_u64();
+    counter("rx").zip(counter("tx")).map(|(rx, tx)| rx + tx).context(text)
+}
+
+/// The same, once it is silent.
 pub fn passed(network: &Network) -> u64 {
-    let read = || -> Result<u64> {
-        let text = network.callee.ip(&format!("-s -j link show dev {WIRE}"))?;
-        let parsed: Value = serde_json::from_str(&text)?;
-        let counter = |way: &str| parsed[0]["stats64"][way]["packets"].as_u64();
-        counter("rx").zip(counter("tx")).map(|(rx, tx)| rx + tx).context(text)
-    };
     let mut before = None;
     wait_for("the interface to be silent", LIMIT, || {
         thread::sleep(Duration::from_millis(300));
-        let now = read()?;
+        let now = frames(network)?;
         Ok((before.replace(now) == Some(now)).then_some(now))
     })
     .unwrap()
