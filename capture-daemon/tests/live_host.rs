@@ -9,6 +9,9 @@
 
 mod host_lab;
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use aya::programs::{SchedClassifier, TcAttachType};
@@ -16,7 +19,7 @@ use host_lab::{LIMIT, calls, calls_while, exchange, multiset, passed, written};
 use rustix::process::Signal;
 use serde_json::Value;
 use xtask::lab::capture::{Capture, Direction};
-use xtask::lab::mirror::WIRE;
+use xtask::lab::mirror::{CALLEE, CALLER, WIRE};
 use xtask::lab::process::wait_for;
 use xtask::lab::siphon::{Siphon, sum};
 use xtask::lab::sipp::{CALLEE_SSRC, CALLER_SSRC};
@@ -187,4 +190,103 @@ fn assert_counted(siphon: &Siphon) {
     assert_eq!(by_lane, full, "{status}");
     assert_eq!(status["identity"]["program"]["holds"], true, "{status}");
     assert_eq!(sum(&status["audit"]["violations"]), 0, "{status}");
+}
+
+/// An INVITE that many segments carry.
+fn invite(number: u32) -> Vec<u8> {
+    let body = "x".repeat(50_000);
+    format!(
+        "INVITE sip:b@{CALLEE} SIP/2.0\r\nVia: SIP/2.0/TCP {CALLER};branch=z9hG4bK-{number}\r\nFrom: <sip:a@x>;tag=1\r\n\
+         To: <sip:b@x>\r\nCall-ID: large-{number}\r\nCSeq: 1 INVITE\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// Sum of 16-bit words, as Internet checksums are made (RFC 1071): 0xffff over what carries its own.
+fn sum_of_words(bytes: &[u8]) -> u16 {
+    let words = bytes
+        .chunks(2)
+        .map(|word| u32::from(u16::from_be_bytes([word[0], *word.get(1).unwrap_or(&0)])));
+    let sum: u32 = words.sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    ((folded & 0xffff) + (folded >> 16)) as u16
+}
+
+/// What the frames of a TCP connection from `port` carry, by sequence number; each must be a packet as it is on the wire.
+fn carried(frames: &[Vec<u8>], port: u16) -> Vec<u8> {
+    let mut pieces = BTreeMap::new();
+    let mut first = None;
+    for frame in frames.iter().filter(|frame| frame[12..14] == [8, 0] && frame[23] == 6) {
+        assert!(frame.len() <= 14 + 1_500, "{} bytes", frame.len());
+        let header = 14 + 4 * usize::from(frame[14] & 0xf);
+        let end = 14 + usize::from(u16::from_be_bytes([frame[16], frame[17]]));
+        assert!(end == frame.len() || frame.len() == 60, "{end} of {}", frame.len());
+        let segment = &frame[header..end];
+        let length = (segment.len() as u16).to_be_bytes();
+        let pseudo = [&frame[26..34], &[0, 6], &length].concat();
+        assert_eq!(sum_of_words(&frame[14..header]), 0xffff, "IPv4's checksum");
+        assert_eq!(sum_of_words(&[&pseudo, segment].concat()), 0xffff, "TCP's checksum");
+        let sequence = u32::from_be_bytes(segment[4..8].try_into().unwrap());
+        let payload = &segment[4 * usize::from(segment[12] >> 4)..];
+        if segment[..2] == port.to_be_bytes() && !payload.is_empty() {
+            let first = *first.get_or_insert(sequence);
+            pieces.insert(sequence.wrapping_sub(first), payload.to_vec());
+        }
+    }
+    pieces.into_values().flatten().collect()
+}
+
+/// What TCP hands to the interface as one, and what GRO has put together, of a connection of the kernel's own: both ways it is
+/// kept as the packets that cross the wire.
+#[test]
+fn super_frames_of_a_connection_are_the_packets_of_the_wire() {
+    if !require("super_frames_of_a_connection_are_the_packets_of_the_wire", &NEEDS) {
+        return;
+    }
+    const MESSAGES: u32 = 20;
+    let network = Network::new(1).unwrap();
+    for host in [&network.caller, &network.callee] {
+        host.exec(&format!("ethtool -K {WIRE} tx on tso on gso on gro on"))
+            .unwrap();
+    }
+    let scratch = Scratch::new("host-tcp").unwrap();
+    let mut siphon = start(&network, &scratch, "level = \"full\"\nring_size = \"16MiB\"", true);
+    let listener = network
+        .callee
+        .enter(|| TcpListener::bind((CALLEE, 5060)))
+        .unwrap()
+        .unwrap();
+    let mut near = network
+        .caller
+        .enter(|| TcpStream::connect((CALLEE, 5060)))
+        .unwrap()
+        .unwrap();
+    let (mut far, client) = listener.accept().unwrap();
+    let sent: Vec<u8> = (0..MESSAGES).flat_map(invite).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| near.write_all(&sent).unwrap());
+        let mut arrived = vec![0; sent.len()];
+        far.read_exact(&mut arrived).unwrap();
+        assert!(arrived == sent, "the host did not get what was sent to it");
+    });
+    // And the same back: what goes out.
+    std::thread::scope(|scope| {
+        scope.spawn(|| far.write_all(&sent).unwrap());
+        let mut returned = vec![0; sent.len()];
+        near.read_exact(&mut returned).unwrap();
+        assert!(returned == sent, "what the host sent did not arrive");
+    });
+    drop((near, far, listener));
+    let status = wait_for("all messages to be seen", LIMIT, || {
+        let status = siphon.json(["status"])?;
+        Ok((status["sip"]["requests"]["INVITE"] == 2 * MESSAGES).then_some(status))
+    })
+    .unwrap();
+    let ring = &status["lanes"][0]["ring"];
+    assert!(ring["super_frames"].as_u64().unwrap() > 2, "{ring}");
+    assert!(siphon.stop(Signal::TERM, LIMIT).unwrap().success());
+    let kept = written(&siphon.files().unwrap());
+    assert!(carried(&kept, client.port()) == sent, "what is kept of what came in");
+    assert!(carried(&kept, 5060) == sent, "what is kept of what went out");
 }
