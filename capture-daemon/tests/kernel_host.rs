@@ -230,6 +230,55 @@ fn a_full_ring_is_counted_and_holds_nobody_up() {
     });
 }
 
+/// Has this thread run on one CPU, where veth delivers what it sends.
+fn run_on(cpu: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(cpu);
+    rustix::thread::sched_setaffinity(None, &set).unwrap();
+}
+
+#[test]
+fn each_cpu_has_a_ring_and_they_are_read_in_the_order_of_time() {
+    Wire::new(1, 1500).run("each_cpu_has_a_ring_and_they_are_read_in_the_order_of_time", || {
+        let capture = Capture {
+            ring_size: 1 << 18,
+            ..config(Attach::Tcx)
+        };
+        let (program, mut lanes) = open(&capture);
+        let sender = Sender::at(CAPTURE);
+        let frame = |number: u8| datagram(5060, 5060, &[number; 1_000]);
+        for number in 0..100 {
+            run_on(usize::from(number / 3 % 2));
+            sender.send(&frame(number));
+            wait(&program, u64::from(number) + 1);
+        }
+        let seen = take(&mut lanes);
+        assert!(
+            seen.iter()
+                .map(|seen| &seen.bytes)
+                .eq(&(0..100).map(frame).collect::<Vec<_>>())
+        );
+
+        // One that is full leaves the other its room.
+        run_on(0);
+        for _ in 0..500 {
+            sender.send(&frame(0));
+        }
+        wait(&program, 600);
+        let full = program.verdicts().unwrap().get(Verdict::RingFull).frames;
+        assert!(full > 0);
+        run_on(1);
+        sender.send(&frame(1));
+        wait(&program, 601);
+        assert_eq!(program.verdicts().unwrap().get(Verdict::RingFull).frames, full);
+        let seen = take(&mut lanes);
+        assert_eq!(
+            (seen.len() as u64, &seen.last().unwrap().bytes),
+            (501 - full, &frame(1))
+        );
+    });
+}
+
 #[test]
 fn what_cannot_be_had_is_refused_by_name() {
     Wire::new(1, 1500).run("what_cannot_be_had_is_refused_by_name", || {

@@ -4,7 +4,7 @@ use core::hint::black_box;
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use aya_ebpf::btf_maps::{ArrayOfMaps, RingBuf};
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::macros::btf_map;
 use capture_common::{Record, Verdict};
 
@@ -14,8 +14,8 @@ use crate::counters;
 /// Shape of a ring buffer, for the verifier; the daemon makes the real ones as large as it is told.
 type Ring = RingBuf<u8, 4096>;
 
-/// The ring buffer, which all CPUs share: a sender moves between them, and a stream belongs to one worker. Behind a map, as the
-/// daemon gives it its size when the program is loaded.
+/// A ring buffer for each CPU: two that reserve room in one wait for each other. Behind a map, as the daemon gives them number and
+/// size when the program is loaded.
 #[btf_map]
 static RINGS: ArrayOfMaps<Ring, 1> = ArrayOfMaps::new();
 
@@ -34,7 +34,10 @@ macro_rules! place {
 /// Copies the frame as `record` says, which is completed here, and counts it; says what became of it.
 #[inline(always)]
 pub fn copy<F: Buffer>(frame: &F, mut record: Record, verdict: Verdict) -> Verdict {
-    let copied = match RINGS.get(0) {
+    // SAFETY: the helper takes nothing; where the kernel lets a program be preempted, it lets none move.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    // A CPU that came later has none of its own.
+    let copied = match RINGS.get(cpu).or_else(|| RINGS.get(0)) {
         Some(ring) => copy_into(ring, frame, &mut record, verdict),
         None => Err(Verdict::RingFull),
     };

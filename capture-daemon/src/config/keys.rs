@@ -71,7 +71,7 @@ pub(super) const KEYS: &[Key] = keys! {
     capture.umem_frames: Count, "Frames of each queue's umem, not fewer than ring_entries.";
     capture.frame_size: Size, "Bytes of a umem frame: 2048 or 4096. Longer frames span several.";
     capture.huge_pages: Flag, "Ask for huge pages for the umem; `siphon status` says whether they were obtained.";
-    capture.ring_size: Size, "Bytes of each ring of host mode and packet mode, a power of two.";
+    capture.ring_size: Size, "Bytes of the rings of all CPUs in host mode, of each worker's in packet mode; a power of two.";
     capture.promiscuous: Flag, "Have the interface receive frames that are not addressed to it; never in host mode.";
     capture.kernel_log: Flag, "Log from inside the kernel program. Slow; for finding faults.";
 

@@ -144,7 +144,7 @@ pub struct Capture {
     pub frame_size: u32,
     /// Ask for huge pages for the umem.
     pub huge_pages: bool,
-    /// Bytes of each ring of host mode and packet mode, a power of two.
+    /// Bytes of the rings of all CPUs in host mode, of each worker's in packet mode; a power of two.
     pub ring_size: u32,
     /// Have the interface receive frames that are not addressed to it.
     pub promiscuous: bool,

@@ -2,6 +2,7 @@
 //! so that none pays for the others.
 
 pub mod offload;
+mod order;
 mod packet;
 mod policy;
 mod ring;

@@ -125,12 +125,12 @@ glossary! {
     LANE_UNSTAMPED: Counter "siphon_lane_unstamped_frames_total" ["queue"] "Frames a worker took from its ring that the kernel program could not stamp: their time is that of reading, and so is the jitter.";
     LANE_CLOCK_STEPS: Counter "siphon_lane_clock_steps_total" ["queue"] "Times a worker found the wall clock set: packet times jump as it did.";
     LANE_WAKEUPS: Counter "siphon_lane_wakeups_total" ["queue"] "Times a worker woke the kernel to look at the fill ring.";
-    LANE_OUTGOING: Counter "siphon_lane_outgoing_frames_total" ["queue"] "Host and packet mode: frames a worker took from its ring buffer that went out from the host; the others came in.";
-    LANE_SUPER_FRAMES: Counter "siphon_lane_super_frames_total" ["queue"] "Host and packet mode: frames a worker took from its ring buffer that stood for several packets (GSO, GRO).";
+    LANE_OUTGOING: Counter "siphon_lane_outgoing_frames_total" ["queue"] "Host and packet mode: frames a worker took from its ring buffers that went out from the host; the others came in.";
+    LANE_SUPER_FRAMES: Counter "siphon_lane_super_frames_total" ["queue"] "Host and packet mode: frames a worker took from its ring buffers that stood for several packets (GSO, GRO).";
     LANE_PACKETS: Counter "siphon_lane_packets_total" ["queue"] "Host and packet mode: packets handed to the engine: each frame is one, a super-frame as many as it stood for.";
-    RING_SIZE: Gauge "siphon_ring_buffer_size_bytes" ["queue"] "Host and packet mode: bytes of this lane's ring buffer.";
-    RING_USED: Gauge "siphon_ring_buffer_used_bytes" ["queue"] "Host and packet mode: bytes that waited in the ring buffer when the worker last looked.";
-    RING_FULL: Counter "siphon_ring_buffer_full_frames_total" ["queue"] "Host and packet mode: frames that found the ring buffer full; they have the verdict ring_full.";
+    RING_SIZE: Gauge "siphon_ring_buffer_size_bytes" ["queue"] "Host and packet mode: bytes of this lane's ring buffers.";
+    RING_USED: Gauge "siphon_ring_buffer_used_bytes" ["queue"] "Host and packet mode: bytes that waited in the ring buffers when the worker last looked.";
+    RING_FULL: Counter "siphon_ring_buffer_full_frames_total" ["queue"] "Host and packet mode: frames that found their ring buffer full; they have the verdict ring_full.";
     OUTCOMES: Counter "siphon_engine_outcomes_total" ["queue", "outcome"] "Frames by outcome in the engine: each frame has one.";
     LOSSES: Counter "siphon_engine_losses_total" ["queue", "loss"] "What the engine could not follow, by reason.";
     STREAMS: Gauge "siphon_rtp_streams" ["queue"] "RTP streams a worker remembers; with the queue `kernel`, those measured in the kernel.";

@@ -104,6 +104,12 @@ pub enum OpenError {
         /// aya's error, with the errno.
         source: Box<ProgramError>,
     },
+    /// The kernel does not say which CPUs there are.
+    #[error("read which CPUs are online: {source}")]
+    Cpus {
+        /// Why.
+        source: std::io::Error,
+    },
     /// A ring buffer could not be made.
     #[error("make a ring buffer of {bytes} bytes (capture.ring_size): {}", with_causes(.source))]
     Ring {

@@ -25,8 +25,8 @@ use crate::intake::RingLane;
 /// Type number of a ring buffer (enum bpf_map_type, include/uapi/linux/bpf.h).
 const RING_BUFFER: u32 = 27;
 
-/// Attaches the programs to both directions of the interface, idle, and makes the ring buffer, with its lane. There is room for what
-/// is followed.
+/// Attaches the programs to both directions of the interface, idle, and makes the ring buffers, with their lane. There is room for
+/// what is followed.
 ///
 /// # Errors
 /// What is missing or refused, with the interface, the direction, the call and its errno. Nothing stays attached then.
@@ -37,11 +37,15 @@ pub fn prepare(capture: &Capture, follow: &Follow) -> Result<(Program, RingLane)
     let interface = Interface::find(&capture.interface)?;
     let points = points(capture.attach, &interface)?;
     let programs: Vec<_> = points.iter().map(Point::program).collect();
-    let room = Room::new(capture, follow);
+    let cpus = cpus()?;
+    let room = Room {
+        rings: cpus,
+        ..Room::new(capture, follow)
+    };
     let mut ebpf = object::load(room, &programs)?;
     write_ports(&mut ebpf, capture)?;
     let kernel_log = capture.kernel_log.then(|| KernelLog::new(&mut ebpf)).transpose()?;
-    let lane = ring_lane(&mut ebpf, capture)?;
+    let lane = ring_lane(&mut ebpf, capture, cpus)?;
     let mut links = Vec::new();
     for point in &points {
         links.push(point.attach(&mut ebpf, &interface)?);
@@ -59,7 +63,7 @@ pub fn prepare(capture: &Capture, follow: &Follow) -> Result<(Program, RingLane)
         why_not_native: None,
         verified_instructions: super::verified_instructions(&mut ebpf, &programs),
         queues: Vec::new(),
-        rings: Some(capture.ring_size),
+        rings: Some(cpus.saturating_mul(RingLane::share(capture.ring_size, cpus as usize))),
     };
     let program = Program {
         ebpf,
@@ -142,18 +146,30 @@ impl Point {
     }
 }
 
-/// Makes the ring buffer, and shows it to the programs.
-fn ring_lane(ebpf: &mut Ebpf, capture: &Capture) -> Result<RingLane, OpenError> {
-    let shape = aya_obj::Map::new_from_params(RING_BUFFER, 0, 0, capture.ring_size, 0);
-    let map = MapData::create(shape, "siphon_ring", None).map_err(|source| OpenError::Ring {
-        bytes: capture.ring_size,
-        source: Box::new(source),
-    })?;
-    let lane = RingLane::open(&capture.interface, 0, map.fd(), capture.ring_size)?;
+/// CPUs there are, up to the one with the highest number.
+fn cpus() -> Result<u32, OpenError> {
+    let online = aya::util::online_cpus().map_err(|(_, source)| OpenError::Cpus { source })?;
+    Ok(online.into_iter().max().unwrap_or_default() + 1)
+}
+
+/// Makes a ring buffer for each CPU, and shows them to the programs.
+fn ring_lane(ebpf: &mut Ebpf, capture: &Capture, cpus: u32) -> Result<RingLane, OpenError> {
+    let bytes = RingLane::share(capture.ring_size, cpus as usize);
+    let make = || {
+        let shape = aya_obj::Map::new_from_params(RING_BUFFER, 0, 0, bytes, 0);
+        MapData::create(shape, "siphon_ring", None).map_err(|source| OpenError::Ring {
+            bytes,
+            source: Box::new(source),
+        })
+    };
+    let maps: Vec<MapData> = (0..cpus).map(|_| make()).collect::<Result<_, _>>()?;
+    let lane = RingLane::open(&capture.interface, 0, maps.iter().map(MapData::fd), bytes)?;
     let mut rings: ArrayOfMaps<_, MapData> = object::map(ebpf, object::RINGS)?;
-    rings
-        .set(0, &map, 0)
-        .map_err(|source| OpenError::map(object::RINGS, source))?;
+    for (cpu, map) in (0..cpus).zip(&maps) {
+        rings
+            .set(cpu, map, 0)
+            .map_err(|source| OpenError::map(object::RINGS, source))?;
+    }
     Ok(lane)
 }
 

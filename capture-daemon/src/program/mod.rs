@@ -107,6 +107,7 @@ impl Room {
         let room = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self {
             queues: 1,
+            rings: 1,
             endpoints: room(follow.max_endpoints),
             streams: match capture.media {
                 Media::Measured => room(follow.max_streams),

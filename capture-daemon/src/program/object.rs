@@ -21,7 +21,7 @@ pub const PORTS: &str = "PORTS";
 pub const SETTINGS: &str = "SETTINGS";
 /// XSKMAP: the socket of each rx queue.
 pub const SOCKETS: &str = "SOCKETS";
-/// Array of one ring buffer.
+/// Array of a ring buffer for each CPU.
 pub const RINGS: &str = "RINGS";
 /// Per-CPU array of [`capture_common::VerdictCount`] by verdict.
 pub const VERDICTS: &str = "VERDICTS";
@@ -58,6 +58,8 @@ const INDEX_MASK: &str = "INDEX_MASK";
 pub struct Room {
     /// Sockets.
     pub queues: u32,
+    /// Ring buffers.
+    pub rings: u32,
     /// Endpoints of calls.
     pub endpoints: u32,
     /// Endpoints that no call has named, for which packets are counted.
@@ -74,6 +76,7 @@ pub fn load(room: Room, programs: &[&'static str]) -> Result<Ebpf, OpenError> {
     let lines = slot::lines(room.streams);
     let mut ebpf = EbpfLoader::new()
         .map_max_entries(SOCKETS, room.queues)
+        .map_max_entries(RINGS, room.rings)
         .map_max_entries(ENDPOINTS, room.endpoints)
         .map_max_entries(EARLY, room.early)
         .map_max_entries(STREAMS, room.streams)

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "bytes and positions in memory that the kernel writes too")]
 #![deny(clippy::indexing_slicing, reason = "lengths come from shared memory")]
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -26,9 +27,9 @@ const DISCARDED: u32 = 1 << 30;
 pub struct Records {
     memory: Memory,
     /// Up to here records were taken; the kernel knows it after [`Records::release`].
-    taken: u64,
+    taken: Cell<u64>,
     /// The kernel's position as last read.
-    brought: u64,
+    brought: Cell<u64>,
 }
 
 /// What is shared with the kernel.
@@ -42,14 +43,6 @@ struct Memory {
     page: usize,
     /// Bytes of the ring less one; a power of two.
     mask: u64,
-}
-
-/// Records one after the other, which all stay where they are as long as this is borrowed from.
-#[derive(Debug)]
-pub struct Walk<'a> {
-    memory: &'a Memory,
-    taken: &'a mut u64,
-    brought: &'a mut u64,
 }
 
 impl Records {
@@ -78,8 +71,8 @@ impl Records {
         let taken = memory.position(&memory.consumer).load(Ordering::Relaxed);
         Ok(Self {
             memory,
-            taken,
-            brought: taken,
+            taken: Cell::new(taken),
+            brought: Cell::new(taken),
         })
     }
 
@@ -99,17 +92,56 @@ impl Records {
         self.memory
             .position(producer)
             .load(Ordering::Acquire)
-            .wrapping_sub(self.taken)
+            .wrapping_sub(self.taken.get())
     }
 
-    /// The records that the kernel has brought, from the first that was not taken. They stay where they are until
-    /// [`Records::release`].
+    /// Takes the next record, if the kernel has brought one. It stays where it is until [`Records::release`].
     #[inline]
-    pub fn walk(&mut self) -> Walk<'_> {
-        Walk {
-            memory: &self.memory,
-            taken: &mut self.taken,
-            brought: &mut self.brought,
+    pub fn take(&self) -> Option<&[u8]> {
+        let (record, next) = self.next_record()?;
+        self.taken.set(next);
+        Some(record)
+    }
+
+    /// The record that is taken next.
+    #[inline]
+    pub fn peek(&self) -> Option<&[u8]> {
+        self.next_record().map(|(record, _)| record)
+    }
+
+    /// The next record, and the position behind it. What programs gave up in front of it is taken.
+    #[inline]
+    fn next_record(&self) -> Option<(&[u8], u64)> {
+        let memory = &self.memory;
+        loop {
+            let taken = self.taken.get();
+            if taken == self.brought.get() {
+                // Acquire: pairs with smp_store_release of producer_pos in __bpf_ringbuf_reserve, behind which the record's
+                // header is written.
+                self.brought
+                    .set(memory.position(&memory.producer).load(Ordering::Acquire));
+                if taken == self.brought.get() {
+                    return None;
+                }
+            }
+            let at = memory.page + (taken & memory.mask) as usize;
+            let length = memory.length(at)?;
+            if length & BUSY != 0 {
+                return None;
+            }
+            let is_discarded = length & DISCARDED != 0;
+            let length = length & !DISCARDED;
+            // Records begin at multiples of 8.
+            let next = taken + (u64::from(length) + HEADER).next_multiple_of(8);
+            if next > self.brought.get() {
+                // No kernel says so; nothing behind it can be believed.
+                self.taken.set(self.brought.get());
+                return None;
+            }
+            if !is_discarded {
+                return Some((memory.bytes(at + HEADER as usize, length as usize), next));
+            }
+            self.taken.set(next);
         }
     }
 
@@ -119,43 +151,9 @@ impl Records {
         // Release: the records were read before the kernel sees that it may write there (smp_load_acquire of consumer_pos
         // in __bpf_ringbuf_reserve). No record is borrowed any more, or this could not be called.
         let Memory { consumer, .. } = &self.memory;
-        self.memory.position(consumer).store(self.taken, Ordering::Release);
-    }
-}
-
-impl<'a> Walk<'a> {
-    /// The next record, if the kernel has brought one.
-    #[inline]
-    pub fn next_record(&mut self) -> Option<&'a [u8]> {
-        let memory = self.memory;
-        loop {
-            if *self.taken == *self.brought {
-                // Acquire: pairs with smp_store_release of producer_pos in __bpf_ringbuf_reserve, behind which the record's
-                // header is written.
-                *self.brought = memory.position(&memory.producer).load(Ordering::Acquire);
-                if *self.taken == *self.brought {
-                    return None;
-                }
-            }
-            let at = memory.page + (*self.taken & memory.mask) as usize;
-            let length = memory.length(at)?;
-            if length & BUSY != 0 {
-                return None;
-            }
-            let is_discarded = length & DISCARDED != 0;
-            let length = length & !DISCARDED;
-            // Records begin at multiples of 8.
-            let next = *self.taken + (u64::from(length) + HEADER).next_multiple_of(8);
-            if next > *self.brought {
-                // No kernel says so; nothing behind it can be believed.
-                *self.taken = *self.brought;
-                return None;
-            }
-            *self.taken = next;
-            if !is_discarded {
-                return Some(memory.bytes(at + HEADER as usize, length as usize));
-            }
-        }
+        self.memory
+            .position(consumer)
+            .store(self.taken.get(), Ordering::Release);
     }
 }
 
