@@ -1,6 +1,7 @@
 //! The load in memory, for what runs without a wire: a packet of each stream, turn after turn, so that with many streams
 //! every one is a cache miss.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,10 @@ use capture_daemon::worker;
 use crate::calls::{self, Message};
 use crate::frame;
 
-/// Bytes from one frame to the next: whole cache lines.
-const STRIDE: usize = 256;
+/// Frames that are in memory at once, and bytes from one to the next: siphon's umem by default. However many streams there are, a frame
+/// is read where one lay 16,384 frames before, as in a ring; without that, those of few streams would never leave the nearest cache.
+const FRAMES: u64 = 16_384;
+const STRIDE: usize = 2_048;
 
 /// Frames a worker takes from its ring at once.
 const BATCH: usize = worker::BATCH as usize;
@@ -28,53 +31,55 @@ const PTIME: u64 = 20_000_000;
 /// The packet time of the first.
 const BEGIN: u64 = 1_795_251_600_000_000_000;
 
-/// A packet of each stream.
+/// A packet of each stream, turn after turn.
 #[derive(Debug)]
 pub struct Turns {
     bytes: Vec<u8>,
-    streams: u32,
-    turn: u32,
+    streams: u64,
+    /// Numbers of the frames that are there, from the first of the load on.
+    there: Range<u64>,
 }
 
 impl Turns {
-    /// Those of `streams` streams, before their first turn.
+    /// Those of `streams` streams, before the first.
     pub fn new(streams: u32) -> Self {
-        let mut bytes = vec![0; streams as usize * STRIDE];
+        let mut bytes = vec![0; FRAMES as usize * STRIDE];
         let template = frame::template();
         for frame in bytes.chunks_exact_mut(STRIDE) {
             frame[..frame::LENGTH].copy_from_slice(&template);
         }
-        let mut turns = Self {
+        Self {
             bytes,
-            streams,
-            turn: 0,
-        };
-        turns.write();
-        turns
-    }
-
-    /// Makes the frames those of the next turn.
-    pub fn advance(&mut self) {
-        self.turn += 1;
-        self.write();
-    }
-
-    fn write(&mut self) {
-        let first = u64::from(self.turn) * u64::from(self.streams);
-        for (number, frame) in (first..).zip(self.bytes.chunks_exact_mut(STRIDE)) {
-            frame::write(frame, Fields::of(number, self.streams.into()));
+            streams: streams.into(),
+            there: 0..0,
         }
     }
 
-    /// The frames of this turn.
-    pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes.chunks_exact(STRIDE).map(|frame| &frame[..frame::LENGTH])
+    /// Makes the frames those that come next, as many as there is room for, but none from number `end` on.
+    pub fn bring(&mut self, end: u64) {
+        let first = self.there.end;
+        self.there = first..end.min(first + FRAMES);
+        for number in self.there.clone() {
+            let fields = Fields::of(number, self.streams);
+            frame::write(&mut self.bytes[place(number)..][..STRIDE], fields);
+        }
     }
 
-    /// When the turn begins.
-    pub fn time(&self) -> u64 {
-        BEGIN + u64::from(self.turn) * PTIME
+    /// Numbers of the frames that are there.
+    pub fn there(&self) -> Range<u64> {
+        self.there.clone()
     }
+
+    /// Those frames, with their numbers.
+    pub fn frames(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.there()
+            .map(|number| (number, &self.bytes[place(number)..][..frame::LENGTH]))
+    }
+}
+
+/// Where the frame of this number lies.
+const fn place(number: u64) -> usize {
+    (number % FRAMES) as usize * STRIDE
 }
 
 /// An engine that follows those streams.
@@ -105,7 +110,7 @@ impl Followed {
         let turns = Turns::new(streams);
         for call in 0..streams.div_ceil(2) {
             for message in Message::SET_UP {
-                take(&mut engine, turns.time(), &calls::frame(call, message));
+                take(&mut engine, BEGIN, &calls::frame(call, message));
             }
         }
         let mut followed = Self {
@@ -123,13 +128,30 @@ impl Followed {
     /// # Errors
     /// When not every packet was taken for RTP.
     pub fn turns(&mut self, count: u32, mut more: impl FnMut(u32) -> Vec<Vec<u8>>) -> Result<(Duration, u64)> {
-        let (mut spent, mut frames) = (Duration::ZERO, 0);
-        for turn in 0..count {
-            let others = more(turn);
-            spent += self.turn(&others);
-            frames += u64::from(self.turns.streams) + others.len() as u64;
-            self.turns.advance();
+        let streams = self.turns.streams;
+        let begin = self.turns.there.end;
+        let end = begin + u64::from(count) * streams;
+        let (mut spent, mut frames) = (Duration::ZERO, u64::from(count) * streams);
+        let mut others = Vec::new();
+        while self.turns.there.end < end {
+            self.turns.bring(end);
+            let there = self.turns.there();
+            let turns = there.start.div_ceil(streams)..there.end.div_ceil(streams);
+            for turn in turns {
+                let more = more((turn - begin / streams) as u32);
+                frames += more.len() as u64;
+                let every = streams.div_ceil(more.len().max(1) as u64).max(1);
+                let last = (turn + 1) * streams - 1;
+                let places = (turn * streams..)
+                    .step_by(every as usize)
+                    .map(|number| number.min(last));
+                others.extend(places.zip(more));
+            }
+            let before = others.partition_point(|(number, _)| *number < there.end);
+            spent += self.part(&others[..before]);
+            others.drain(..before);
         }
+        self.packets += u64::from(count) * streams;
         let rtp = self.engine.counters().outcomes.get(Outcome::Rtp);
         ensure!(
             rtp >= self.packets,
@@ -139,32 +161,34 @@ impl Followed {
         Ok((spent, frames))
     }
 
-    /// One turn, with `others` spread over it, in the batches of a worker.
-    fn turn(&mut self, others: &[Vec<u8>]) -> Duration {
-        let Self { engine, turns, packets } = self;
-        let streams = u64::from(turns.streams);
-        let every = (streams as usize).div_ceil(others.len().max(1)).max(1);
-        let mut others = others.iter();
-        let time = turns.time();
-        let mut batch = Vec::with_capacity(BATCH + 1);
+    /// The frames that are there, and each of `others` in front of the one with its number, in the batches of a worker.
+    fn part(&mut self, others: &[(u64, Vec<u8>)]) -> Duration {
+        let Self { engine, turns, .. } = self;
+        let (streams, first) = (turns.streams, turns.there.start);
+        // Counted, as divisions would cost as much as a packet.
+        let (mut stream, mut turn) = (first % streams, BEGIN + first / streams * PTIME);
+        let apart = PTIME / streams;
+        let mut others = others.iter().peekable();
+        let mut batch = Vec::with_capacity(2 * BATCH);
         let begun = Instant::now();
-        for (at, bytes) in turns.frames().enumerate() {
-            let now = time + at as u64 * PTIME / streams;
-            if at.is_multiple_of(every)
-                && let Some(other) = others.next()
-            {
+        for (number, bytes) in turns.frames() {
+            let now = turn + stream * apart;
+            while let Some((_, other)) = others.next_if(|(before, _)| *before <= number) {
                 batch.push(frame_at(now, other));
             }
             batch.push(frame_at(now, bytes));
-            if batch.len() >= BATCH {
+            stream += 1;
+            let is_last = stream == streams;
+            if batch.len() >= BATCH || is_last {
                 engine.frames(&batch, |_, _| {});
                 batch.clear();
             }
+            if is_last {
+                engine.tick(Timestamp::from_nanos(now));
+                (stream, turn) = (0, turn + PTIME);
+            }
         }
-        batch.extend(others.map(|other| frame_at(time + PTIME - 1, other)));
         engine.frames(&batch, |_, _| {});
-        engine.tick(Timestamp::from_nanos(time + PTIME - 1));
-        *packets += streams;
         begun.elapsed()
     }
 }
@@ -209,9 +233,12 @@ impl Floor {
     /// When the table does not have every packet.
     pub fn turns(&mut self, count: u32) -> Result<(Duration, u64)> {
         let mut spent = Duration::ZERO;
-        for _ in 0..count {
+        let packets = u64::from(count) * self.turns.streams;
+        let end = self.turns.there.end + packets;
+        while self.turns.there.end < end {
+            self.turns.bring(end);
             let begun = Instant::now();
-            for bytes in self.turns.frames() {
+            for (_, bytes) in self.turns.frames() {
                 let Some(key) = headers(bytes) else { continue };
                 let slot = ((u128::from(key) * self.table.len() as u128) >> 64) as usize;
                 if let Some([packets, ..]) = self.table.get_mut(slot) {
@@ -219,16 +246,15 @@ impl Floor {
                 }
             }
             spent += begun.elapsed();
-            self.packets += u64::from(self.turns.streams);
-            self.turns.advance();
         }
+        self.packets += packets;
         let counted: u64 = self.table.iter().map(|[packets, ..]| packets).sum();
         ensure!(
             counted == self.packets,
             "{counted} of {} packets are in the table",
             self.packets
         );
-        Ok((spent, u64::from(count) * u64::from(self.turns.streams)))
+        Ok((spent, packets))
     }
 }
 
@@ -272,8 +298,13 @@ mod tests {
     #[test]
     fn turns_are_the_load() {
         let mut turns = Turns::new(3);
-        turns.advance();
-        let frames: Vec<_> = turns.frames().map(<[u8]>::to_vec).collect();
-        assert_eq!(frames, [3, 4, 5].map(|number| frame::expected(number, 3).to_vec()));
+        for end in [3, 6, 30_000] {
+            let first = turns.there().end;
+            turns.bring(end);
+            assert_eq!(turns.there(), first..end.min(first + FRAMES));
+            for (number, frame) in turns.frames() {
+                assert_eq!(frame, frame::expected(number, 3));
+            }
+        }
     }
 }

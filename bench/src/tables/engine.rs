@@ -31,7 +31,7 @@ const STREAMS: u32 = 105_000;
 
 /// Turns before any is measured: the first packets of a stream are kept until its clock is certain, and its window over the
 /// recent numbers has to fill.
-const BEFORE: u32 = 300;
+pub(super) const BEFORE: u32 = 300;
 
 /// Turns measured in a round.
 const TURNS: u32 = 40;

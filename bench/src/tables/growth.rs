@@ -4,7 +4,7 @@ use anyhow::Result;
 use capture_common::load::Fields;
 
 use super::apart::{Often, apart};
-use super::engine::each;
+use super::engine::{BEFORE, each};
 use super::{Bench, Measurement, figure};
 use crate::calls::{self, Message};
 use crate::frame;
@@ -26,9 +26,6 @@ pub const CALLS: [u32; 4] = [1, 10, 100, 1_000];
 
 /// Streams that are there when calls come and go.
 const BESIDE: u32 = 10_000;
-
-/// Turns before any is measured: as many as the first packets of a stream are kept for.
-const BEFORE: u32 = 80;
 
 /// Packets to measure in a round, by as many turns as they need.
 const PACKETS: u32 = 4_000_000;
