@@ -135,7 +135,7 @@ impl Sequence {
     /// The common case of [`arrive`](Self::arrive), where nobody watches numbers that arrived: whether `seq` is the next number, and
     /// the one that leaves the window for it had arrived. It is taken then.
     #[inline(always)]
-    pub fn step(&mut self, seq: u16) -> bool {
+    pub const fn step(&mut self, seq: u16) -> bool {
         let next = self.highest + 1;
         if seq != next as u16 || !self.is_marked(next) {
             return false;

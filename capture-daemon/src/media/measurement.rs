@@ -11,7 +11,7 @@ use super::codec::{self, Format, Kind};
 use super::jitter::{self, Meter, Period, Rhythm};
 use super::playout::{self, BUFFERS, Playout, Points};
 use super::probation::Header;
-use super::sequence::{Account, Arrival, Sequence};
+use super::sequence::{self, Account, Arrival, Sequence};
 use crate::time::Timestamp;
 
 /// A pause this long empties a buffer of 50 ms, whatever was in it. Nanoseconds.
@@ -42,6 +42,8 @@ struct Hot {
     flags: u8,
     /// Packets until the next look at the endpoint table.
     countdown: u8,
+    /// Steps until a number of this run leaves the window of its sequence numbers.
+    fresh: u8,
 }
 
 const _: () = assert!(size_of::<Hot>() <= 128, "two cache lines per packet");
@@ -103,6 +105,7 @@ impl Measurement {
                 payload_type: header.payload_type(),
                 flags: 0,
                 countdown: 0,
+                fresh: account.fresh(&sequence),
             },
             account,
             points,
@@ -137,7 +140,7 @@ impl Measurement {
             && header.second == hot.payload_type
             && hot.rhythm.period.is_known()
             && !header.may_be_tag()
-            && hot.sequence.step(seq);
+            && sequence::step(&mut hot.sequence, &mut hot.fresh, seq);
         if !flows {
             return false;
         }
@@ -179,7 +182,7 @@ impl Measurement {
         let period = hot.rhythm.period;
         let known = header.payload_type() == hot.payload_type && period.is_known();
         // The account is in another cache line: nearly every packet is the next, and no business of its.
-        let arrival = if hot.flags & WATCHED == 0 && hot.sequence.step(seq) {
+        let arrival = if hot.flags & WATCHED == 0 && sequence::step(&mut hot.sequence, &mut hot.fresh, seq) {
             Arrival::Next
         } else {
             let arrival = self.account.arrive(&mut hot.sequence, seq, move || {
@@ -188,6 +191,7 @@ impl Measurement {
             });
             let watched = if self.account.watches() { WATCHED } else { 0 };
             hot.flags = (hot.flags & !WATCHED) | watched;
+            hot.fresh = self.account.fresh(&hot.sequence);
             arrival
         };
         let delta = if ts >= hot.end {
@@ -223,6 +227,7 @@ impl Measurement {
             return None;
         }
         self.set(WATCHED, self.account.watches());
+        self.hot.fresh = self.account.fresh(&self.hot.sequence);
         self.unheard += header.ts.since(self.hot.end).as_nanos() as u64;
         self.hot.end = self.hot.end.max(header.ts);
         let kind = self.recognise(header, true, formats);

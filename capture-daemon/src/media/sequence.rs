@@ -6,6 +6,20 @@ pub use capture_common::rtp::sequence::{Arrival, Sequence, WINDOW};
 use super::burst::{Burst, History};
 use super::playout::BUFFERS;
 
+/// The common case of [`Account::arrive`], where nobody watches numbers that arrived: whether `seq` is the next number, and there is
+/// nothing to tell of the one that leaves the window for it. It is taken then. `fresh` is what [`Account::fresh`] said last.
+#[inline(always)]
+pub const fn step(sequence: &mut Sequence, fresh: &mut u8, seq: u16) -> bool {
+    if sequence.step(seq) {
+        return true;
+    }
+    let follows = *fresh > 0 && sequence.follow(seq);
+    if follows {
+        *fresh -= 1;
+    }
+    follows
+}
+
 /// The account of one stream's sequence numbers: what only the exceptions touch.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -33,6 +47,12 @@ impl Account {
     /// Begins a new run after packets that were kept from here; see [`Sequence::resume`].
     pub fn resume(&mut self, sequence: &mut Sequence, seq: u16) -> bool {
         sequence.resume(&mut self.counts, &mut self.history, seq)
+    }
+
+    /// Steps until a number of this run leaves the window: until then, what leaves it is nobody's.
+    pub fn fresh(&self, sequence: &Sequence) -> u8 {
+        let span = sequence.highest().saturating_sub(self.counts.lowest());
+        u64::from(WINDOW - 1).saturating_sub(span) as u8
     }
 
     /// Whether numbers that arrived are to be told too when they leave the window.

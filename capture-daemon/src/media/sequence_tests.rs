@@ -9,21 +9,28 @@ use super::*;
 /// Expected, lost, late, copies, packets.
 type Figures = (u64, u64, u64, u64, u64);
 
-/// A stream's numbers, recent and accounted for.
-struct Numbers(Sequence, Account);
+/// A stream's numbers, recent and accounted for, taken as a measurement takes them.
+struct Numbers(Sequence, Account, u8);
 
 impl Numbers {
     fn first(seq: u16) -> Self {
         let (sequence, account) = Account::first(seq);
-        Self(sequence, account)
+        let fresh = account.fresh(&sequence);
+        Self(sequence, account, fresh)
     }
 
     fn arrive(&mut self, seq: u16, same_clock: impl FnOnce() -> bool) -> Arrival {
-        self.1.arrive(&mut self.0, seq, same_clock)
+        let Self(sequence, account, fresh) = self;
+        if !account.watches() && step(sequence, fresh, seq) {
+            return Arrival::Next;
+        }
+        let arrival = account.arrive(sequence, seq, same_clock);
+        *fresh = account.fresh(sequence);
+        arrival
     }
 
     fn figures(&self) -> Figures {
-        let Self(sequence, account) = self;
+        let Self(sequence, account, _) = self;
         (
             account.expected(sequence),
             account.lost(),
@@ -145,6 +152,23 @@ fn thousands_missing_are_a_loss_where_the_clock_went_on() {
     assert!(sequence.0.is_far(20_000) && sequence.0.is_far(5000));
     assert!(!sequence.0.is_far(5101) && !sequence.0.is_far(5100) && !sequence.0.is_far(5090));
     assert!(sequence.0.is_behind(5100) && sequence.0.is_behind(5000) && !sequence.0.is_behind(5101));
+}
+
+#[test]
+fn a_young_run_is_fresh_until_its_first_number_leaves_the_window() {
+    let mut numbers = Numbers::first(10);
+    assert_eq!(u16::from(numbers.2), WINDOW - 1);
+    for seq in 11..10 + WINDOW {
+        assert!(numbers.2 > 0, "{seq}");
+        assert_eq!(numbers.arrive(seq, || false), Arrival::Next);
+    }
+    assert_eq!(numbers.2, 0);
+    // From before the first.
+    let mut numbers = run(&[100, 101]);
+    assert_eq!(numbers.arrive(98, || false), Arrival::Late);
+    assert_eq!(u16::from(numbers.2), WINDOW - 1 - 3);
+    assert_eq!(numbers.arrive(99, || false), Arrival::Late);
+    assert_eq!(figures(&numbers), (4, 0, 2, 0, 4));
 }
 
 #[test]
