@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::mem::offset_of;
 
 use capture_common::Record;
@@ -48,7 +49,7 @@ impl Order {
         if let Some(next) = records.peek() {
             *first = Reverse((arrival(next), ring));
         } else {
-            std::collections::binary_heap::PeekMut::pop(first);
+            PeekMut::pop(first);
             self.quiet.push(ring);
         }
         record

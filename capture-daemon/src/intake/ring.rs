@@ -42,7 +42,7 @@ const FULL_LINK: u64 = 1_250_000_000;
 /// The longest nap lets a full link fill this part of a ring.
 const NAP_PART: u64 = 4;
 
-/// No ring is made smaller by being one of many, where all together would be larger.
+/// No ring is smaller than this, unless all together are to be: it has to hold what comes during a nap.
 const LEAST: u32 = 4 << 20;
 
 /// The ring buffers and what is made of their records.
