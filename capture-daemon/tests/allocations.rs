@@ -1,5 +1,7 @@
-//! A packet of a stream under way takes no memory: neither where it is followed and measured nor where it is kept.
+//! A packet of a stream under way takes no memory: neither where it is followed and measured nor where it is kept. And the memory
+//! that siphon takes, it takes as `.cargo/config.toml` says.
 
+use std::process::Command;
 use std::sync::Arc;
 
 use allocation_counter::{AllocationInfo, measure};
@@ -89,4 +91,25 @@ fn a_packet_of_a_stream_takes_no_memory() {
     let dropped: u64 = lane.dropped.values().sum();
     assert_eq!(lane.written_frames + dropped, measured, "{lane:?}");
     assert!(lane.written_frames > 0, "{lane:?}");
+}
+
+#[test]
+fn the_allocator_is_built_with_its_options() {
+    let mut siphon = Command::new(env!("CARGO_BIN_EXE_siphon"));
+    let output = siphon
+        .arg("--version")
+        .env("_RJEM_MALLOC_CONF", "stats_print:true")
+        .output();
+    let told = String::from_utf8(output.expect("siphon runs").stderr).expect("text");
+    let options = env!("JEMALLOC_SYS_WITH_MALLOC_CONF").split(',');
+    let options: Vec<_> = options.filter_map(|option| option.split_once(':')).collect();
+    assert!(!options.is_empty());
+    for (name, value) in options {
+        let start = format!("opt.{name}: ");
+        let line = told.lines().find_map(|line| line.trim_start().strip_prefix(&start));
+        assert!(
+            line.is_some_and(|line| line.trim_matches('"').starts_with(value)),
+            "{name}: {line:?}, not {value}"
+        );
+    }
 }
