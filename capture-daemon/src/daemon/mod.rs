@@ -10,6 +10,7 @@ mod front;
 mod health;
 mod measuring;
 mod placement;
+mod readings;
 mod reserve;
 mod sensor;
 mod signals;

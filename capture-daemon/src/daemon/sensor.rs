@@ -11,7 +11,7 @@ use super::crew::{Crew, Post};
 use super::front::Front;
 use super::health::Watch;
 use super::measuring::Account;
-use super::status;
+use super::{readings, status};
 use crate::config::Config;
 use crate::control::{Audit, Counts, Filter, Health, Page, Pending, RuleBook, Sensor, Status};
 use crate::engine::{self, Shared};
@@ -121,7 +121,7 @@ impl Live {
         let uptime = self.uptime();
         let mut accounts = lock(&self.accounts);
         let before = accounts.violated();
-        let violated = accounts.look(uptime, status::readings(self));
+        let violated = accounts.look(uptime, readings::readings(self));
         drop(accounts);
         // Once until it is right again: what is missing stays missing.
         for boundary in violated.iter().filter(|boundary| !before.contains(boundary)) {
@@ -131,7 +131,7 @@ impl Live {
                 self.status().identity
             );
         }
-        lock(&self.watch).observe(now(), uptime, status::vitals(self, &violated));
+        lock(&self.watch).observe(now(), uptime, readings::vitals(self, &violated));
     }
 
     /// Looks that the audit has taken, and how many found each boundary violated.

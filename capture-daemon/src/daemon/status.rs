@@ -4,13 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use capture_common::{Fate, Level, Record, Verdict};
+use capture_common::{Fate, Level, Verdict};
 
-use super::accounts::{Boundary, Reading};
 use super::crew::Post;
-use super::health::Vitals;
 use super::measuring::Account;
 use super::sensor::Live;
 use crate::calls::CallCount;
@@ -21,33 +18,14 @@ use crate::control::{
 use crate::engine::{self, EngineCounters};
 use crate::outcome::{Loss, Outcome};
 use crate::program::{self, AttachMode, Verdicts};
-use crate::report::{CallState, LearnedFigures};
+use crate::report::CallState;
 use crate::rules::Entry;
 use crate::spool::{self, SpoolHealth};
 use crate::time::Timestamp;
-use crate::worker::BATCH;
-use crate::xsk::packet;
 
 /// Tries to read an engine's outcomes between two frames, when their sum is the number of frames. Reading takes some 50 ns,
 /// a frame 100 and more.
 const TRIES: usize = 64;
-
-/// Bytes that a record takes of a BPF ring buffer at least: the kernel's header, ours, and the smallest room for a frame.
-const SHORTEST_RECORD: u64 = (8 + Record::SIZE + Record::ROOMS[0]) as u64;
-
-/// Losses that a larger table would have prevented.
-const EVICTIONS: &[Loss] = &[
-    Loss::CallEvicted,
-    Loss::RegistrationEvicted,
-    Loss::TransactionEvicted,
-    Loss::StreamEvicted,
-    Loss::EndpointEvicted,
-    Loss::RtcpSourceEvicted,
-    Loss::FragmentEvicted,
-    Loss::TcpEvicted,
-    Loss::AllocationEvicted,
-    Loss::StunTransactionEvicted,
-];
 
 /// Everything about the daemon itself, as it stands at `now`.
 pub fn status(live: &Live, now: Timestamp) -> Status {
@@ -221,7 +199,7 @@ fn lane_spool(lane: &spool::LaneStatus) -> LaneSpool {
 }
 
 /// Frames of an engine and where they ended.
-fn outcomes(engine: &EngineCounters) -> (u64, Tally) {
+pub(super) fn outcomes(engine: &EngineCounters) -> (u64, Tally) {
     let read = || {
         let frames = engine.frames.get();
         let outcomes: [u64; Outcome::ALL.len()] = std::array::from_fn(|index| engine.outcomes.get(Outcome::ALL[index]));
@@ -252,7 +230,7 @@ fn program(verdicts: &Verdicts) -> Stage {
 }
 
 /// Why frames that the program captured never reached a worker.
-fn lost_in_rings(posts: &[Post]) -> Tally {
+pub(super) fn lost_in_rings(posts: &[Post]) -> Tally {
     let sum = |of: fn(&Post) -> u64| posts.iter().map(of).sum::<u64>();
     BTreeMap::from([
         ("rx_dropped".to_owned(), sum(|post| post.socket.rx_dropped.get())),
@@ -278,7 +256,7 @@ fn sockets(verdicts: &Verdicts, lanes: &[Lane], lost: Tally) -> Stage {
     )
 }
 
-fn engine(engines: &[(u64, Tally)]) -> Stage {
+pub(super) fn engine(engines: &[(u64, Tally)]) -> Stage {
     let mut passed = Tally::new();
     for (label, frames) in engines.iter().flat_map(|(_, outcomes)| outcomes) {
         *passed.entry(label.clone()).or_default() += frames;
@@ -299,118 +277,8 @@ fn spooled(lanes: &[Lane]) -> Stage {
     Stage::new(sum(|spool| spool.offered), passed, sum(|spool| spool.queued), dropped)
 }
 
-/// The boundaries between the stages, read in the order that [`Reading`] asks for.
-pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
-    let sum = |of: fn(&Post) -> u64| live.posts.iter().map(of).sum::<u64>();
-    let lost = || lost_in_rings(&live.posts).values().sum();
-    let received = || sum(|post| post.socket.frames.get());
-    let handed_on = || sum(|post| post.socket.handed_on());
-    let taken = || sum(|post| post.engine.frames.get());
-    let offered = || {
-        let spool = live.spool.as_ref()?.status();
-        Some(spool.lanes.iter().map(spool::LaneStatus::offered).sum::<u64>())
-    };
-    let lanes = live.posts.len() as u64;
-    let (lost, first) = (lost(), (offered(), taken(), received()));
-    let before = (live.verdicts(), handed_on(), taken());
-    let last = (received(), taken(), offered());
-    let reading = |lost, behind_first, before, behind_last, room| Reading {
-        lost,
-        behind_first,
-        before,
-        behind_last,
-        room,
-    };
-    let waiting = live.waiting();
-    let in_rings = match live.obtained.rings {
-        None => lanes * u64::from(live.config.capture.umem_frames),
-        Some(size) if waiting.is_none() => lanes * (u64::from(size) / SHORTEST_RECORD),
-        Some(size) => lanes * (u64::from(size) / packet::SHORTEST),
-    };
-    let in_batches = lanes * u64::from(BATCH);
-    [
-        match waiting {
-            None => before.0.map(|verdicts| {
-                let captured = verdicts.frames(Fate::Captured);
-                reading(lost, first.2, captured, last.0, in_rings)
-            }),
-            // The lanes themselves have the verdicts; the two parties are the kernel, which counts what it puts into a ring, and
-            // the lane that takes it out. Their difference was taken by the lane, between two frames.
-            Some(waiting) => Some(reading(0, 0, waiting, 0, in_rings)),
-        },
-        Some(reading(0, first.1, before.1, last.1, in_batches)),
-        first
-            .0
-            .zip(last.2)
-            .map(|(first, last)| reading(0, first, before.2, last, in_batches)),
-    ]
-}
-
-/// The figures the traffic light depends on.
-pub fn vitals(live: &Live, violated: &[Boundary]) -> Vitals {
-    let spool = live.spool.as_ref().map(|spool| spool.status());
-    let engines: Vec<(u64, Tally)> = live.posts.iter().map(|post| outcomes(&post.engine)).collect();
-    let in_rings: u64 = lost_in_rings(&live.posts).values().sum();
-    let (verdicts, interface) = live.kernel();
-    let captured = verdicts.frames(Fate::Captured);
-    let in_spool = spool
-        .iter()
-        .flat_map(|spool| &spool.lanes)
-        .flat_map(|lane| lane.dropped.values())
-        .sum();
-    let mut violated: Vec<_> = violated.iter().map(|boundary| boundary.label()).collect();
-    if !engine(&engines).holds && !violated.contains(&"engine") {
-        violated.push("engine");
-    }
-    Vitals {
-        captured,
-        received: interface.rx_packets,
-        seen: verdicts.seen(),
-        presence: live.presence(),
-        lost: BTreeMap::from([
-            // Malformed frames are the wire's, counted and no fault of ours: who sends them must not turn the light.
-            (
-                "program_drops",
-                [Verdict::NoSocket, Verdict::CopyRefused, Verdict::MeasuredFull]
-                    .map(|verdict| verdicts.get(verdict).frames)
-                    .iter()
-                    .sum(),
-            ),
-            ("ring_drops", in_rings + verdicts.get(Verdict::RingFull).frames),
-            ("spool_drops", in_spool),
-            ("interface_drops", live.interface_lost(&interface)),
-        ]),
-        evicted: evicted(live),
-        violated,
-        faults: live.posts.iter().filter_map(Post::trouble).collect(),
-        gone: live
-            .posts
-            .iter()
-            .filter(|post| post.gone.load(Ordering::Acquire) && live.is_attached())
-            .map(|post| post.queue)
-            .collect(),
-        disk: spool
-            .as_ref()
-            .map(|spool| (spool.disk_free_bytes, disk_size(&live.config.spool.directory))),
-        spool: spool.map(|spool| spool.health),
-    }
-}
-
-/// What left full tables, or found no room in them: those of the lanes, of what is measured in the kernel, and of the endpoints
-/// that the kernel program knows.
-fn evicted(live: &Live) -> u64 {
-    let of_lanes = live.posts.iter().map(|post| &post.engine);
-    let of_kernel = live.measuring.iter().map(|account| &account.counters);
-    let evicted: u64 = of_lanes
-        .chain(of_kernel)
-        .flat_map(|counters| EVICTIONS.iter().map(|loss| counters.losses.get(*loss)))
-        .sum();
-    let LearnedFigures { refused, failed, .. } = live.learned();
-    evicted + refused + failed
-}
-
 /// Bytes of the file system that may be used: without what is kept back for root, as `df` reckons how full it is.
-fn disk_size(directory: &Path) -> u64 {
+pub(super) fn disk_size(directory: &Path) -> u64 {
     rustix::fs::statvfs(directory).map_or(0, |disk| {
         let used = disk.f_blocks.saturating_sub(disk.f_bfree);
         used.saturating_add(disk.f_bavail).saturating_mul(disk.f_frsize)
