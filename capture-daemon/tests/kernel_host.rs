@@ -56,6 +56,7 @@ fn take(lanes: &mut [RingLane]) -> Vec<Seen> {
     let clock = Clock::new();
     let mut seen = Vec::new();
     for lane in lanes {
+        std::thread::sleep(lane.lag());
         while lane.take(64, &clock, |frame| {
             seen.push(Seen {
                 wire_len: frame.wire_len,

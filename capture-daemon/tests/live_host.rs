@@ -213,10 +213,12 @@ fn sum_of_words(bytes: &[u8]) -> u16 {
     ((folded & 0xffff) + (folded >> 16)) as u16
 }
 
-/// What the frames of a TCP connection from `port` carry, by sequence number; each must be a packet as it is on the wire.
+/// What the frames of a TCP connection from `port` carry, each byte where its sequence number says, whatever was sent again and
+/// however it was cut then; each frame must be a packet as it is on the wire.
 fn carried(frames: &[Vec<u8>], port: u16) -> Vec<u8> {
-    let mut pieces = BTreeMap::new();
-    let mut first = None;
+    const SYN: u8 = 2;
+    let mut pieces = BTreeMap::<u32, Vec<u8>>::new();
+    let mut start = None;
     for frame in frames.iter().filter(|frame| frame[12..14] == [8, 0] && frame[23] == 6) {
         assert!(frame.len() <= 14 + 1_500, "{} bytes", frame.len());
         let header = 14 + 4 * usize::from(frame[14] & 0xf);
@@ -227,14 +229,29 @@ fn carried(frames: &[Vec<u8>], port: u16) -> Vec<u8> {
         let pseudo = [&frame[26..34], &[0, 6], &length].concat();
         assert_eq!(sum_of_words(&frame[14..header]), 0xffff, "IPv4's checksum");
         assert_eq!(sum_of_words(&[&pseudo, segment].concat()), 0xffff, "TCP's checksum");
+        if segment[..2] != port.to_be_bytes() {
+            continue;
+        }
         let sequence = u32::from_be_bytes(segment[4..8].try_into().unwrap());
+        if segment[13] & SYN != 0 {
+            start = Some(sequence.wrapping_add(1));
+        }
         let payload = &segment[4 * usize::from(segment[12] >> 4)..];
-        if segment[..2] == port.to_be_bytes() && !payload.is_empty() {
-            let first = *first.get_or_insert(sequence);
-            pieces.insert(sequence.wrapping_sub(first), payload.to_vec());
+        if payload.is_empty() {
+            continue;
+        }
+        let start = start.expect("a connection begins with its SYN");
+        let piece = pieces.entry(sequence.wrapping_sub(start)).or_default();
+        if piece.len() < payload.len() {
+            *piece = payload.to_vec();
         }
     }
-    pieces.into_values().flatten().collect()
+    let mut bytes = Vec::new();
+    for (at, piece) in pieces {
+        let known = bytes.len().checked_sub(at as usize).expect("no gap in what is kept");
+        bytes.extend(piece.into_iter().skip(known));
+    }
+    bytes
 }
 
 /// What TCP hands to the interface as one, and what GRO has put together, of a connection of the kernel's own: both ways it is

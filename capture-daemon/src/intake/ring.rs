@@ -15,7 +15,7 @@ use std::time::Duration;
 use capture_common::{Direction, Record};
 
 use super::offload::{Captured, Offloads};
-use super::order::Order;
+use super::order::{LAG, Order};
 use super::{Arrival, Intake, count, hand_on};
 use crate::frame::{Frame, LinkType};
 use crate::time::Timestamp;
@@ -115,7 +115,7 @@ impl Intake for RingLane {
 
     #[inline]
     fn take_together(&mut self, max: u32, clock: &Clock, mut each: impl FnMut(&[Frame<'_>])) -> u32 {
-        self.order.look(&self.rings);
+        self.order.look(&self.rings, Clock::monotonic());
         let mut frames = [NOTHING; TOGETHER];
         let mut waiting = 0;
         let mut taken = 0;
@@ -179,6 +179,10 @@ impl Intake for RingLane {
         thread::sleep(self.nap.min(timeout));
         self.nap = (self.nap * 2).min(self.longest_nap);
         Ok(!self.rings.iter().all(Records::is_empty))
+    }
+
+    fn lag(&self) -> Duration {
+        LAG
     }
 
     fn read_statistics(&self) -> Result<(), LaneError> {

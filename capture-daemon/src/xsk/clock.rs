@@ -129,7 +129,13 @@ impl Clock {
 
     /// Wall-clock time now, for a frame without a stamp.
     pub fn now(&self) -> Timestamp {
-        self.wall(nanos(ClockId::Monotonic).unsigned_abs())
+        self.wall(Self::monotonic())
+    }
+
+    /// CLOCK_MONOTONIC now, in nanoseconds: what `bpf_ktime_get_ns` says in the kernel.
+    #[inline]
+    pub fn monotonic() -> u64 {
+        nanos(ClockId::Monotonic).unsigned_abs()
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 const SIZE: u64 = 4096;
 
 /// The kernel's side. What lies twice in the kernel's mapping is written twice here.
-struct Kernel {
+pub(crate) struct Kernel {
     brought: u64,
 }
 
@@ -29,7 +29,7 @@ impl Kernel {
     }
 
     /// Writes a record, if there is room (__bpf_ringbuf_reserve).
-    fn bring(&mut self, records: &Records, content: &[u8], flags: u32) -> bool {
+    pub(crate) fn bring(&mut self, records: &Records, content: &[u8], flags: u32) -> bool {
         let next = self.brought + (content.len() as u64 + HEADER).next_multiple_of(8);
         let consumer = records
             .memory
@@ -49,7 +49,8 @@ impl Kernel {
     }
 }
 
-fn ring(start: u64) -> (Records, Kernel) {
+/// An empty ring whose positions are at `start`, and who writes it.
+pub(crate) fn ring(start: u64) -> (Records, Kernel) {
     let page = 4096;
     let consumer = Mapping::anonymous(page).unwrap();
     let producer = Mapping::anonymous(page + 2 * SIZE as usize).unwrap();
