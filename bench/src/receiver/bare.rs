@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use xtask::lab::Process;
 use xtask::lab::mirror::TAP;
 
-use super::{Counts, Receiver};
+use super::{Counts, FRAMES, Receiver};
 use crate::account::{Passage, Stage};
 use crate::wire::{MTU, Wire};
 
@@ -64,8 +64,8 @@ struct Answer {
 }
 
 impl Bare {
-    /// Attaches the program natively to an interface of this network namespace and binds the socket, in the ring sizes that
-    /// siphon has by default.
+    /// Attaches the program natively to an interface of this network namespace and binds the socket, with rings as large as siphon has
+    /// beside it.
     ///
     /// # Errors
     /// When the object is not built or the kernel refuses a step.
@@ -76,7 +76,12 @@ impl Bare {
             ifindex,
             mtu: MTU,
         };
-        let lane = Lane::open(&port, 0, &Capture::default())?;
+        let capture = Capture {
+            ring_entries: FRAMES,
+            umem_frames: FRAMES,
+            ..Capture::default()
+        };
+        let lane = Lane::open(&port, 0, &capture)?;
         let mut sockets: XskMap<_> = ebpf.map_mut("SOCKETS").context("no map SOCKETS")?.try_into()?;
         sockets.set(0, lane.as_fd().as_raw_fd(), 0)?;
         Ok(Self { ebpf, lane })

@@ -11,9 +11,11 @@ use crate::wire::Wire;
 /// A kind of receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `siphon run`, following every stream, spool off.
+    /// `siphon run`, following every stream, spool off, with a umem of 256 MiB.
     Siphon,
-    /// `siphon run`, writing every frame.
+    /// `siphon run` without a spool, and otherwise as it comes.
+    SiphonByDefault,
+    /// `siphon run`, writing every frame, with a umem of 256 MiB.
     SiphonSpool,
     /// `siphon run`, RTP measured in the kernel.
     SiphonMeasured,
@@ -43,7 +45,7 @@ impl Kind {
     /// The name in tables.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Siphon => "siphon",
+            Self::Siphon | Self::SiphonByDefault => "siphon",
             Self::SiphonSpool => "siphon, to disk",
             Self::SiphonMeasured => "siphon, measured",
             Self::SiphonLearned => "siphon, learned",
@@ -63,6 +65,7 @@ impl Kind {
     pub const fn command(self) -> &'static str {
         match self {
             Self::Siphon => Way::Tracking.command(),
+            Self::SiphonByDefault => Way::Default.command(),
             Self::SiphonSpool => Way::Writing.command(),
             Self::SiphonMeasured => Way::Measured.command(),
             Self::SiphonLearned => Way::Learned.command(),
@@ -82,6 +85,7 @@ impl Kind {
     pub fn missing(self) -> Option<String> {
         match self {
             Self::Siphon => Way::Tracking.missing(),
+            Self::SiphonByDefault => Way::Default.missing(),
             Self::SiphonSpool => Way::Writing.missing(),
             Self::SiphonMeasured => Way::Measured.missing(),
             Self::SiphonLearned => Way::Learned.missing(),
@@ -113,6 +117,7 @@ impl Kind {
         let start = || -> Result<Box<dyn Receiver>> {
             match self {
                 Self::Siphon => siphon(Way::Tracking),
+                Self::SiphonByDefault => siphon(Way::Default),
                 Self::SiphonSpool => siphon(Way::Writing),
                 Self::SiphonMeasured => siphon(Way::Measured),
                 Self::SiphonLearned => siphon(Way::Learned),

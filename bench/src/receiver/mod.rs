@@ -28,6 +28,10 @@ const STANDSTILL: Duration = Duration::from_secs(3);
 /// Between two looks at the counters. Each look costs siphon a request on its control socket.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Frames of the umem, and entries of its rings, where a receiver is to have a buffer as large as those of the programs that are measured
+/// beside it: 256 MiB.
+const FRAMES: u32 = 131_072;
+
 /// Our own programs.
 #[derive(Clone, Copy, Debug)]
 pub struct Programs<'a> {

@@ -11,7 +11,7 @@ use xtask::lab::Scratch;
 use xtask::lab::mirror::TAP;
 use xtask::lab::siphon::Siphon;
 
-use super::{Counts, Receiver};
+use super::{Counts, FRAMES, Receiver};
 use crate::account::{Passage, Stage};
 use crate::wire::Wire;
 
@@ -19,8 +19,10 @@ use crate::wire::Wire;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// Follow every stream, keep nothing.
+    Default,
+    /// The same with a buffer as large as the others have.
     Tracking,
-    /// Write every frame.
+    /// Write every frame, with such a buffer.
     Writing,
     /// Measure RTP in the kernel.
     Measured,
@@ -36,8 +38,13 @@ impl Way {
     /// What the tables say it is.
     pub(super) const fn command(self) -> &'static str {
         match self {
-            Self::Tracking => "siphon run --interface tap --no-spool",
-            Self::Writing => "siphon run --interface tap --spool DIRECTORY",
+            Self::Default => "siphon run --interface tap --no-spool",
+            Self::Tracking => {
+                "siphon run --interface tap --no-spool, with ring_entries = 131072 and umem_frames = 131072"
+            }
+            Self::Writing => {
+                "siphon run --interface tap --spool DIRECTORY, with ring_entries = 131072 and umem_frames = 131072"
+            }
             Self::Measured => "siphon run --interface tap --no-spool, with media = \"measured\"",
             Self::Learned => "siphon run --interface tap --no-spool, with media = \"learned\"",
             Self::Host => "siphon run --interface tap --no-spool, with mode = \"host\"",
@@ -68,11 +75,12 @@ impl Way {
     /// The whole configuration file; `directory` is siphon's own.
     fn configuration(self, directory: &str) -> String {
         let capture = match self {
-            Self::Tracking | Self::Writing => "",
-            Self::Measured => "media = \"measured\"\n",
-            Self::Learned => "media = \"learned\"\n",
-            Self::Host => "mode = \"host\"\n",
-            Self::HostMeasured => "mode = \"host\"\nmedia = \"measured\"\n",
+            Self::Default => String::new(),
+            Self::Tracking | Self::Writing => format!("ring_entries = {FRAMES}\numem_frames = {FRAMES}\n"),
+            Self::Measured => "media = \"measured\"\n".to_owned(),
+            Self::Learned => "media = \"learned\"\n".to_owned(),
+            Self::Host => "mode = \"host\"\n".to_owned(),
+            Self::HostMeasured => "mode = \"host\"\nmedia = \"measured\"\n".to_owned(),
         };
         let enabled = self == Self::Writing;
         format!(

@@ -67,8 +67,8 @@ pub struct Flooded {
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     let (rounds, hold) = (bench.effort.rounds, bench.effort.hold);
     let mut invites = Row::new(&[INVITES], "Engine::frame, one frame after the other");
-    let mut live = Row::new(&[LIVE], Kind::Siphon.command());
-    live.missing = Kind::Siphon.missing();
+    let mut live = Row::new(&[LIVE], Kind::SiphonByDefault.command());
+    live.missing = Kind::SiphonByDefault.missing();
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
         wait_for_rest(bench.effort.patience.min(Duration::from_secs(30)))?;
@@ -160,7 +160,7 @@ pub fn flood(follow: &Follow, full: u32, all: u32) -> Result<Flooded> {
 /// # Errors
 /// When a frame is not accounted for, or a captured one was not read as SIP.
 pub fn flood_live(programs: Programs<'_>, rate: u32, seconds: u32) -> Result<[Option<f64>; 5]> {
-    let mut live = Live::start(Kind::Siphon, programs)?;
+    let mut live = Live::start(Kind::SiphonByDefault, programs)?;
     let before = resident(&live.pid().to_string())?;
     let calls = rate * seconds / Message::ALL.len() as u32;
     let frames = (0..calls).flat_map(|call| Message::ALL.map(|message| calls::frame(call, message)));

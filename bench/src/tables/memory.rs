@@ -48,8 +48,8 @@ const FIGURES: [Figure; 3] = [
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
     let rounds = bench.effort.rounds;
-    let mut row = Row::new(&["siphon"], Kind::Siphon.command());
-    row.missing = Kind::Siphon.missing();
+    let mut row = Row::new(&["siphon"], Kind::SiphonByDefault.command());
+    row.missing = Kind::SiphonByDefault.missing();
     for round in 0..rounds {
         if row.missing.is_none() {
             eprintln!("round {} of {rounds}", round + 1);
@@ -89,7 +89,7 @@ pub fn memory(generator: &mut Generator, programs: Programs<'_>, concurrent: Con
         sip_rate,
         rtp_rate,
     } = concurrent;
-    let mut live = Live::start(Kind::Siphon, programs)?;
+    let mut live = Live::start(Kind::SiphonByDefault, programs)?;
     let pid = live.pid().to_string();
     let empty = resident(&pid)?;
     live.send(

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::fill::Distances;
 use super::receive::{Batch, Receive};
-use super::socket::{self, Bound, Socket, SocketError};
+use super::socket::{self, BindMode, Bound, Socket, SocketError};
 use super::stats::{self, LaneCounters};
 use super::sys;
 use super::umem::Umem;
@@ -103,10 +104,13 @@ impl Lane {
         let socket = Socket::new(&umem, capture.ring_entries).map_err(socket_error)?;
         let rx = socket.rx_ring().map_err(socket_error)?;
         let fill = socket.fill_ring().map_err(socket_error)?;
-        let receive = Receive::new(rx, fill, umem, tokens);
+        let mut receive = Receive::new(rx, fill, umem, tokens);
         let bound = socket
             .bind(port.ifindex, queue, capture.bind, port.mtu, capture.frame_size)
             .map_err(socket_error)?;
+        if bound.mode == BindMode::Copy {
+            receive.keep_warm(Distances::COPY);
+        }
         Ok(Self {
             receive,
             socket,

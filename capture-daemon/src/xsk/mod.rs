@@ -35,6 +35,7 @@ pub mod records;
 pub mod packet;
 
 /// Frames out of the rings: what the kernel gave, borrowed until it is given back.
+mod fill;
 mod receive;
 
 /// One rx queue: socket, rings and frames together.

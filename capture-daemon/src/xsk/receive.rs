@@ -17,6 +17,7 @@ use capture_common::{FrameMeta, Verdict};
 
 use self::together::{Held, TOGETHER};
 use super::clock::Clock;
+use super::fill::{Distances, Fill};
 use super::ring::{Consumer, Producer};
 use super::stats::LaneCounters;
 use super::types::Desc;
@@ -30,11 +31,11 @@ const MAX_BUFFERS: u32 = 64;
 const MAX_PACKET: usize = 65_535 + 64;
 
 /// Rings and frames of one queue. Every frame is in one place: in the fill ring or the kernel's hands, in the rx ring, in
-/// `free`, in `held`, or in the one packet the worker looks at.
+/// `free`, in `held`, or in the one packet the worker looks at. Of the frames of a doubt ([`fill`](super::fill)) one is with the kernel.
 #[derive(Debug)]
 pub struct Receive {
     rx: Consumer<Desc>,
-    fill: Producer<u64>,
+    fill: Fill,
     umem: Umem,
     /// Frames on their way back into the fill ring. Has room for all of them from the start.
     free: Vec<Token>,
@@ -65,7 +66,7 @@ impl Receive {
     pub fn new(rx: Consumer<Desc>, fill: Producer<u64>, umem: Umem, tokens: Vec<Token>) -> Self {
         let mut receive = Self {
             rx,
-            fill,
+            fill: Fill::new(fill),
             umem,
             free: tokens,
             scratch: vec![0; MAX_PACKET].into_boxed_slice(),
@@ -74,6 +75,11 @@ impl Receive {
         };
         receive.refill();
         receive
+    }
+
+    /// For a kernel that copies: frames that come back are put where it reads them soon, while they are in its caches.
+    pub fn keep_warm(&mut self, distances: Distances) {
+        self.fill.keep_warm(distances);
     }
 
     /// The counters, for the control thread.
@@ -102,19 +108,9 @@ impl Receive {
     }
 
     /// Gives the frames that were released back to the kernel.
+    #[inline]
     pub fn refill(&mut self) {
-        let wanted = u32::try_from(self.free.len()).unwrap_or(u32::MAX);
-        let room = self.fill.free(wanted).min(wanted);
-        for _ in 0..room {
-            let Some(token) = self.free.pop() else { break };
-            if self.fill.push(self.umem.lend(token)).is_err() {
-                // `free` has just found room, and nobody else writes.
-                debug_assert!(false, "fill ring full");
-            }
-        }
-        if room > 0 {
-            self.fill.publish();
-        }
+        self.fill.refill(&mut self.umem, &mut self.free);
     }
 
     /// The next packet, or `None` where the ring has no whole one.
@@ -139,12 +135,26 @@ impl Receive {
     /// The frame of a descriptor, unless the descriptor is wrong.
     fn claim(&mut self, desc: Desc) -> Option<Piece> {
         match self.umem.claim(desc.addr, desc.len) {
-            Claim::Whole(piece) => Some(piece),
+            Claim::Whole(piece) => {
+                self.settle(piece.token());
+                Some(piece)
+            }
             Claim::Outside(token) => {
+                self.settle(&token);
                 self.free.push(token);
                 None
             }
             Claim::Foreign => None,
+        }
+    }
+
+    /// Takes the frame that the kernel never had, where that is clear now that this one has come back.
+    #[inline]
+    fn settle(&mut self, came: &Token) {
+        if let Some(never_read) = self.fill.settle(|| self.umem.place_of(came))
+            && let Claim::Whole(piece) = self.umem.claim(never_read, 0)
+        {
+            self.free.push(piece.into_token());
         }
     }
 

@@ -10,7 +10,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::num::Wrapping;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use bytemuck::Pod;
 
@@ -149,6 +149,40 @@ impl<T: Pod> Producer<T> {
     pub fn needs_wakeup(&self) -> bool {
         let flags = self.shared.word(self.shared.flags).load(Ordering::Relaxed);
         flags & libc::XDP_RING_NEED_WAKEUP != 0
+    }
+}
+
+impl Producer<u64> {
+    /// The index of the entry that the kernel reads next, and how many there are from there on that it has not read, as it says now.
+    pub fn unread(&mut self) -> (Wrapping<u32>, u32) {
+        // Acquire: as in `free`.
+        self.consumer = Wrapping(self.shared.word(self.shared.consumer).load(Ordering::Acquire));
+        (
+            self.consumer,
+            (self.written - self.consumer).0.min(self.shared.capacity()),
+        )
+    }
+
+    /// Exchanges entries that the kernel has not read with `entries`, the first `ahead` places behind the one it was to read next when
+    /// [`unread`](Self::unread) looked; as many as have been written. How many the kernel has read since: what it may have read in the
+    /// places that were changed is for the caller to judge.
+    pub fn exchange(&mut self, ahead: u32, entries: &mut [u64]) -> u32 {
+        let written = (self.written - self.consumer).0.saturating_sub(ahead) as usize;
+        for (index, entry) in (0..).zip(entries.iter_mut().take(written)) {
+            let place = self.shared.entry(self.consumer + Wrapping(ahead) + Wrapping(index));
+            // SAFETY: the place is inside the ring and aligned, as `Shared::new` checked; whoever reads it meanwhile, as the kernel may,
+            // reads a whole entry, the one before or the one after.
+            let place = unsafe { AtomicU64::from_ptr(place) };
+            // Nobody else writes entries.
+            let before = place.load(Ordering::Relaxed);
+            // Release: what was read of the frame that is put there was read before the kernel can write into it.
+            place.store(*entry, Ordering::Release);
+            *entry = before;
+        }
+        // The entries are changed before the kernel's index is looked at: one that it reads after that, it reads changed.
+        fence(Ordering::SeqCst);
+        let read = Wrapping(self.shared.word(self.shared.consumer).load(Ordering::Acquire)) - self.consumer;
+        read.0
     }
 }
 

@@ -48,6 +48,11 @@ pub struct Piece {
 }
 
 impl Piece {
+    /// The frame's token.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
     /// The right to the frame, when its bytes are no longer needed.
     pub fn into_token(self) -> Token {
         self.token
@@ -133,15 +138,25 @@ impl Umem {
         self.no_huge_pages.as_deref()
     }
 
+    /// The frame's address in the umem, as the rings say it.
+    pub fn place_of(&self, token: &Token) -> u64 {
+        u64::from(token.index) << self.frame_bits
+    }
+
     /// Gives the frame away; what is returned belongs into the fill ring.
     #[expect(clippy::needless_pass_by_value, reason = "the token is spent")]
     pub fn lend(&mut self, token: Token) -> u64 {
-        let Token { index } = token;
-        let (word, bit) = place(index);
+        let (word, bit) = place(token.index);
         if let Some(word) = self.lent.get_mut(word) {
             *word |= bit;
         }
-        u64::from(index) << self.frame_bits
+        self.place_of(&token)
+    }
+
+    /// Whether the frame at `addr` is with the kernel.
+    pub fn is_lent(&self, addr: u64) -> bool {
+        let (word, bit) = place((addr >> self.frame_bits) as u32);
+        self.lent.get(word).is_some_and(|word| word & bit != 0)
     }
 
     /// Takes a frame back that the kernel has filled: `len` bytes at `addr`.
