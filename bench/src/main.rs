@@ -33,6 +33,9 @@ struct Arguments {
     /// One short round: whether it works, not how fast it is.
     #[arg(long)]
     quick: bool,
+    /// In the table mirror, loads of so many streams only.
+    #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
+    streams: Vec<u32>,
     /// Write machine, tables and goals to this file, and pictures beside it.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -133,6 +136,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
             bench: &own,
         },
         effort: if arguments.quick { Effort::QUICK } else { Effort::FULL },
+        streams: arguments.streams.clone(),
         cache: own.with_file_name("bench-files"),
     };
     println!("{machine}");

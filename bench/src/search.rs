@@ -5,14 +5,16 @@ use anyhow::Result;
 
 use crate::run::Run;
 
-/// A rate that was held at the first try is followed, in the next round, by one higher by this factor.
+/// A rate that was held at the first try is followed, in the next round, by one higher by this factor, and if that is held at once too, by
+/// its square, and so on.
 const UP: f64 = 1.04;
 
 /// What the first look captured may be far less than what is held at a pace: in the first round, a rate that was held is followed by one
-/// higher by this factor, until one is not.
+/// higher by this factor, the next by its square, and so on, until one is not.
 const CLIMB: f64 = 1.08;
 
-/// After a loss, the next rate tried is at most this part of the one that was not held.
+/// After a loss, the next rate tried is halfway to the last that was held, or, where that is as near as this, at most this part of the
+/// one that was not held.
 const DOWN: f64 = 0.96;
 
 /// A rate this much lower than asked was the generator's or the wire's limit, not the receiver's.
@@ -27,8 +29,12 @@ pub struct Search {
     next: Option<f64>,
     /// What the last load without pace reached, or is thought to reach.
     unpaced: f64,
-    /// In the first round, as long as every rate is held.
-    is_climbing: bool,
+    /// In the first round, from the first look on and as long as every rate is held: by what factor the next is higher.
+    climb: Option<f64>,
+    /// Later: by what factor the next is higher than one that was held at the first try.
+    up: f64,
+    /// The last rate that was held, unless as much was lost at since.
+    held: Option<f64>,
 }
 
 /// A load to try.
@@ -60,7 +66,9 @@ impl Search {
             is_new: true,
             next: None,
             unpaced,
-            is_climbing: true,
+            climb: None,
+            up: UP,
+            held: None,
         }
     }
 
@@ -82,13 +90,13 @@ impl Search {
             let is_clean = run.is_lossless();
             self.learn(&run, is_clean, tried == 0);
             if load.is_probe {
+                self.climb = Some(CLIMB);
                 continue;
             }
             tried += 1;
-            self.is_climbing &= is_clean;
             // Nothing faster can be made than what goes without pace.
             let goes_on = if is_clean {
-                self.is_climbing && self.next.is_some()
+                self.climb.is_some() && self.next.is_some()
             } else {
                 clean.is_none()
             };
@@ -96,7 +104,7 @@ impl Search {
                 clean = Some(run.clone());
             }
             if !goes_on || tried >= attempts.max(1) {
-                self.is_climbing = false;
+                self.climb = None;
                 return Ok(Found {
                     clean,
                     last: run,
@@ -116,9 +124,26 @@ impl Search {
             // Nothing faster can be made.
             (None, true) => None,
             (Some(asked), true) if offered < asked * SHORT => None,
-            (Some(asked), true) if self.is_climbing => Some(asked * CLIMB),
-            (Some(asked), true) => Some(if is_first { asked * UP } else { asked }),
-            (_, false) => Some((offered * DOWN).min(captured)),
+            (Some(asked), true) => {
+                self.held = Some(asked);
+                let factor = match self.climb {
+                    Some(climb) => climb,
+                    None if is_first => self.up,
+                    None => 1.0,
+                };
+                if self.climb.is_some() {
+                    self.climb = Some(factor * factor);
+                } else if is_first {
+                    self.up = factor * factor;
+                }
+                Some(asked * factor)
+            }
+            (_, false) => {
+                (self.climb, self.up) = (None, UP);
+                self.held = self.held.filter(|held| *held < offered * DOWN);
+                let halfway = self.held.map(|held| (held * offered).sqrt());
+                Some(halfway.unwrap_or((offered * DOWN).min(captured)))
+            }
         };
     }
 }
@@ -169,9 +194,28 @@ mod tests {
         let rates = [12, 4, 4].map(|attempts| search.round(attempts, receiver).unwrap());
         let held = rates.map(|found| found.clean.unwrap().offered());
         assert!(
-            held.iter().all(|rate| (1_800_000.0..=2_000_000.0).contains(rate)),
+            held.iter().all(|rate| (1_600_000.0..=2_000_000.0).contains(rate)),
             "{held:?}"
         );
+        assert!(held.iter().skip(1).all(|rate| *rate > 1_900_000.0), "{held:?}");
+    }
+
+    #[test]
+    fn what_is_far_from_the_first_look_is_found() {
+        // Under too much it captures a fraction of what it holds at a pace, as one that writes to a disk may.
+        for paced in [1_000_000, 2_000_000, 3_000_000] {
+            let receiver = |load: Try| {
+                let limit = load.rate.map_or(800_000, |_| paced);
+                Ok(run(load.rate, limit, 4_000_000))
+            };
+            let mut search = Search::new(4e6);
+            let rates: Vec<f64> = (0..5)
+                .map(|_| search.round(4, receiver).unwrap().clean.unwrap().offered())
+                .collect();
+            let limit = paced as f64;
+            assert!(rates.iter().all(|rate| (790_000.0..=limit).contains(rate)), "{rates:?}");
+            assert!(rates.iter().skip(1).all(|rate| *rate > 0.84 * limit), "{rates:?}");
+        }
     }
 
     #[test]

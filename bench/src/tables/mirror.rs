@@ -33,7 +33,11 @@ const KINDS: [Kind; 7] = [
 ];
 
 fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
-    let streams: &[u32] = if bench.effort.is_quick { &[SNGREP] } else { &STREAMS };
+    let streams = match &bench.streams[..] {
+        [] if bench.effort.is_quick => vec![SNGREP],
+        [] => STREAMS.to_vec(),
+        chosen => chosen.to_vec(),
+    };
     let mut cells: Vec<Cell> = streams
         .iter()
         .flat_map(|streams| {
@@ -43,10 +47,12 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
             })
         })
         .collect();
-    cells.push(Cell {
-        kind: Kind::Sngrep,
-        streams: SNGREP,
-    });
+    if streams.contains(&SNGREP) {
+        cells.push(Cell {
+            kind: Kind::Sngrep,
+            streams: SNGREP,
+        });
+    }
     let (rows, made_again) = measure_rates(bench, &cells)?;
     Ok(Table {
         name: MEASUREMENT.name,

@@ -76,6 +76,8 @@ pub struct Bench<'a> {
     pub programs: Programs<'a>,
     /// How often and how long.
     pub effort: Effort,
+    /// Loads of the table `mirror`, by their streams; all there are where it is empty.
+    pub streams: Vec<u32>,
     /// Where what takes long to make is kept for the next time.
     pub cache: PathBuf,
 }

@@ -67,8 +67,8 @@ pub(super) const KEYS: &[Key] = keys! {
     capture.bind: Choice, "How AF_XDP sockets are bound: \"zero-copy\", \"copy\", or \"auto\": zero-copy, else copy.";
     capture.cpus: Cpus, "CPUs the workers are pinned to, in order of the queues, over again when there are fewer. Empty: all the process may run on, of the NIC's NUMA node where that is known. In packet mode there is a worker for each of them; empty: one.";
     capture.raise_priority: Flag, "Run the workers before what else their CPUs have to do (at niceness -10, with the shortest slice). In host mode and packet mode false where the file does not say.";
-    capture.ring_entries: Count, "Entries of each rx and fill ring, a power of two.";
-    capture.umem_frames: Count, "Frames of each queue's umem, not fewer than ring_entries.";
+    capture.ring_entries: Count, "Entries of each rx and fill ring, a power of two: what may come while a worker is kept from its CPU. With more than a million frames a second, 131072.";
+    capture.umem_frames: Count, "Frames of each queue's umem, not fewer than ring_entries. 131072 take 256 MiB.";
     capture.frame_size: Size, "Bytes of a umem frame: 2048 or 4096. Longer frames span several.";
     capture.huge_pages: Flag, "Ask for huge pages for the umem; `siphon status` says whether they were obtained.";
     capture.ring_size: Size, "Bytes of the rings of all CPUs in host mode, of each worker's in packet mode; a power of two.";

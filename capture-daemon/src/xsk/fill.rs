@@ -6,7 +6,7 @@
 //! the kernel will read soon, and that one goes behind. A few thousand frames are always the same; what lies deeper is touched when
 //! the worker is late, and then it is there.
 //!
-//! The kernel reads an entry when a frame comes in (`xskq_cons_read_addr_unchecked` in `__xp_alloc`, net/xdp/xsk_buff_pool.c), and says that it
+//! The kernel reads an entry when a frame comes in (`xskq_cons_peek_addr_unchecked` in `__xp_alloc`, net/xdp/xsk_buff_pool.c), and says that it
 //! has with its index, at the end of its NAPI poll at the latest (`xsk_flush`, net/xdp/xsk.c). An entry far enough behind that index is ours to
 //! change. Whether it was is looked at afterwards: a worker may lose its CPU in between. Where it is not sure which of two frames the kernel
 //! has read, both count as the kernel's until the one that stood there comes back, or the one that was put there; then the other is ours.
