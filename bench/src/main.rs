@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long)]
     quick: bool,
     /// In the table mirror, loads of so many streams only.
-    #[arg(long, value_name = "NUMBER", value_delimiter = ',')]
+    #[arg(long, value_name = "NUMBER", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     streams: Vec<u32>,
     /// Write machine, tables and goals to this file, and pictures beside it.
     #[arg(long, value_name = "FILE")]
@@ -113,6 +113,10 @@ fn print<T: serde::Serialize>(part: impl FnOnce() -> Result<T>) -> Result<()> {
 
 fn measure(arguments: &Arguments) -> Result<()> {
     let chosen = chosen(&arguments.tables)?;
+    ensure!(
+        arguments.streams.is_empty() || chosen.iter().any(|table| table.name == "mirror"),
+        "--streams is for the table mirror, which was not asked for"
+    );
     let needs = [
         Need::Root,
         Need::Program("ip"),

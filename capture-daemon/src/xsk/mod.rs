@@ -34,8 +34,10 @@ pub mod records;
 /// The socket and the ring of packet mode.
 pub mod packet;
 
-/// Frames out of the rings: what the kernel gave, borrowed until it is given back.
+/// The fill ring: which of its places a frame gets that comes back.
 mod fill;
+
+/// Frames out of the rings: what the kernel gave, borrowed until it is given back.
 mod receive;
 
 /// One rx queue: socket, rings and frames together.
