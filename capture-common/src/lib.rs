@@ -25,7 +25,7 @@ pub use endpoint::{EndpointEntry, EndpointFormat, EndpointKey};
 pub use headers::Bytes;
 pub use level::{Level, Media};
 pub use media::{Decision, MediaTables};
-pub use meta::FrameMeta;
+pub use meta::Stamp;
 pub use ordinary::Ordinary;
 pub use ports::{PortFlags, PortTable};
 pub use record::{Direction, Record};

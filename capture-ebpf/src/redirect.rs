@@ -1,11 +1,13 @@
 //! The way of a captured frame: stamped, then to the socket of its queue.
 
+use core::arch::asm;
+
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_meta};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::XskMap;
 use aya_ebpf::programs::XdpContext;
-use capture_common::{FrameMeta, Verdict};
+use capture_common::{Stamp, Verdict};
 
 use crate::media;
 
@@ -17,42 +19,75 @@ static SOCKETS: XskMap = XskMap::with_max_entries(1, 0);
 /// what became of it, and the action. The kernel looks the socket up at once (__bpf_xdp_redirect_map,
 /// include/linux/filter.h), so a missing one is known here.
 ///
-/// Where the driver leaves no room for the metadata, the frame goes without, which the socket's reader counts; and whole, as
-/// only the metadata tells how long it was.
+/// Where the driver leaves no room for the stamp, the frame goes without, which the socket's reader counts; and whole, as
+/// only the stamp tells how long it was.
 #[inline(always)]
 pub fn to_socket(ctx: &XdpContext, verdict: Verdict, cut_to: u32, wire_len: u32) -> (Verdict, u32) {
-    // SAFETY: the context is the one the kernel called the program with.
-    let has_room = unsafe { bpf_xdp_adjust_meta(ctx.ctx, -(FrameMeta::SIZE as i32)) } == 0;
-    let verdict = if cut_to == 0 || has_room && media::cut(ctx, cut_to, wire_len) {
+    let verdict = if cut_to == 0 {
+        if make_room(ctx, Stamp::SIZE) {
+            write(ctx, verdict, None);
+        }
+        verdict
+    } else if make_room(ctx, Stamp::SIZE_CUT) {
+        let verdict = if media::cut(ctx, cut_to, wire_len) {
+            verdict
+        } else {
+            Verdict::Media
+        };
+        write(ctx, verdict, Some(wire_len));
         verdict
     } else {
         Verdict::Media
     };
-    if has_room {
-        stamp(ctx, verdict, wire_len);
-    }
     match SOCKETS.redirect(ctx.rx_queue_index(), xdp_action::XDP_DROP.into()) {
         Ok(action) => (verdict, action),
         Err(action) => (Verdict::NoSocket, action),
     }
 }
 
-/// Writes the metadata in front of the frame.
+/// Makes room for `bytes` in front of the frame; whether the driver has it.
 #[inline(always)]
-fn stamp(ctx: &XdpContext, verdict: Verdict, wire_len: u32) {
-    let start = ctx.metadata();
-    if start.wrapping_add(FrameMeta::SIZE) > ctx.metadata_end() {
-        return;
-    }
-    let meta = FrameMeta {
-        magic: FrameMeta::MAGIC,
-        verdict: verdict as u32,
+fn make_room(ctx: &XdpContext, bytes: usize) -> bool {
+    // SAFETY: the context is the one the kernel called the program with.
+    unsafe { bpf_xdp_adjust_meta(ctx.ctx, -(bytes as i32)) == 0 }
+}
+
+/// Writes the stamp into the room made for it, and the length on the wire in front of it where there is one to be told.
+#[inline(always)]
+fn write(ctx: &XdpContext, verdict: Verdict, wire_len: Option<u32>) {
+    let stamp = Stamp {
         // SAFETY: the helper takes nothing and reads a clock.
         arrival: unsafe { bpf_ktime_get_ns() },
-        wire_len,
-        pad: 0,
+        verdict,
     };
-    // SAFETY: the bytes from data_meta to data belong to the program, as the verifier checks too; the metadata ends where
-    // the frame begins, which drivers align to 2 bytes only.
-    unsafe { (start as *mut FrameMeta).write_unaligned(meta) };
+    let length_bytes = if wire_len.is_some() {
+        Stamp::SIZE_CUT - Stamp::SIZE
+    } else {
+        0
+    };
+    let start = ctx.metadata();
+    if start.wrapping_add(length_bytes + Stamp::SIZE) > ctx.metadata_end() {
+        return;
+    }
+    // A store for each, though drivers align frames to 2 bytes only: the compiler would write them byte by byte.
+    if let Some(wire_len) = wire_len {
+        // SAFETY: the bytes from data_meta to data belong to the program, and there are as many, as the verifier checks too.
+        unsafe {
+            asm!(
+                "*(u32 *)({start} + 0) = {length}",
+                start = in(reg) start,
+                length = in(reg) wire_len,
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+    // SAFETY: the same.
+    unsafe {
+        asm!(
+            "*(u64 *)({place} + 0) = {word}",
+            place = in(reg) start.wrapping_add(length_bytes),
+            word = in(reg) stamp.word(),
+            options(nostack, preserves_flags)
+        );
+    }
 }

@@ -81,7 +81,8 @@ impl Bare {
             umem_frames: FRAMES,
             ..Capture::default()
         };
-        let lane = Lane::open(&port, 0, &capture)?;
+        // Its program writes nothing in front of a frame.
+        let lane = Lane::open(&port, 0, &capture, 0)?;
         let mut sockets: XskMap<_> = ebpf.map_mut("SOCKETS").context("no map SOCKETS")?.try_into()?;
         sockets.set(0, lane.as_fd().as_raw_fd(), 0)?;
         Ok(Self { ebpf, lane })

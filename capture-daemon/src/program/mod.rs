@@ -26,6 +26,7 @@ use capture_common::{Media, MediaSettings, Mode, PortTable, Settings, Verdict, V
 
 use crate::config::{Attach, Bind, Capture, Follow};
 use crate::xsk::socket::Bound;
+use crate::xsk::umem::STAMP_ROOM;
 use crate::xsk::{Lane, Membership};
 
 pub use error::{DetachError, OpenError, ReadError};
@@ -412,7 +413,7 @@ fn bind(ebpf: &mut Ebpf, interface: &Interface, capture: &Capture, attach: Attac
     let mut sockets: XskMap<_> = object::map(ebpf, object::SOCKETS)?;
     let mut lanes = Vec::new();
     for queue in 0..interface.queues() {
-        let lane = Lane::open(interface.port(), queue, &capture)?;
+        let lane = Lane::open(interface.port(), queue, &capture, STAMP_ROOM)?;
         sockets
             .set(
                 queue,

@@ -80,11 +80,33 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Makes the socket of a queue, fills its fill ring, and binds it.
+    /// Makes the socket of a queue, fills its fill ring, and binds it in the best way that is allowed and the driver knows.
+    /// `room` is what the program writes in front of a frame, in bytes.
     ///
     /// # Errors
     /// Which step failed, with the interface and the queue.
-    pub fn open(port: &Port, queue: u32, capture: &Capture) -> Result<Self, LaneError> {
+    pub fn open(port: &Port, queue: u32, capture: &Capture, room: u32) -> Result<Self, LaneError> {
+        let (first, last) = BindMode::of(capture.bind);
+        let mut refused = Vec::new();
+        if let Some(mode) = first {
+            match Self::open_in(mode, port, queue, capture, room, &mut refused) {
+                // What is not to be had in this mode may be in the other.
+                Err(LaneError::Socket { source, .. }) if source.is_bind() => {}
+                result => return result,
+            }
+        }
+        Self::open_in(last, port, queue, capture, room, &mut refused)
+    }
+
+    /// Opens the lane in one mode, with memory of its own: where a frame's bytes lie in it is told before the kernel tells the mode.
+    fn open_in(
+        mode: BindMode,
+        port: &Port,
+        queue: u32,
+        capture: &Capture,
+        room: u32,
+        refused: &mut Vec<String>,
+    ) -> Result<Self, LaneError> {
         let interface = port.name.clone();
         let socket_error = |source| LaneError::Socket {
             interface: port.name.clone(),
@@ -101,13 +123,12 @@ impl Lane {
                     source,
                 }
             })?;
-        let socket = Socket::new(&umem, capture.ring_entries).map_err(socket_error)?;
+        let socket = Socket::new(&umem, capture.ring_entries, mode, room).map_err(socket_error)?;
         let rx = socket.rx_ring().map_err(socket_error)?;
         let fill = socket.fill_ring().map_err(socket_error)?;
         let mut receive = Receive::new(rx, fill, umem, tokens);
-        let bound = socket
-            .bind(port.ifindex, queue, capture.bind, port.mtu, capture.frame_size)
-            .map_err(socket_error)?;
+        let ways = socket::ways(mode, capture.bind, port.mtu, capture.frame_size);
+        let bound = socket.bind(port.ifindex, queue, ways, refused).map_err(socket_error)?;
         if bound.mode == BindMode::Copy {
             receive.keep_warm(Distances::COPY);
         }

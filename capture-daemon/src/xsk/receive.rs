@@ -13,7 +13,7 @@ mod together;
 
 use std::sync::Arc;
 
-use capture_common::{FrameMeta, Verdict};
+use capture_common::{Stamp, Verdict};
 
 use self::together::{Held, TOGETHER};
 use super::clock::Clock;
@@ -46,17 +46,20 @@ pub struct Receive {
     held: Vec<Held>,
 }
 
+/// A packet's stamp and, where the program cut it, its bytes on the wire.
+type Arrived = (Stamp, Option<u32>);
+
 /// A packet out of the rx ring, before the worker has it.
 enum Taken {
     /// One buffer, borrowed where it lies.
     Single(Piece),
     /// Several, put together in the scratch memory: that many bytes, and the stamp of the first.
-    Joined(usize, Option<FrameMeta>),
+    Joined(usize, Option<Arrived>),
 }
 
 /// What became of a packet of several buffers.
 enum Joined {
-    Packet(usize, Option<FrameMeta>),
+    Packet(usize, Option<Arrived>),
     Lost,
     Incomplete,
 }
@@ -104,6 +107,7 @@ impl Receive {
         Batch {
             left: max,
             receive: self,
+            now: Clock::monotonic(),
         }
     }
 
@@ -113,12 +117,12 @@ impl Receive {
         self.fill.refill(&mut self.umem, &mut self.free);
     }
 
-    /// The next packet, or `None` where the ring has no whole one.
-    fn take(&mut self) -> Option<Taken> {
+    /// The next packet, or `None` where the ring has no whole one; `now` is CLOCK_MONOTONIC.
+    fn take(&mut self, now: u64) -> Option<Taken> {
         loop {
             let first = self.rx.get(0)?;
             if first.options & libc::XDP_PKT_CONTD != 0 {
-                match self.join() {
+                match self.join(now) {
                     Joined::Packet(len, meta) => return Some(Taken::Joined(len, meta)),
                     Joined::Lost => continue,
                     Joined::Incomplete => return None,
@@ -160,7 +164,7 @@ impl Receive {
 
     /// Puts the packet together that begins at the first unread entry and goes on in the next ones.
     #[cold]
-    fn join(&mut self) -> Joined {
+    fn join(&mut self, now: u64) -> Joined {
         self.rx.available(MAX_BUFFERS);
         let last = (0..MAX_BUFFERS).find(|ahead| {
             self.rx
@@ -178,12 +182,12 @@ impl Receive {
         let mut is_bad = false;
         let mut is_oversize = endless;
         for ahead in 0..buffers {
-            let Some(mut piece) = self.rx.get(ahead).and_then(|desc| self.claim(desc)) else {
+            let Some(piece) = self.rx.get(ahead).and_then(|desc| self.claim(desc)) else {
                 is_bad = true;
                 continue;
             };
             if ahead == 0 {
-                meta = self.umem.take_meta(&mut piece);
+                meta = self.umem.stamp(&piece, now);
             }
             let bytes = self.umem.bytes(&piece);
             let end = len.saturating_add(bytes.len());
@@ -211,12 +215,15 @@ impl Receive {
 
 /// A packet as the engine and the spool take it. One that the program could not stamp is given the time of now.
 #[inline(always)]
-fn frame<'a>(bytes: &'a [u8], meta: Option<FrameMeta>, clock: &Clock) -> Frame<'a> {
+fn frame<'a>(bytes: &'a [u8], meta: Option<Arrived>, clock: &Clock) -> Frame<'a> {
     Frame {
-        ts: meta.map_or_else(|| clock.now(), |meta| clock.wall(meta.arrival)),
+        ts: meta.map_or_else(|| clock.now(), |(stamp, _)| clock.wall(stamp.arrival)),
         link: LinkType::Ethernet,
         // At most MAX_PACKET; what the program has not stamped it has not cut either.
-        wire_len: meta.map_or(0, |meta| meta.wire_len).max(bytes.len() as u32),
+        wire_len: meta
+            .and_then(|(_, wire_len)| wire_len)
+            .unwrap_or(0)
+            .max(bytes.len() as u32),
         bytes,
     }
 }
@@ -227,6 +234,8 @@ fn frame<'a>(bytes: &'a [u8], meta: Option<FrameMeta>, clock: &Clock) -> Frame<'
 pub struct Batch<'lane> {
     receive: &'lane mut Receive,
     left: u32,
+    /// CLOCK_MONOTONIC when it was peeked, in nanoseconds.
+    now: u64,
 }
 
 impl Batch<'_> {
@@ -234,9 +243,9 @@ impl Batch<'_> {
     #[inline]
     pub fn next_packet(&mut self) -> Option<Packet<'_>> {
         self.left = self.left.checked_sub(1)?;
-        let (content, meta) = match self.receive.take()? {
-            Taken::Single(mut piece) => {
-                let meta = self.receive.umem.take_meta(&mut piece);
+        let (content, meta) = match self.receive.take(self.now)? {
+            Taken::Single(piece) => {
+                let meta = self.receive.umem.stamp(&piece, self.now);
                 (Content::Single(piece), meta)
             }
             Taken::Joined(len, meta) => {
@@ -284,7 +293,7 @@ pub struct Packet<'batch> {
     receive: &'batch mut Receive,
     /// `None` only while it is dropped.
     content: Option<Content>,
-    meta: Option<FrameMeta>,
+    meta: Option<Arrived>,
 }
 
 impl Packet<'_> {
@@ -306,7 +315,7 @@ impl Packet<'_> {
 
     /// Why the kernel program captured it, if it said so.
     pub fn verdict(&self) -> Option<Verdict> {
-        self.meta.and_then(|meta| Verdict::from_number(meta.verdict))
+        self.meta.map(|(stamp, _)| stamp.verdict)
     }
 
     /// Gives the frame back; what dropping the packet does, by name.

@@ -29,6 +29,26 @@ pub enum BindMode {
     Copy,
 }
 
+impl BindMode {
+    /// Those that `wanted` allows: what to try first, if there is a choice, and what must do.
+    pub fn of(wanted: Bind) -> (Option<Self>, Self) {
+        match wanted {
+            Bind::Auto => (Some(Self::ZeroCopy), Self::Copy),
+            Bind::ZeroCopy => (None, Self::ZeroCopy),
+            Bind::Copy => (None, Self::Copy),
+        }
+    }
+
+    /// Bytes that are asked for in front of a frame, of `room`. A NIC gets none: drivers round a buffer's size up to 128 bytes
+    /// (ice_setup_rx_ctx, drivers/net/ethernet/intel/ice/ice_base.c), which would then end behind the frame.
+    fn headroom(self, room: u32) -> u32 {
+        match self {
+            Self::ZeroCopy => 0,
+            Self::Copy => room,
+        }
+    }
+}
+
 impl fmt::Display for BindMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -57,6 +77,13 @@ pub struct SocketError {
     pub operation: &'static str,
     /// Its errno.
     pub source: io::Error,
+}
+
+impl SocketError {
+    /// Whether the socket was made and the queue refused it.
+    pub fn is_bind(&self) -> bool {
+        self.operation == BIND
+    }
 }
 
 /// What an errno means here, where the kernel's text does not say it.
@@ -115,20 +142,22 @@ pub struct Socket {
     fd: OwnedFd,
     offsets: MmapOffsets,
     entries: u32,
+    mode: BindMode,
 }
 
 impl Socket {
-    /// Makes a socket with `umem` and rings of `entries` entries, which is a power of two.
+    /// Makes a socket with `umem` and rings of `entries` entries, which is a power of two, to be bound in `mode`. Before each
+    /// frame's bytes the kernel is asked for `room` more of its own where it copies.
     ///
     /// # Errors
     /// The step that failed, with its errno.
-    pub fn new(umem: &Umem, entries: u32) -> Result<Self, SocketError> {
+    pub fn new(umem: &Umem, entries: u32, mode: BindMode, room: u32) -> Result<Self, SocketError> {
         let fd = sys::socket(libc::AF_XDP).map_err(step("socket(AF_XDP)"))?;
         let registration = UmemReg {
             addr: umem.address(),
             len: u64::from(umem.frames()) * u64::from(umem.frame_size()),
             chunk_size: umem.frame_size(),
-            headroom: 0,
+            headroom: mode.headroom(room),
             flags: 0,
             tx_metadata_len: 0,
         };
@@ -144,7 +173,12 @@ impl Socket {
         }
         let offsets = sys::get_option(&fd, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS)
             .map_err(step("ask where the rings lie (XDP_MMAP_OFFSETS)"))?;
-        Ok(Self { fd, offsets, entries })
+        Ok(Self {
+            fd,
+            offsets,
+            entries,
+            mode,
+        })
     }
 
     /// Maps the fill ring.
@@ -175,34 +209,31 @@ impl Socket {
         Mapping::ring(&self.fd, page_offset, usize::try_from(len).map_err(io::Error::other)?)
     }
 
-    /// Binds the socket to a queue, in the best way that `wanted` allows and the driver knows. The fill ring has to be
-    /// filled before: some drivers take its entries at once and do not look again until they are woken.
+    /// Binds the socket to a queue, with or without multi-buffer as the first of `ways` has it that the driver knows; those it refuses are added
+    /// to `refused`. The fill ring has to be filled before: some drivers take its entries at once and do not look again until they are woken.
     ///
     /// # Errors
-    /// The last try's error, where none was accepted.
+    /// The last way's error, where none was accepted; EINVAL where there is none.
     pub fn bind(
         &self,
         ifindex: u32,
         queue: u32,
-        wanted: Bind,
-        mtu: u32,
-        frame_size: u32,
+        ways: &[bool],
+        refused: &mut Vec<String>,
     ) -> Result<Bound, SocketError> {
-        let mut refused: Option<String> = None;
         let mut last = io::Error::from_raw_os_error(libc::EINVAL);
-        for (mode, multi_buffer) in ways(wanted, mtu, frame_size) {
-            match self.bind_once(ifindex, queue, mode, multi_buffer) {
+        for &multi_buffer in ways {
+            match self.bind_once(ifindex, queue, multi_buffer) {
                 Ok(()) => {
                     return Ok(Bound {
-                        mode: self.obtained().unwrap_or(mode),
+                        mode: self.obtained().unwrap_or(self.mode),
                         multi_buffer,
-                        why_not_better: refused,
+                        why_not_better: (!refused.is_empty()).then(|| refused.join("; ")),
                     });
                 }
                 Err(error) => {
                     let extent = if multi_buffer { "multi-buffer" } else { "one buffer" };
-                    let line = format!("{mode}, {extent}: {error}");
-                    refused = Some(refused.map_or(line.clone(), |before| format!("{before}; {line}")));
+                    refused.push(format!("{}, {extent}: {error}", self.mode));
                     last = error;
                 }
             }
@@ -210,11 +241,11 @@ impl Socket {
         Err(step(BIND)(last))
     }
 
-    fn bind_once(&self, ifindex: u32, queue: u32, mode: BindMode, multi_buffer: bool) -> io::Result<()> {
+    fn bind_once(&self, ifindex: u32, queue: u32, multi_buffer: bool) -> io::Result<()> {
         let address = SockaddrXdp {
             family: libc::AF_XDP as u16,
             flags: libc::XDP_USE_NEED_WAKEUP
-                | match mode {
+                | match self.mode {
                     BindMode::ZeroCopy => libc::XDP_ZEROCOPY,
                     BindMode::Copy => libc::XDP_COPY,
                 }
@@ -249,22 +280,16 @@ impl AsFd for Socket {
     }
 }
 
-/// The ways to bind, best first. Zero-copy without multi-buffer comes before copy only where a frame of the interface fits
-/// into one buffer; copy without it is for kernels before 6.6, which know no XDP_USE_SG.
-fn ways(wanted: Bind, mtu: u32, frame_size: u32) -> Vec<(BindMode, bool)> {
+/// Whether frames longer than one buffer arrive: the ways to bind in `mode`, best first. Zero-copy without multi-buffer comes before copy only
+/// where a frame of the interface fits into one buffer; copy without it is for kernels before 6.6, which know no XDP_USE_SG.
+pub fn ways(mode: BindMode, wanted: Bind, mtu: u32, frame_size: u32) -> &'static [bool] {
     // Ethernet, two tags.
     let fits = mtu.saturating_add(14 + 8) <= frame_size.saturating_sub(HEADROOM);
-    let mut ways = Vec::new();
-    if matches!(wanted, Bind::Auto | Bind::ZeroCopy) {
-        ways.push((BindMode::ZeroCopy, true));
-        if fits || wanted == Bind::ZeroCopy {
-            ways.push((BindMode::ZeroCopy, false));
-        }
+    if mode == BindMode::Copy || fits || wanted == Bind::ZeroCopy {
+        &[true, false]
+    } else {
+        &[true]
     }
-    if matches!(wanted, Bind::Auto | Bind::Copy) {
-        ways.extend([(BindMode::Copy, true), (BindMode::Copy, false)]);
-    }
-    ways
 }
 
 #[cfg(test)]
@@ -274,14 +299,20 @@ mod tests {
     #[test]
     fn the_better_way_is_tried_first_and_only_what_is_wanted() {
         use BindMode::{Copy, ZeroCopy};
-        let all = [(ZeroCopy, true), (ZeroCopy, false), (Copy, true), (Copy, false)];
-        assert_eq!(ways(Bind::Auto, 1500, 2048), all);
-        assert_eq!(
-            ways(Bind::Auto, 9000, 4096),
-            [(ZeroCopy, true), (Copy, true), (Copy, false)]
-        );
-        assert_eq!(ways(Bind::Copy, 1500, 2048), [(Copy, true), (Copy, false)]);
-        assert_eq!(ways(Bind::ZeroCopy, 9000, 2048), [(ZeroCopy, true), (ZeroCopy, false)]);
+        assert_eq!(BindMode::of(Bind::Auto), (Some(ZeroCopy), Copy));
+        assert_eq!(BindMode::of(Bind::Copy), (None, Copy));
+        assert_eq!(BindMode::of(Bind::ZeroCopy), (None, ZeroCopy));
+        for (mode, wanted) in [(Copy, Bind::Auto), (Copy, Bind::Copy), (ZeroCopy, Bind::ZeroCopy)] {
+            assert_eq!(ways(mode, wanted, 9000, 2048), [true, false]);
+        }
+        assert_eq!(ways(ZeroCopy, Bind::Auto, 1500, 2048), [true, false]);
+        assert_eq!(ways(ZeroCopy, Bind::Auto, 9000, 4096), [true]);
+    }
+
+    #[test]
+    fn a_nics_buffer_ends_within_its_frame() {
+        // Sizes are powers of two from 2048 on; what a driver rounds up to 128 must be that already.
+        assert_eq!((2048 - HEADROOM - BindMode::ZeroCopy.headroom(8)) % 128, 0);
     }
 
     #[test]

@@ -7,13 +7,17 @@
 
 use std::io;
 
-use capture_common::FrameMeta;
+use capture_common::Stamp;
 
 use super::mmap::Mapping;
 
 /// Bytes in front of a frame's data that the kernel keeps free for the program (XDP_PACKET_HEADROOM,
-/// include/uapi/linux/bpf.h), where the metadata lies too.
+/// include/uapi/linux/bpf.h), where the stamp lies too.
 pub const HEADROOM: u32 = 256;
+
+/// What a kernel that copies is asked to keep free beside those where the program stamps, so that the stamp, and with it the copy, begins where a
+/// cache line does.
+pub const STAMP_ROOM: u32 = Stamp::SIZE as u32;
 
 /// The right to one frame. Not `Clone`: there is one for each frame that is not with the kernel.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +75,9 @@ pub struct Umem {
     /// Why the memory is not in huge pages, where it was to be.
     no_huge_pages: Option<String>,
     huge: bool,
+    /// Of each frame, the low half of the last stamp that was read there: the same again is what the frame was given before. No two of
+    /// a frame's stamps are alike, but for one in 2^32 that came just some 4.3 seconds later, or 8.6, to the nanosecond.
+    stamps: Box<[u32]>,
 }
 
 impl Umem {
@@ -108,6 +115,7 @@ impl Umem {
             lent: vec![0; (frames as usize).div_ceil(64)].into_boxed_slice(),
             huge: no_huge_pages.is_none(),
             no_huge_pages,
+            stamps: vec![0; frames as usize].into_boxed_slice(),
         };
         let tokens = (0..frames).map(|index| Token { index }).collect();
         Ok((umem, tokens))
@@ -185,29 +193,42 @@ impl Umem {
         unsafe { std::slice::from_raw_parts(self.at(piece, 0), piece.len as usize) }
     }
 
-    /// Touches what [`take_meta`](Self::take_meta) will read, where what is returned is used.
-    pub fn touch_meta(&self, piece: &Piece) -> u8 {
-        // SAFETY: the place lies inside the frame, at its beginning where there is no room for metadata; the frame's token is in `piece`.
-        unsafe { self.at(piece, piece.offset.min(FrameMeta::SIZE as u32)).read() }
+    /// Touches what [`stamp`](Self::stamp) will read, where what is returned is used.
+    pub fn touch_stamp(&self, piece: &Piece) -> u8 {
+        // SAFETY: the place lies inside the frame, at its beginning where there is no room for a stamp; the frame's token is in `piece`.
+        unsafe { self.at(piece, piece.offset.min(Stamp::SIZE as u32)).read() }
     }
 
-    /// Reads the metadata in front of a frame's bytes, if the program wrote any, and wipes its magic number, so that the
-    /// frame's next content is not given the time of this one.
-    pub fn take_meta(&mut self, piece: &mut Piece) -> Option<FrameMeta> {
-        let before = FrameMeta::SIZE as u32;
-        if piece.offset < before {
+    /// The stamp in front of a frame's bytes and, if the program cut it, how many it had on the wire; if the program wrote any. `now` is
+    /// CLOCK_MONOTONIC, in nanoseconds, of about now.
+    ///
+    /// Each stamp is believed once. It is not wiped out, since the line would then have to come back to the kernel's core with what was
+    /// written.
+    #[inline]
+    pub fn stamp(&mut self, piece: &Piece, now: u64) -> Option<(Stamp, Option<u32>)> {
+        let word = u64::from_ne_bytes(self.in_front(piece, Stamp::SIZE)?);
+        let stamp = Stamp::of_word(word, now)?;
+        let last = self.stamps.get_mut(piece.token.index as usize)?;
+        if *last == word as u32 {
             return None;
         }
-        let place = self.at(piece, before).cast::<FrameMeta>();
-        // SAFETY: the bytes lie inside the frame, as the offset leaves room for them; the token is in `piece`, borrowed
-        // mutably, so nobody writes or reads them meanwhile. Any bytes are a FrameMeta, and the read asks for no alignment.
-        let meta = unsafe { place.read_unaligned() };
-        if meta.magic != FrameMeta::MAGIC {
+        *last = word as u32;
+        let wire_len = if stamp.is_cut() {
+            self.in_front(piece, Stamp::SIZE_CUT).map(u32::from_ne_bytes)
+        } else {
+            None
+        };
+        Some((stamp, wire_len))
+    }
+
+    /// What stands in the frame, `before` bytes before its first; `None` where the frame begins behind there.
+    fn in_front<const N: usize>(&self, piece: &Piece, before: usize) -> Option<[u8; N]> {
+        if (piece.offset as usize) < before || before < N {
             return None;
         }
-        // SAFETY: as for the read; the magic number is the first field.
-        unsafe { place.cast::<u32>().write_unaligned(0) };
-        Some(meta)
+        // SAFETY: the bytes lie inside the frame, as the offset leaves room for them; the token is in `piece`, so nobody writes
+        // there. The read asks for no alignment.
+        Some(unsafe { self.at(piece, before as u32).cast::<[u8; N]>().read_unaligned() })
     }
 
     /// Address of a frame's data, less `before` bytes, which the caller knows to be in front of it.
@@ -240,6 +261,7 @@ impl Umem {
 
 #[cfg(test)]
 mod tests {
+    use capture_common::Verdict;
     use proptest::prelude::*;
 
     use super::*;
@@ -249,11 +271,15 @@ mod tests {
         let (mut umem, mut tokens) = Umem::new(4, 2048, false).unwrap();
         let addr = umem.lend(tokens.remove(2));
         assert_eq!(addr, 2 * 2048);
-        let Claim::Whole(piece) = umem.claim(addr + 256, 10) else {
+        let Claim::Whole(piece) = umem.claim(addr + u64::from(HEADROOM + STAMP_ROOM), 10) else {
             panic!("lent and not found");
         };
         assert_eq!(umem.bytes(&piece).len(), 10);
-        assert_eq!(umem.claim(addr + 256, 10), Claim::Foreign, "the same frame again");
+        assert_eq!(
+            umem.claim(addr + u64::from(HEADROOM + STAMP_ROOM), 10),
+            Claim::Foreign,
+            "the same frame again"
+        );
         assert_eq!(umem.claim(0, 10), Claim::Foreign, "never lent");
         assert_eq!(umem.claim(4 * 2048, 10), Claim::Foreign, "behind the end");
         assert_eq!(umem.claim(u64::MAX, 10), Claim::Foreign);
@@ -263,34 +289,59 @@ mod tests {
     fn bytes_outside_the_frame_cost_the_content_and_not_the_frame() {
         let (mut umem, mut tokens) = Umem::new(2, 2048, false).unwrap();
         let addr = umem.lend(tokens.remove(0));
-        let Claim::Outside(token) = umem.claim(addr + 256, 1793) else {
+        let Claim::Outside(token) = umem.claim(addr + u64::from(HEADROOM + STAMP_ROOM), 2048 - HEADROOM + 1) else {
             panic!("one byte too many");
         };
         assert_eq!(token.index(), 0);
     }
 
     #[test]
-    fn metadata_is_believed_once() {
+    fn a_stamp_is_believed_once_whatever_the_order() {
+        let (mut umem, mut tokens) = Umem::new(2, 2048, false).unwrap();
+        let now = 1 << 50;
+        let addrs = [umem.lend(tokens.remove(0)), umem.lend(tokens.remove(0))];
+        let mut come = |addr: u64, stamp: Option<Stamp>| {
+            if let Some(stamp) = stamp {
+                umem.write_as_kernel(addr + 256, &stamp.word().to_ne_bytes());
+            }
+            let Claim::Whole(piece) = umem.claim(addr + u64::from(HEADROOM + STAMP_ROOM), 4) else {
+                panic!("lent and not found");
+            };
+            let found = umem.stamp(&piece, now);
+            umem.lend(piece.into_token());
+            found
+        };
+        assert_eq!(come(addrs[0], None), None, "nothing was ever written there");
+        // CPUs that wait for each other before they write into the ring come in no order.
+        for (addr, age) in [(addrs[0], 5_000), (addrs[1], 90_000), (addrs[0], 70_000)] {
+            let stamp = Stamp {
+                arrival: now - age,
+                verdict: Verdict::Media,
+            };
+            assert_eq!(come(addr, Some(stamp)), Some((stamp, None)));
+            assert_eq!(come(addr, None), None, "that of the frame's content before");
+        }
+        let addr = umem.lend(Token { index: 0 });
+        let Claim::Whole(piece) = umem.claim(addr + 7, 4) else {
+            panic!("lent and not found");
+        };
+        assert_eq!(umem.stamp(&piece, now), None, "no room in front");
+    }
+
+    #[test]
+    fn a_cut_frame_tells_its_length_on_the_wire() {
         let (mut umem, mut tokens) = Umem::new(1, 2048, false).unwrap();
-        let meta = FrameMeta {
-            magic: FrameMeta::MAGIC,
-            verdict: 1,
+        let stamp = Stamp {
             arrival: 77,
-            wire_len: 4,
-            pad: 0,
+            verdict: Verdict::MediaHeaders,
         };
         let addr = umem.lend(tokens.remove(0));
-        umem.write_as_kernel(addr + 232, bytemuck::bytes_of(&meta));
-        let claim = |umem: &mut Umem, addr| match umem.claim(addr, 4) {
-            Claim::Whole(piece) => piece,
-            other => panic!("{other:?}"),
+        umem.write_as_kernel(addr + 252, &214_u32.to_ne_bytes());
+        umem.write_as_kernel(addr + 256, &stamp.word().to_ne_bytes());
+        let Claim::Whole(piece) = umem.claim(addr + u64::from(HEADROOM + STAMP_ROOM), 54) else {
+            panic!("lent and not found");
         };
-        let mut piece = claim(&mut umem, addr + 256);
-        assert_eq!(umem.take_meta(&mut piece), Some(meta));
-        assert_eq!(umem.take_meta(&mut piece), None);
-        let addr = umem.lend(piece.into_token());
-        let mut piece = claim(&mut umem, addr + 23);
-        assert_eq!(umem.take_meta(&mut piece), None, "no room in front");
+        assert_eq!(umem.stamp(&piece, 100), Some((stamp, Some(214))));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::super::receive::Receive;
 use super::super::ring::Consumer;
 use super::super::ring::testing::{Memory, ring};
 use super::super::types::Desc;
-use super::super::umem::Claim;
+use super::super::umem::{Claim, HEADROOM, STAMP_ROOM};
 use super::*;
 
 const FRAMES: u32 = 64;
@@ -226,7 +226,7 @@ fn no_frame_is_lost_while_the_kernel_reads_on() {
                     kernel_fill.advance(1);
                     unsaid += 1;
                     let packet = Desc {
-                        addr: addr + 256,
+                        addr: addr + u64::from(HEADROOM + STAMP_ROOM),
                         len: 60,
                         options: 0,
                     };

@@ -5,9 +5,14 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::super::ring::testing::{Memory, ring};
+use super::super::umem::{HEADROOM, STAMP_ROOM};
 use super::*;
 
 const FRAMES: u32 = 32;
+/// Where a frame's content is.
+const DATA: u64 = (HEADROOM + STAMP_ROOM) as u64;
+/// Bytes that it has room for.
+const FULL: u32 = 2048 - HEADROOM - STAMP_ROOM;
 
 /// The other side: takes frames out of the fill ring, writes into them, and puts them into the rx ring.
 struct Kernel {
@@ -44,18 +49,17 @@ impl Kernel {
         for (number, piece) in pieces.iter().enumerate() {
             let addr = self.held.pop_front().unwrap();
             if let (0, Some(arrival)) = (number, arrival) {
-                let meta = FrameMeta {
-                    magic: FrameMeta::MAGIC,
-                    verdict: Verdict::Media as u32,
+                let stamp = Stamp {
                     arrival,
-                    wire_len: pieces.iter().map(|piece| piece.len() as u32).sum(),
-                    pad: 0,
+                    verdict: Verdict::Media,
                 };
-                receive.umem.write_as_kernel(addr + 232, bytemuck::bytes_of(&meta));
+                receive
+                    .umem
+                    .write_as_kernel(addr + u64::from(HEADROOM), &stamp.word().to_ne_bytes());
             }
-            receive.umem.write_as_kernel(addr + 256, piece);
+            receive.umem.write_as_kernel(addr + DATA, piece);
             let last = number + 1 == pieces.len();
-            self.put(addr + 256, piece.len() as u32, !last);
+            self.put(addr + DATA, piece.len() as u32, !last);
         }
         self.rx.publish();
         true
@@ -85,11 +89,12 @@ fn all(receive: &mut Receive) -> Vec<Vec<u8>> {
 fn a_stamp_is_the_frames_own_and_a_missing_one_is_counted() {
     let (mut receive, mut kernel) = pair(u32::MAX - 1);
     let clock = Clock::new();
-    assert!(kernel.deliver(&mut receive, &[vec![1; 60]], Some(5_000_000_000)));
+    let arrival = Clock::monotonic();
+    assert!(kernel.deliver(&mut receive, &[vec![1; 60]], Some(arrival)));
     assert!(kernel.deliver(&mut receive, &[vec![2; 60]], None));
     let mut batch = receive.peek(64);
     let packet = batch.next_packet().unwrap();
-    assert_eq!(packet.frame(&clock).ts, clock.wall(5_000_000_000));
+    assert_eq!(packet.frame(&clock).ts, clock.wall(arrival));
     assert_eq!(packet.verdict(), Some(Verdict::Media));
     packet.release();
     let packet = batch.next_packet().unwrap();
@@ -107,10 +112,11 @@ fn a_stamp_is_the_frames_own_and_a_missing_one_is_counted() {
 #[test]
 fn packets_lent_together_are_those_lent_one_by_one() {
     let lengths = [1, 1, 3, 1, 2, 1, 1];
+    let first = Clock::monotonic();
     let deliver = |receive: &mut Receive, kernel: &mut Kernel| {
         for (number, pieces) in lengths.into_iter().enumerate() {
             let pieces: Vec<Vec<u8>> = (0..pieces).map(|piece| vec![number as u8 * 8 + piece; 60]).collect();
-            assert!(kernel.deliver(receive, &pieces, Some(number as u64)));
+            assert!(kernel.deliver(receive, &pieces, Some(first + number as u64)));
         }
     };
     let clock = Clock::new();
@@ -129,7 +135,7 @@ fn packets_lent_together_are_those_lent_one_by_one() {
         assert_eq!(taken, expected, "of at most {max}");
     }
     assert_eq!(together, one_by_one);
-    assert_eq!(times, (0..7).map(|nanos| clock.wall(nanos)).collect::<Vec<_>>());
+    assert_eq!(times, (0..7).map(|nanos| clock.wall(first + nanos)).collect::<Vec<_>>());
     let counters = &receive.counters;
     let counted = [
         &counters.frames,
@@ -164,12 +170,13 @@ fn the_batch_is_as_long_as_asked_for_and_the_rest_stays() {
 fn a_packet_of_several_buffers_is_one() {
     let (mut receive, mut kernel) = pair(u32::MAX - 2);
     let clock = Clock::new();
-    let pieces = [vec![1; 1792], vec![2; 1792], vec![3; 100]];
-    assert!(kernel.deliver(&mut receive, &pieces, Some(9)));
+    let arrival = Clock::monotonic();
+    let pieces = [vec![1; FULL as usize], vec![2; FULL as usize], vec![3; 100]];
+    assert!(kernel.deliver(&mut receive, &pieces, Some(arrival)));
     let mut batch = receive.peek(1);
     let packet = batch.next_packet().unwrap();
     assert_eq!(packet.bytes(), pieces.concat());
-    assert_eq!(packet.frame(&clock).ts, clock.wall(9));
+    assert_eq!(packet.frame(&clock).ts, clock.wall(arrival));
     packet.release();
     batch.release();
     assert_eq!(receive.counters.multi_buffer.get(), 1);
@@ -182,12 +189,12 @@ fn half_a_packet_is_waited_for() {
     let (mut receive, mut kernel) = pair(7);
     assert!(kernel.deliver(&mut receive, &[vec![9; 60]], None));
     let addr = kernel.held.pop_front().unwrap();
-    kernel.put(addr + 256, 10, true);
+    kernel.put(addr + DATA, 10, true);
     kernel.rx.publish();
     assert_eq!(all(&mut receive).len(), 1);
     assert_eq!(all(&mut receive).len(), 0);
     let addr = kernel.held.pop_front().unwrap();
-    kernel.put(addr + 256, 10, false);
+    kernel.put(addr + DATA, 10, false);
     kernel.rx.publish();
     assert_eq!(all(&mut receive), [vec![0; 20]]);
 }
@@ -199,8 +206,8 @@ fn wrong_descriptors_are_counted_and_cost_nothing_else() {
     let frame = kernel.held.pop_front().unwrap();
     kernel.put(u64::MAX, 60, false);
     kernel.put(u64::from(FRAMES) * 2048, 60, false);
-    kernel.put(frame + 256, 1793, false);
-    kernel.put(frame + 256, 60, false);
+    kernel.put(frame + DATA, FULL + 1, false);
+    kernel.put(frame + DATA, 60, false);
     kernel.rx.publish();
     assert!(kernel.deliver(&mut receive, &[vec![2; 60]], None));
     assert_eq!(all(&mut receive), [vec![1; 60], vec![2; 60]]);
@@ -221,9 +228,9 @@ fn a_packet_longer_than_any_is_counted_and_its_frames_come_back() {
         held: VecDeque::new(),
         _memory: (fill_memory, rx_memory),
     };
-    // 37 × 1792 is above 65,599; 65 buffers are more than any packet has.
+    // 37 full buffers are above 65,599; 65 buffers are more than any packet has.
     for buffers in [37, 65] {
-        assert!(kernel.deliver(&mut receive, &vec![vec![1; 1792]; buffers], None));
+        assert!(kernel.deliver(&mut receive, &vec![vec![1; FULL as usize]; buffers], None));
         assert!(kernel.deliver(&mut receive, &[vec![2; 60]], None));
         let packets = all(&mut receive);
         assert_eq!(packets.last().unwrap(), &vec![2; 60]);
@@ -241,11 +248,12 @@ proptest! {
         steps in prop::collection::vec((prop::collection::vec(0_usize..200, 1..5), any::<bool>(), 0_u32..8, any::<bool>()), 1..120),
     ) {
         let (mut receive, mut kernel) = pair(start);
+        let began = Clock::monotonic();
         let mut expected: VecDeque<(Vec<u8>, Option<u64>)> = VecDeque::new();
         let mut in_rx = VecDeque::new();
         for (number, (lengths, stamped, take, refill)) in steps.into_iter().enumerate() {
             let pieces: Vec<_> = lengths.iter().map(|len| vec![number as u8; *len]).collect();
-            let arrival = stamped.then_some(number as u64 + 1);
+            let arrival = stamped.then_some(began + number as u64);
             if kernel.deliver(&mut receive, &pieces, arrival) {
                 expected.push_back((pieces.concat(), arrival));
                 in_rx.push_back(pieces.len());
@@ -255,7 +263,7 @@ proptest! {
             while let Some(packet) = batch.next_packet() {
                 let (bytes, arrival) = expected.pop_front().unwrap();
                 prop_assert_eq!(packet.bytes(), bytes);
-                prop_assert_eq!(packet.meta.map(|meta| meta.arrival), arrival);
+                prop_assert_eq!(packet.meta.map(|(stamp, _)| stamp.arrival), arrival);
                 in_rx.pop_front();
                 taken += 1;
             }

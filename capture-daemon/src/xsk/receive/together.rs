@@ -3,9 +3,7 @@
 
 use std::hint::black_box;
 
-use capture_common::FrameMeta;
-
-use super::{Receive, Taken, frame};
+use super::{Arrived, Receive, Taken, frame};
 use crate::frame::{Frame, LinkType};
 use crate::time::Timestamp;
 use crate::xsk::Clock;
@@ -23,26 +21,27 @@ const NOTHING: Frame<'static> = Frame {
 };
 
 /// A packet of one buffer, and its stamp.
-pub(super) type Held = (Piece, Option<FrameMeta>);
+pub(super) type Held = (Piece, Option<Arrived>);
 
 impl Receive {
     /// Lends at most `max` packets that the kernel has brought, in order and as many at once as may be; how many there were.
     pub fn take_together(&mut self, max: u32, clock: &Clock, mut each: impl FnMut(&[Frame<'_>])) -> u32 {
         // A packet may take several entries; looking for more of them is cheap.
         self.rx.available(max);
+        let now = Clock::monotonic();
         let mut taken = 0_u32;
         while taken < max {
             let room = TOGETHER.min(max.saturating_sub(taken) as usize);
             let mut joined = None;
             let mut is_empty = false;
             while self.held.len() < room && joined.is_none() && !is_empty {
-                match self.take() {
+                match self.take(now) {
                     Some(Taken::Single(piece)) => self.held.push((piece, None)),
                     Some(Taken::Joined(len, meta)) => joined = Some((len, meta)),
                     None => is_empty = true,
                 }
             }
-            self.take_metas();
+            self.read_stamps(now);
             taken = taken.saturating_add(self.lend_held(clock, &mut each));
             if let Some((len, meta)) = joined {
                 self.counters.multi_buffer.add(1);
@@ -62,14 +61,14 @@ impl Receive {
 
     /// Reads what the program wrote in front of the frames that are held. Another core wrote it: in a loop that does nothing else, as many
     /// of them are on their way at once as may be.
-    fn take_metas(&mut self) {
+    fn read_stamps(&mut self, now: u64) {
         let touched = self
             .held
             .iter()
-            .fold(0, |touched, (piece, _)| touched ^ self.umem.touch_meta(piece));
+            .fold(0, |touched, (piece, _)| touched ^ self.umem.touch_stamp(piece));
         black_box(touched);
         for (piece, meta) in &mut self.held {
-            *meta = self.umem.take_meta(piece);
+            *meta = self.umem.stamp(piece, now);
         }
     }
 
