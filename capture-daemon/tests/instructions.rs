@@ -12,7 +12,7 @@ use bpf_machine::{Machine, Run};
 use bytemuck::Zeroable as _;
 use capture_common::settings::MediaSettings;
 use capture_common::{
-    EndpointEntry, EndpointKey, FragmentKey, Level, Media, Mode, PortFlags, PortTable, Settings, Tables, Tunnel,
+    EndpointEntry, EndpointKey, FragmentKey, Level, Media, Mode, PortFlags, PortTable, Settings, Stamp, Tables, Tunnel,
     Tunnels, Verdict, VerdictCount, classify,
 };
 use frames::{datagram, datagram6, ethernet, extension, ipv4, ipv6, tcp, udp};
@@ -43,19 +43,24 @@ fn armed(program: &str, media: Media, level: Level) -> Machine {
     ports.want(10_000, 65_535, PortFlags::MEDIA);
     ports.want(4789, 4789, PortFlags::TUNNEL);
     machine.write("PORTS", &[0; 4], bytemuck::bytes_of(&*ports));
-    let settings = Settings {
-        mode: mode as u32,
-        log: 0,
-        tunnels: [Tunnel::Vxlan, Tunnel::Gre].into_iter().collect::<Tunnels>(),
-        media: MediaSettings::new(media, level, false, 50),
-    };
-    machine.write("SETTINGS", &[0; 4], bytemuck::bytes_of(&settings));
+    set(&mut machine, mode, MediaSettings::new(media, level, false, 50));
     machine.write("SOCKETS", &[0; 4], &[7, 0, 0, 0]);
     machine.now = 1_000_000_000;
     machine
 }
 
 /// A G.711 packet of 20 ms.
+/// Tells the program what is wanted.
+fn set(machine: &mut Machine, mode: Mode, media: MediaSettings) {
+    let settings = Settings {
+        mode: mode as u32,
+        log: 0,
+        tunnels: [Tunnel::Vxlan, Tunnel::Gre].into_iter().collect::<Tunnels>(),
+        media,
+    };
+    machine.write("SETTINGS", &[0; 4], bytemuck::bytes_of(&settings));
+}
+
 fn rtp() -> Vec<u8> {
     let mut rtp = vec![0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 1];
     rtp.resize(172, 0xd5);
@@ -81,6 +86,8 @@ struct Path {
     level: Level,
     /// Port of 10.0.0.2 that a call has named.
     learned: Option<u16>,
+    /// There are rules, and by one of them what is learned has this level; with nothing learned, none is about it.
+    ruled: Option<Level>,
     /// What went the same way before, uncounted.
     before: Vec<Vec<u8>>,
     frame: Vec<u8>,
@@ -104,6 +111,13 @@ impl Path {
         }
     }
 
+    fn ruled(self, level: Level) -> Self {
+        Self {
+            ruled: Some(level),
+            ..self
+        }
+    }
+
     fn after(self, before: Vec<u8>) -> Self {
         Self {
             before: vec![before],
@@ -114,10 +128,20 @@ impl Path {
     /// The program as the path wants it.
     fn machine(&self) -> Machine {
         let mut machine = armed(self.program, self.media, self.level);
+        if self.ruled.is_some() {
+            set(
+                &mut machine,
+                Mode::Mirror,
+                MediaSettings::new(self.media, self.level, true, 50),
+            );
+        }
         if let Some(port) = self.learned {
             let mut address = [0; 16];
             address[10..].copy_from_slice(&[0xff, 0xff, 10, 0, 0, 2]);
-            let entry = EndpointEntry::zeroed();
+            let entry = EndpointEntry {
+                level: self.ruled.map_or(0, |level| level as u8),
+                ..EndpointEntry::zeroed()
+            };
             let key = EndpointKey::new(address, port);
             machine.write("ENDPOINTS", bytemuck::bytes_of(&key), bytemuck::bytes_of(&entry));
         }
@@ -136,6 +160,7 @@ fn path(name: impl Into<String>, frame: Vec<u8>, verdict: Verdict, action: u64) 
         media: Media::Range,
         level: Level::Full,
         learned: None,
+        ruled: None,
         before: Vec::new(),
         frame,
         verdict,
@@ -155,6 +180,14 @@ fn paths() -> Vec<Path> {
     let extended = ethernet(&[], 0x86dd, &ipv6(60, &extension(UDP, 0, &udp(20_000, 20_002, &rtp()))));
     let first = ethernet(&[], IPV4, &ipv4(UDP, 7, 0x2000, &[], &udp(5060, 5060, sip)));
     let media = || datagram(20_000, 20_002, &rtp());
+    // A receiver report without blocks (RFC 3550 section 6.4.2).
+    let rtcp = datagram(20_001, 20_003, &[0x80, 201, 0, 1, 0, 0, 0, 1]);
+    let voice6 = |number: u8| {
+        let mut rtp = rtp();
+        rtp[3] = number;
+        rtp[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
+        datagram6(20_000, 20_002, &rtp)
+    };
     vec![
         path("no IP", ethernet(&[], 0x0806, &[0; 28]), Verdict::NotIp, DROP),
         path("other ports", datagram(53, 53, b"?"), Verdict::OtherPorts, DROP),
@@ -188,9 +221,23 @@ fn paths() -> Vec<Path> {
             .with(Media::Learned, Level::Full)
             .learned(20_002),
         path("RTP before its SDP", media(), Verdict::MediaEarly, REDIRECT).with(Media::Learned, Level::Full),
+        path("RTP of no call", media(), Verdict::MediaUnlearned, DROP).with(Media::Learned, Level::Signaling),
+        path("RTCP, media learned", rtcp, Verdict::MediaControl, REDIRECT).with(Media::Learned, Level::Full),
+        path("RTP beside rules", media(), Verdict::Media, REDIRECT).ruled(Level::Full),
+        path("RTP cut by a rule", media(), Verdict::MediaHeaders, REDIRECT)
+            .with(Media::Range, Level::Signaling)
+            .learned(20_002)
+            .ruled(Level::Headers),
+        path("RTP kept by a rule, media measured", media(), Verdict::Media, REDIRECT)
+            .with(Media::Measured, Level::Full)
+            .learned(20_002)
+            .ruled(Level::Full),
         path("RTP measured", voice(0x80, 2), Verdict::Measured, DROP)
             .with(Media::Measured, Level::Full)
             .after(voice(0x80, 1)),
+        path("RTP measured, over IPv6", voice6(2), Verdict::Measured, DROP)
+            .with(Media::Measured, Level::Full)
+            .after(voice6(1)),
         path(
             "RTP measured, contributors and padding",
             voice(0xa2, 2),
@@ -330,9 +377,19 @@ fn the_compiled_program_decides_as_the_policy_does() {
     let mut machine = armed(MIRROR, Media::Range, Level::Full);
     let run = machine.run(&datagram(20_000, 20_002, &rtp()));
     assert_eq!(run.frame, datagram(20_000, 20_002, &rtp()));
-    assert_eq!(run.helpers.get(&54), Some(&1), "the stamp is written");
+    assert_eq!(run.helpers.get(&54), Some(&1), "room for the stamp is made");
+    let stamp = |verdict| {
+        let arrival = 1_000_000_000;
+        Stamp { arrival, verdict }.word().to_ne_bytes().to_vec()
+    };
+    assert_eq!(run.metadata, stamp(Verdict::Media));
+    let mut cutting = armed(MIRROR, Media::Range, Level::Headers);
+    let run = cutting.run(&datagram(20_000, 20_002, &rtp()));
+    assert_eq!(run.frame, datagram(20_000, 20_002, &rtp())[..54]);
+    let cut = [214_u32.to_ne_bytes().to_vec(), stamp(Verdict::MediaHeaders)].concat();
+    assert_eq!(run.metadata, cut);
     // Behind the ports the daemon's settings decide, and the policy here has none.
-    let is_plain = |path: &Path| (path.media, path.level) == (Media::Range, Level::Full);
+    let is_plain = |path: &Path| (path.media, path.level) == (Media::Range, Level::Full) && path.ruled.is_none();
     for path in paths().into_iter().filter(is_plain) {
         let mut machine = path.machine();
         // Every cut of every frame: where headers end early, all readers must agree.

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use capture_common::Fate;
 use capture_daemon::config::{Attach, Capture};
 use capture_daemon::program::{self, OpenError};
 use kernel_lab::frames::datagram;
@@ -127,6 +128,44 @@ fn the_interfaces_own_counters_are_read() {
         // veth counts without the Ethernet header, other drivers with it.
         assert!(after.rx_bytes - before.rx_bytes >= frame.len() as u64 - 14);
         assert_eq!(after.rx_dropped, before.rx_dropped);
+    });
+}
+
+/// A frame that found no room in its socket's rings is the socket's loss, and not the interface's beside that.
+#[test]
+fn what_a_socket_has_no_room_for_is_counted_once() {
+    Wire::new(1, 1500).run("what_a_socket_has_no_room_for_is_counted_once", || {
+        for attach in [Attach::Native, Attach::Generic] {
+            let capture = Capture {
+                attach,
+                ring_entries: 64,
+                umem_frames: 64,
+                ..config()
+            };
+            let (program, lanes) = program::open(&capture).unwrap();
+            let before = program.interface_counters().unwrap();
+            let sender = Sender::open();
+            for _ in 0..200 {
+                sender.send(&datagram(5060, 5060, &[0; 100]));
+            }
+            let captured = || program.verdicts().unwrap().frames(Fate::Captured);
+            let deadline = Instant::now() + PATIENCE;
+            while captured() < 200 {
+                assert!(Instant::now() < deadline, "{} of 200", captured());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            lanes[0].read_statistics().unwrap();
+            let socket = lanes[0].counters();
+            let in_sockets = socket.rx_dropped.get() + socket.rx_ring_full.get();
+            assert_eq!(in_sockets, 200 - 64, "{attach:?}");
+            let after = program.interface_counters().unwrap();
+            if attach == Attach::Native {
+                assert_eq!(after.rx_dropped - before.rx_dropped, in_sockets, "veth counts them too");
+            }
+            // What was lost before siphon came is not of this daemon.
+            let lost = program.interface_lost(&after, in_sockets) - program.interface_lost(&before, 0);
+            assert_eq!(lost, 0, "{attach:?}");
+        }
     });
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Calls {
 
 #[derive(Deserialize)]
 struct Answer {
+    #[serde(default)]
+    left_out: Vec<String>,
     total: u64,
     calls: Vec<Call>,
 }
@@ -40,7 +42,8 @@ impl Calls {
             call_id: self.call_id,
         };
         self.daemon.show(&Ask::Calls(filter), |answer: &Answer, style| {
-            list("calls", answer.total, answer.calls.len(), table(&answer.calls, style))
+            let text = list("calls", answer.total, answer.calls.len(), table(&answer.calls, style));
+            text + &left_out(&answer.left_out)
         })?;
         Ok(ExitCode::SUCCESS)
     }
@@ -68,6 +71,17 @@ pub(super) fn list(what: &str, total: u64, shown: usize, table: String) -> Strin
             count(total)
         ),
         _ => table,
+    }
+}
+
+/// Whose streams an answer is without.
+pub(super) fn left_out(whose: &[String]) -> String {
+    match whose {
+        [] => String::new(),
+        some => format!(
+            "\n{} did not answer in time: the streams there are missing above; ask again\n",
+            printable(&some.join(", "))
+        ),
     }
 }
 

@@ -231,7 +231,7 @@ fn toml(daemon: &Daemon) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rules for people: a table, and below it what can never match.
+/// The rules for people: a table, and below it what can never match or comes to nothing.
 fn text(book: &RuleBook, style: Style) -> String {
     let level = printable(&book.default_level);
     if book.rules.is_empty() {
@@ -240,8 +240,8 @@ fn text(book: &RuleBook, style: Style) -> String {
     let mut text = table(&book.rules, style);
     text.push_str(&format!("calls under none have the level {level}\n"));
     for rule in &book.rules {
-        if let Some(never) = &rule.never {
-            text.push_str(&format!("{} {}\n", printable(rule.name()), printable(never)));
+        for why in [&rule.never, &rule.idle].into_iter().flatten() {
+            text.push_str(&format!("{} {}\n", printable(rule.name()), printable(why)));
         }
     }
     text

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::call::{codec_of, lost};
-use super::calls::{limit, list};
+use super::calls::{left_out, limit, list};
 use super::table::{Column, Table};
 use super::text::{count, moments, or_absent, printable};
 use super::{Daemon, Style};
@@ -27,6 +27,8 @@ pub(super) struct Streams {
 
 #[derive(Deserialize)]
 struct Answer {
+    #[serde(default)]
+    left_out: Vec<String>,
     total: u64,
     streams: Vec<Stream>,
 }
@@ -39,12 +41,8 @@ impl Streams {
             call_id: self.call_id,
         };
         self.daemon.show(&Ask::Streams(filter), |answer: &Answer, style| {
-            list(
-                "streams",
-                answer.total,
-                answer.streams.len(),
-                table(&answer.streams, style),
-            )
+            let table = table(&answer.streams, style);
+            list("streams", answer.total, answer.streams.len(), table) + &left_out(&answer.left_out)
         })?;
         Ok(ExitCode::SUCCESS)
     }

@@ -19,7 +19,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{KEYS, Key, SECTIONS};
 use super::rules::EXAMPLE;
 use super::{Config, Mode, rules};
-use crate::rules::{MAX_RULES, never};
+use crate::rules::{MAX_RULES, idle, never};
 
 /// Bytes of the longest file that is read; the default one has some 5,000.
 const LONGEST: u64 = 1 << 20;
@@ -299,11 +299,13 @@ impl Reading {
         if self.problems.is_empty() {
             let nevers = never(&self.config.rules).into_iter();
             let odd = nevers.zip(&self.config.rules).zip(&self.rules);
+            let media = self.config.capture.media;
             let odd = odd.filter_map(|((never, rule), line)| {
+                let never = never.map(|never| never.to_string());
                 Some(Problem {
                     line: Some(*line),
                     key: Some(format!("{RULES}.{}", rule.name)),
-                    message: never?.to_string(),
+                    message: never.or_else(|| idle(rule.level, media).map(str::to_owned))?,
                 })
             });
             return Ok((self.config.clone(), odd.collect()));

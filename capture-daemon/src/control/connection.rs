@@ -215,7 +215,11 @@ impl Conversation {
             return self.refuse(id, &unavailable()).await;
         };
         let mut piece = opening(id);
-        piece.extend_from_slice(format!("{{{before}\"total\":{},\"{name}\":[", page.total).as_bytes());
+        let left_out = match page.left_out.as_slice() {
+            [] => String::new(),
+            some => format!("\"left_out\":{},", json!(some)),
+        };
+        piece.extend_from_slice(format!("{{{before}{left_out}\"total\":{},\"{name}\":[", page.total).as_bytes());
         for (index, item) in page.items.iter().enumerate() {
             if index > 0 {
                 piece.push(b',');

@@ -26,6 +26,9 @@ pub struct Page<T> {
     pub total: u64,
     /// The latest of them, at most `limit`, in order of their start.
     pub items: Vec<T>,
+    /// Whose streams are missing, as they did not answer in time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 fn parsed<S: DeserializeOwned>(name: &str) -> Option<S> {
@@ -79,6 +82,7 @@ impl Filter {
         Page {
             total: total as u64,
             items,
+            left_out: Vec::new(),
         }
     }
 }

@@ -36,6 +36,9 @@ pub struct RuleStatus {
     /// Why no call will ever come under it, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub never: Option<String>,
+    /// Why what it says comes to nothing, whichever calls come under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<String>,
 }
 
 impl RuleStatus {

@@ -3,7 +3,8 @@
 //!
 //! The parties go on counting while they are read. So each boundary is read three times, behind, before and behind again, and
 //! judged by what must hold whenever the frames moved: no more came out than had gone in, and what is in between fits into the
-//! memory in between. Neither is violated by bad timing, and both are by a frame that has no place.
+//! memory in between; where nothing has moved for a while, nothing is in between. None is violated by bad timing, and all are by a frame
+//! that has no place.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -52,6 +53,10 @@ pub struct Reading {
 /// later.
 const LAG: Duration = Duration::from_secs(3);
 
+/// For so long nothing has to move at a boundary until nothing may be in between: workers look into their rings twenty times a second, and the
+/// kernel is asked once a second.
+const REST: Duration = Duration::from_secs(10);
+
 /// Time between two readings that are kept; looks come once a second, and whenever someone asks.
 const SPACING: Duration = Duration::from_millis(500);
 
@@ -60,6 +65,8 @@ const SPACING: Duration = Duration::from_millis(500);
 pub struct Accounts {
     /// Frames captured and not received, by the daemon's uptime at that look.
     missing: VecDeque<(Duration, u64)>,
+    /// Of each boundary, when it was first as it is now: lost, before and behind.
+    still: [(Duration, [u64; 3]); Boundary::ALL.len()],
     looks: u64,
     violations: [u64; Boundary::ALL.len()],
     /// What the latest look found violated.
@@ -78,8 +85,13 @@ impl Accounts {
                 Boundary::Sockets => self.missing_before(uptime, missing),
                 Boundary::Engine | Boundary::Spool => Some(missing),
             };
+            let room = if self.is_at_rest(boundary, uptime, &reading) {
+                0
+            } else {
+                reading.room
+            };
             let too_many = reading.behind_first + reading.lost > reading.before;
-            let too_few = settled.is_some_and(|missing| missing > reading.lost + reading.room);
+            let too_few = settled.is_some_and(|missing| missing > reading.lost + room);
             if too_many || too_few {
                 self.violations[boundary as usize] += 1;
                 violated.push(boundary);
@@ -103,6 +115,16 @@ impl Accounts {
     /// Looks that found this boundary violated.
     pub fn violations(&self, boundary: Boundary) -> u64 {
         self.violations[boundary as usize]
+    }
+
+    /// Whether nothing has moved at the boundary for long.
+    fn is_at_rest(&mut self, boundary: Boundary, uptime: Duration, reading: &Reading) -> bool {
+        let now = [reading.lost, reading.before, reading.behind_last];
+        let (since, still) = &mut self.still[boundary as usize];
+        if *still != now {
+            (*since, *still) = (uptime, now);
+        }
+        uptime.saturating_sub(*since) >= REST
     }
 
     /// What was missing a while ago; keeps what is missing now.
@@ -188,6 +210,18 @@ mod tests {
         let mut never = vec![reading(0, 0, 10), reading(0, 1_000, 10)];
         never.resize(7, reading(0, 1_000, 10));
         assert_eq!(watch(Boundary::Sockets, &never), [4, 5, 6]);
+    }
+
+    #[test]
+    fn one_frame_without_a_place_is_found_when_nothing_moves() {
+        let moving = |second: u64| reading(100 * second, 100 * second + 1, 64);
+        let mut readings: Vec<_> = (0..20).map(moving).collect();
+        readings.resize(40, moving(19));
+        // Nothing else is seen of it while frames move.
+        readings.push(moving(20));
+        for boundary in Boundary::ALL {
+            assert_eq!(watch(boundary, &readings), (29..40).collect::<Vec<_>>(), "{boundary:?}");
+        }
     }
 
     #[test]

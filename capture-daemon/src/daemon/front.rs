@@ -120,9 +120,9 @@ impl Front {
     }
 
     /// How many of the frames that the interface counts as lost were lost before they could be seen here.
-    pub fn interface_lost(&self, counters: &InterfaceCounters) -> u64 {
+    pub fn interface_lost(&self, counters: &InterfaceCounters, in_sockets: u64) -> u64 {
         match self {
-            Self::Program(program) => program.interface_lost(counters),
+            Self::Program(program) => program.interface_lost(counters, in_sockets),
             Self::Tap(tap) => tap.interface_lost(counters),
         }
     }

@@ -33,6 +33,8 @@ pub struct Vitals {
     pub lost: BTreeMap<&'static str, u64>,
     /// Entries that left full tables since the start.
     pub evicted: u64,
+    /// Endpoints of calls that could not be written into the kernel program's map since the start.
+    pub unlearned: u64,
     /// Stages whose identity does not hold.
     pub violated: Vec<&'static str>,
     /// Whether frames can come in on the interface.
@@ -212,6 +214,17 @@ fn found(before: &Vitals, now: &Vitals) -> Vec<Reason> {
             "table_full",
             Light::Yellow,
             format!("{evicted} entries left full tables in the last minute; raise the caps in [follow]"),
+        );
+    }
+    let unlearned = now.unlearned.saturating_sub(before.unlearned);
+    if unlearned > 0 {
+        add(
+            "endpoints_unlearned",
+            Light::Yellow,
+            format!(
+                "{unlearned} endpoints of calls could not be written into the kernel program's map in the last minute, and their media is \
+                 missed; the log has the first one's errno"
+            ),
         );
     }
     if let Some((free, size)) = now.disk

@@ -12,7 +12,6 @@ use super::sensor::Live;
 use super::status::{disk_size, engine, lost_in_rings, outcomes};
 use crate::control::Tally;
 use crate::outcome::Loss;
-use crate::report::LearnedFigures;
 use crate::spool;
 use crate::worker::BATCH;
 use crate::xsk::packet;
@@ -116,6 +115,7 @@ pub fn vitals(live: &Live, violated: &[Boundary]) -> Vitals {
             ("interface_drops", live.interface_lost(&interface)),
         ]),
         evicted: evicted(live),
+        unlearned: live.learned().failed,
         violated,
         faults: live.posts.iter().filter_map(Post::trouble).collect(),
         gone: live
@@ -140,6 +140,5 @@ fn evicted(live: &Live) -> u64 {
         .chain(of_kernel)
         .flat_map(|counters| EVICTIONS.iter().map(|loss| counters.losses.get(*loss)))
         .sum();
-    let LearnedFigures { refused, failed, .. } = live.learned();
-    evicted + refused + failed
+    evicted + live.learned().refused
 }

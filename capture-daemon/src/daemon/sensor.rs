@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use capture_common::Media;
+use crossbeam::channel::Sender;
 use tokio::sync::{oneshot, watch};
 
 use super::accounts::{Accounts, Boundary};
@@ -17,7 +19,7 @@ use crate::control::{Audit, Counts, Filter, Health, Page, Pending, RuleBook, Sen
 use crate::engine::{self, Shared};
 use crate::program::{Obtained, Presence, Verdicts};
 use crate::report::{Allocation, Call, CallFlow, LearnedFigures, Registration, Signaling, Stream, TurnFigures};
-use crate::rules::{Change, List, Unchanged};
+use crate::rules::{Change, List, Unchanged, idle};
 use crate::spool::{Mended, Spool, SpoolCounters};
 use crate::time::Timestamp;
 use crate::worker::Question;
@@ -113,7 +115,7 @@ impl Live {
         if let Some(why) = why_not_native {
             tracing::warn!("{interface}: no native XDP: {why}");
         }
-        warn_of_rules(&self.shared.rules.list());
+        warn_of_rules(&self.shared.rules.list(), self.config.capture.media);
     }
 
     /// Looks at how things stand, about once a second: whether every frame is in one place, and the rest.
@@ -200,7 +202,8 @@ impl Live {
 
     /// Frames that the interface lost before they could be seen.
     pub(super) fn interface_lost(&self, counters: &crate::program::InterfaceCounters) -> u64 {
-        lock(&self.front).interface_lost(counters)
+        let in_socket = |post: &Post| post.socket.rx_dropped.get() + post.socket.rx_ring_full.get();
+        lock(&self.front).interface_lost(counters, self.posts.iter().map(in_socket).sum())
     }
 
     /// Frames that lay before the verdicts, where the kernel counts what it brings there.
@@ -218,9 +221,8 @@ impl Live {
         lock(&self.front).presence()
     }
 
-    /// The streams of all lanes. A lane that does not answer in time is left out, and said so.
-    async fn all_streams(&self) -> Vec<Stream> {
-        let mut waiting = Vec::new();
+    /// The streams of all lanes, and who did not answer in time.
+    async fn all_streams(&self) -> (Vec<Stream>, Vec<String>) {
         let lanes = self
             .posts
             .iter()
@@ -229,25 +231,40 @@ impl Live {
             .measuring
             .iter()
             .map(|account| ("the kernel".to_owned(), &account.inbox));
-        for (whose, inbox) in lanes.chain(kernel) {
-            let (reply, answer) = oneshot::channel();
-            if inbox.try_send(Question { reply }).is_ok() {
-                waiting.push((whose, answer));
-            } else {
-                tracing::warn!("{whose}: too many questions wait; its streams are left out");
-            }
-        }
-        let mut streams = Vec::new();
-        let until = tokio::time::Instant::now() + PATIENCE;
-        for (whose, answer) in waiting {
-            match tokio::time::timeout_at(until, answer).await {
-                Ok(Ok(part)) => streams.extend(part),
-                _ => tracing::warn!("{whose} did not answer; its streams are left out"),
-            }
-        }
+        let (mut streams, left_out) = gather(lanes.chain(kernel), PATIENCE).await;
         engine::join(&self.shared, &mut streams);
-        streams
+        (streams, left_out)
     }
+}
+
+/// Asks each for its streams; all that came within `patience`, and whose did not.
+async fn gather<'a>(
+    asked: impl Iterator<Item = (String, &'a Sender<Question>)>,
+    patience: Duration,
+) -> (Vec<Stream>, Vec<String>) {
+    let mut waiting = Vec::new();
+    let mut left_out = Vec::new();
+    for (whose, inbox) in asked {
+        let (reply, answer) = oneshot::channel();
+        if inbox.try_send(Question { reply }).is_ok() {
+            waiting.push((whose, answer));
+        } else {
+            tracing::warn!("{whose}: too many questions wait; its streams are left out");
+            left_out.push(whose);
+        }
+    }
+    let mut streams = Vec::new();
+    let until = tokio::time::Instant::now() + patience;
+    for (whose, answer) in waiting {
+        match tokio::time::timeout_at(until, answer).await {
+            Ok(Ok(part)) => streams.extend(part),
+            _ => {
+                tracing::warn!("{whose} did not answer; its streams are left out");
+                left_out.push(whose);
+            }
+        }
+    }
+    (streams, left_out)
 }
 
 impl Sensor for Live {
@@ -266,22 +283,28 @@ impl Sensor for Live {
 
     fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>> {
         Box::pin(async {
-            let mut streams = self.all_streams().await;
+            let (mut streams, left_out) = self.all_streams().await;
             streams.sort_by_key(|stream| stream.start);
-            filter.calls(engine::calls(&self.shared, &streams, now()))
+            let calls = filter.calls(engine::calls(&self.shared, &streams, now()));
+            Page { left_out, ..calls }
         })
     }
 
     fn call<'a>(&'a self, call_id: &'a str) -> Pending<'a, CallFlow> {
         Box::pin(async move {
-            let mut streams = self.all_streams().await;
+            let (mut streams, left_out) = self.all_streams().await;
             streams.sort_by_key(|stream| stream.start);
-            engine::one_call(&self.shared, streams, call_id, now())
+            let flow = engine::one_call(&self.shared, streams, call_id, now());
+            CallFlow { left_out, ..flow }
         })
     }
 
     fn streams<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Stream>> {
-        Box::pin(async { filter.streams(self.all_streams().await) })
+        Box::pin(async {
+            let (streams, left_out) = self.all_streams().await;
+            let streams = filter.streams(streams);
+            Page { left_out, ..streams }
+        })
     }
 
     fn registrations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Registration>> {
@@ -308,7 +331,7 @@ impl Sensor for Live {
         Box::pin(async {
             let list = self.shared.rules.change(change)?;
             tracing::info!("the rules were changed: {}", names(&list));
-            warn_of_rules(&list);
+            warn_of_rules(&list, self.config.capture.media);
             for part in 0.. {
                 if !self.shared.judge_again(part) {
                     break;
@@ -333,11 +356,14 @@ fn names(list: &List) -> String {
     }
 }
 
-/// Says which rules no call will ever come under.
-fn warn_of_rules(list: &List) {
+/// Says which rules no call will ever come under, and which come to nothing.
+fn warn_of_rules(list: &List, media: Media) {
     for entry in list.entries() {
         if let Some(never) = &entry.never {
             tracing::warn!("the rule {} {never}", entry.rule.name);
+        }
+        if let Some(idle) = idle(entry.rule.level, media) {
+            tracing::warn!("the rule {} {idle}", entry.rule.name);
         }
     }
 }
@@ -349,4 +375,44 @@ fn now() -> Timestamp {
 /// A panic under one of these locks leaves nothing half done that matters.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use crossbeam::channel;
+
+    use super::*;
+
+    #[test]
+    fn who_does_not_answer_is_named_and_the_others_streams_are_told() {
+        let (good, questions) = channel::bounded::<Question>(1);
+        let answering = thread::spawn(move || {
+            let question = questions.recv().unwrap();
+            question.reply.send(vec![Stream::default()]).unwrap();
+        });
+        // One whose inbox is full, one that takes the question and never answers, one that is gone.
+        let (full, _unread) = channel::bounded::<Question>(0);
+        let (silent, _kept) = channel::bounded::<Question>(1);
+        let (gone, questions) = channel::bounded::<Question>(1);
+        drop(questions);
+        let asked = [
+            ("queue 0", &good),
+            ("queue 1", &full),
+            ("queue 2", &silent),
+            ("the kernel", &gone),
+        ];
+        let asked = asked.map(|(whose, inbox)| (whose.to_owned(), inbox));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        // Long enough for a thread to be run, and no figure depends on it.
+        let (streams, mut left_out) = runtime.block_on(gather(asked.into_iter(), Duration::from_secs(5)));
+        answering.join().unwrap();
+        left_out.sort();
+        assert_eq!(streams.len(), 1);
+        assert_eq!(left_out, ["queue 1", "queue 2", "the kernel"]);
+    }
 }

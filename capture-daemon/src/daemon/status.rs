@@ -19,7 +19,7 @@ use crate::engine::{self, EngineCounters};
 use crate::outcome::{Loss, Outcome};
 use crate::program::{self, AttachMode, Verdicts};
 use crate::report::CallState;
-use crate::rules::Entry;
+use crate::rules::{Entry, idle};
 use crate::spool::{self, SpoolHealth};
 use crate::time::Timestamp;
 
@@ -296,6 +296,7 @@ pub fn rules(live: &Live, counted: &CallCount) -> Vec<RuleStatus> {
             calls_now: counted.rules.get(&entry.rule.name).map_or(0, |(_, calls)| *calls),
             rtp_packets,
             never: entry.never.as_ref().map(ToString::to_string),
+            idle: idle(entry.rule.level, live.config.capture.media).map(str::to_owned),
         }
     };
     list.entries().iter().map(status).collect()

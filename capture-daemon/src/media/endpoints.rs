@@ -196,6 +196,10 @@ impl Endpoints {
                 let is_noted = terms.purpose == Purpose::Rtcp || lease.note_place(place);
                 let mut announcement = Announcement::new(Arc::clone(lease), ts, terms, mark);
                 announcement.is_told_again = is_noted || self.learn.is_none();
+                if !announcement.is_told_again {
+                    // It is told as of a level of its own.
+                    self.has_levels.store(true, Ordering::Relaxed);
+                }
                 // No more room than is needed: there are many places, and nearly all are one call's.
                 announcements.reserve_exact(1);
                 announcements.push(announcement);

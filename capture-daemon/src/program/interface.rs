@@ -37,11 +37,17 @@ pub struct Interface {
     queues: u32,
     /// The driver counts what the program drops as rx_dropped.
     counts_program: bool,
+    /// The driver counts what a socket had no room for as rx_dropped.
+    counts_sockets: bool,
 }
 
 /// The driver that counts frames which an XDP program drops as dropped (virtnet_poll, drivers/net/virtio_net.c: `xdp_drops` and
 /// `drops`, of which the latter is rx_dropped).
 const COUNTS_PROGRAM: &str = "virtio_net";
+
+/// The driver that counts frames for which an AF_XDP socket had no room as dropped (veth_xdp_rcv_one and veth_get_stats64, drivers/net/veth.c:
+/// `rx_drops` where xdp_do_redirect failed).
+const COUNTS_SOCKETS: &str = "veth";
 
 /// What it calls those frames, each queue's.
 const PROGRAM_DROPS: &str = "xdp_drop";
@@ -77,6 +83,8 @@ impl Interface {
             queues: count_queues(&directory.join("queues"))?,
             counts_program: fs::read_link(directory.join("device/driver"))
                 .is_ok_and(|driver| driver.ends_with(COUNTS_PROGRAM)),
+            // It has no device, so no link to its driver.
+            counts_sockets: ethtool::driver(name).is_some_and(|driver| driver == COUNTS_SOCKETS),
         })
     }
 
@@ -125,6 +133,11 @@ impl Interface {
     /// When a file cannot be read: the interface is gone.
     pub fn counters(&self) -> Result<InterfaceCounters, ReadError> {
         InterfaceCounters::read(&Path::new(CLASS_NET).join(&self.port.name).join("statistics"))
+    }
+
+    /// Whether frames for which a socket had no room are among those that the driver counts as dropped.
+    pub fn counts_sockets(&self) -> bool {
+        self.counts_sockets
     }
 
     /// Frames that the driver counts as dropped although it was the program that dropped them.

@@ -20,6 +20,10 @@ use crate::time::Timestamp;
 /// `BPF_NOEXIST`, include/uapi/linux/bpf.h.
 const ONLY_NEW: u64 = 1;
 
+/// Times that an entry is written where the kernel has no memory for it: it takes it from a small stock of the CPU's, which an interrupt fills up a
+/// moment later (kernel/bpf/memalloc.c).
+const TRIES: u32 = 4;
+
 type Key = [u8; size_of::<EndpointKey>()];
 type Entry = [u8; size_of::<EndpointEntry>()];
 type Words = [u32; size_of::<Settings>() / 4];
@@ -94,6 +98,16 @@ impl LearnedEndpoints {
     }
 
     fn write(&self, key: Key, entry: Entry) -> Result<(), MapError> {
+        for _ in 1..TRIES {
+            match self.write_once(key, entry) {
+                Err(error) if errno(&error) == Some(libc::ENOMEM) => std::thread::yield_now(),
+                result => return result,
+            }
+        }
+        self.write_once(key, entry)
+    }
+
+    fn write_once(&self, key: Key, entry: Entry) -> Result<(), MapError> {
         let mut map = lock(&self.map);
         match map.insert(key, entry, ONLY_NEW) {
             Ok(()) => {
@@ -141,8 +155,13 @@ impl Learn for LearnedEndpoints {
                 self.refused.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!("map {}: {endpoint}: {error}", object::ENDPOINTS);
+                // The light tells how many; one in the log is enough to tell why.
+                if self.failed.fetch_add(1, Ordering::Relaxed) == 0 {
+                    tracing::error!(
+                        "map {}: {endpoint}: {error}; further ones are not told here",
+                        object::ENDPOINTS
+                    );
+                }
             }
         }
         if level.is_some() {

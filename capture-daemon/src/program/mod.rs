@@ -251,15 +251,18 @@ impl Program {
         self.interface.counters()
     }
 
-    /// How many of the frames that the interface counts as lost never reached the program.
-    pub fn interface_lost(&self, counters: &InterfaceCounters) -> u64 {
+    /// How many of the frames that the interface counts as lost never reached the program. `in_sockets` is how many the lanes' sockets had no
+    /// room for, read before the `counters`.
+    pub fn interface_lost(&self, counters: &InterfaceCounters, in_sockets: u64) -> u64 {
         match self.mode {
             // rx_dropped are frames that nobody on the host wanted (__netif_receive_skb_core, net/core/dev.c) as well, which
             // the program has seen.
             Mode::Host => counters.rx_missed_errors,
             Mode::Idle | Mode::Mirror => {
                 let by_program = self.interface.counted_of_program();
-                counters.rx_missed_errors + counters.rx_dropped.saturating_sub(by_program)
+                let is_counted = self.interface.counts_sockets() && self.obtained.attach == AttachMode::Native;
+                let by_sockets = if is_counted { in_sockets } else { 0 };
+                counters.rx_missed_errors + counters.rx_dropped.saturating_sub(by_program + by_sockets)
             }
         }
     }

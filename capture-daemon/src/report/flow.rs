@@ -15,6 +15,9 @@ pub struct CallFlow {
     pub streams: Vec<Stream>,
     /// Call-IDs of the calls they belong with, each once.
     pub related: Vec<String>,
+    /// Whose streams are missing, as they did not answer in time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 impl CallFlow {
@@ -34,6 +37,7 @@ impl CallFlow {
             calls,
             streams,
             related,
+            left_out: Vec::new(),
         }
     }
 
@@ -56,6 +60,11 @@ impl CallFlow {
         for id in other.related {
             if id != self.call_id && !self.related.contains(&id) {
                 self.related.push(id);
+            }
+        }
+        for whose in other.left_out {
+            if !self.left_out.contains(&whose) {
+                self.left_out.push(whose);
             }
         }
     }

@@ -21,7 +21,7 @@ use capture_common::Level;
 pub use change::{Change, Place, Unchanged};
 pub use list::{Entry, Facts, Held, List, MAX_RULES, Parties, Ruling, Tally};
 pub use network::Network;
-pub use never::{Never, never};
+pub use never::{Never, idle, never};
 pub use party::{Number, Party};
 pub use pattern::{Case, Pattern};
 pub use rule::{Conditions, Draft, Header, Rule, Said, WORDS, Written, level};

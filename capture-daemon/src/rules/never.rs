@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use capture_common::{Level, Media};
+
 use super::network::Network;
 use super::party::{Number, Party};
 use super::pattern::Pattern;
@@ -50,6 +52,13 @@ pub fn never(rules: &[Rule]) -> Vec<Option<Never>> {
         found.push(contradiction(&rule.conditions).or(shadow));
     }
     found
+}
+
+/// Why a rule that gives calls this level changes nothing, whichever come under it; `None` where it does. What no RTP crosses for has none kept.
+pub fn idle(level: Level, media: Media) -> Option<&'static str> {
+    (media == Media::Off && level != Level::Signaling).then_some(
+        "comes to nothing: capture.media is \"off\", so that no RTP crosses from the kernel whatever the level",
+    )
 }
 
 fn contradiction(conditions: &Conditions) -> Option<Never> {
@@ -156,6 +165,16 @@ mod tests {
         ];
         for (one, two) in others {
             assert_eq!(second(one, two), None, "{one:?} {two:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_whose_media_does_not_cross_is_idle() {
+        for media in [Media::Off, Media::Range, Media::Learned, Media::Measured] {
+            for level in [Level::Signaling, Level::Headers, Level::Full] {
+                let is_idle = media == Media::Off && level != Level::Signaling;
+                assert_eq!(idle(level, media).is_some(), is_idle, "{media:?} {level:?}");
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+const GET_DRIVER_INFO: u32 = 0x03;
 const GET_STRINGS: u32 = 0x1b;
 const GET_STATISTICS: u32 = 0x1d;
 const GET_SET_INFO: u32 = 0x37;
@@ -19,17 +20,22 @@ const NAME: usize = 32;
 /// Counters of one interface that are read; a NIC with a hundred queues has a few thousand.
 const MAX: usize = 8_192;
 
+/// The name of an interface's driver; `None` where it is gone or its driver does not know ethtool.
+pub fn driver(interface: &str) -> Option<String> {
+    let socket = any_socket().ok()?;
+    // struct ethtool_drvinfo: command, then the name.
+    let mut info = Buffer::new(1);
+    info.set_head([GET_DRIVER_INFO, 0]);
+    info.ask(&socket, interface).ok()?;
+    info.bytes().get(4..4 + NAME).map(text)
+}
+
 /// The counters of an interface's driver, in its order and under its names. Empty where it has none.
 ///
 /// # Errors
 /// The errno of ioctl(2): ENODEV where the interface is gone, EOPNOTSUPP where its driver does not know ethtool.
 pub fn statistics(interface: &str) -> io::Result<Vec<(String, u64)>> {
-    let socket = rustix::net::socket_with(
-        rustix::net::AddressFamily::UNIX,
-        rustix::net::SocketType::DGRAM,
-        rustix::net::SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let socket = any_socket()?;
     let count = set_size(&socket, interface)?;
     if count == 0 {
         return Ok(Vec::new());
@@ -51,6 +57,16 @@ pub fn statistics(interface: &str) -> io::Result<Vec<(String, u64)>> {
     let count = count.min(length).min(figures.head(1) as usize);
     let names = names.get(12..).unwrap_or_default().chunks_exact(NAME).map(text);
     Ok(names.zip(figures.words().iter().skip(1).copied()).take(count).collect())
+}
+
+/// A socket to ask by; of what kind is all the same.
+fn any_socket() -> io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?)
 }
 
 /// How many statistics the driver has.
@@ -139,7 +155,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interface_that_is_not_there_has_no_statistics() {
+    fn an_interface_that_is_not_there_has_no_driver_and_no_statistics() {
+        assert_eq!(driver("no-such-if"), None);
         let error = statistics("no-such-if").unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     }

@@ -66,6 +66,11 @@ impl Memory {
         &self.packet[self.data..]
     }
 
+    /// What lies in front of it.
+    pub fn metadata(&self) -> &[u8] {
+        &self.packet[self.meta..self.data]
+    }
+
     /// Where the frame begins.
     pub fn data(&self) -> u64 {
         (PACKET << REGION) + self.data as u64

@@ -30,6 +30,8 @@ pub struct Run {
     pub helpers: BTreeMap<i32, u64>,
     /// The frame as the program left it.
     pub frame: Vec<u8>,
+    /// What it wrote in front of the frame (XDP metadata).
+    pub metadata: Vec<u8>,
 }
 
 /// A program with its maps.
@@ -119,6 +121,7 @@ impl Machine {
             instructions: self.executed,
             helpers: std::mem::take(&mut self.helpers),
             frame: self.memory.packet().to_vec(),
+            metadata: self.memory.metadata().to_vec(),
         }
     }
 

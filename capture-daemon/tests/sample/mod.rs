@@ -655,6 +655,7 @@ pub fn book(list: &List) -> Vec<RuleStatus> {
         calls_now: 17 * number,
         rtp_packets: 1_234_567 * number,
         never: entry.never.as_ref().map(ToString::to_string),
+        idle: None,
     };
     list.entries().iter().zip(0..).map(status).collect()
 }

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::calls::left_out;
 use super::terminal::say;
 use super::text::printable;
 use super::{Daemon, Style};
@@ -97,7 +98,8 @@ pub(super) fn print(flow: &CallFlow, form: Form, json: bool) -> anyhow::Result<(
     if json {
         return Ok(say(&format!("{}\n", serde_json::to_string(flow)?))?);
     }
-    Ok(say(&call(flow, form, form.style()))?)
+    let text = call(flow, form, form.style()) + &left_out(&flow.left_out);
+    Ok(say(&text)?)
 }
 
 /// The call for people. Related calls share a ladder; calls that have nothing in common but their Call-ID do not.
