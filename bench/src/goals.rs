@@ -485,16 +485,18 @@ mod tests {
     #[test]
     fn the_worst_number_of_streams_and_the_best_of_others_count() {
         let [siphon, bare] = [Kind::Siphon.label(), Kind::Bare.label()];
-        let tables = tables(
-            "mirror",
-            "rate_pps",
-            &[
-                (&[siphon, "1"], 3e6),
-                (&[bare, "1"], 3e6),
-                (&[siphon, "1000"], 2.7e6),
-                (&[bare, "1000"], 3e6),
-            ],
-        );
+        let rows: [(&[&str], f64); 6] = [
+            (&[siphon, "1"], 3e6),
+            (&[bare, "1"], 3e6),
+            (&[siphon, "50000"], 3e6),
+            (&[bare, "50000"], 3e6),
+            (&[siphon, "1000"], 2.7e6),
+            (&[bare, "1000"], 3e6),
+        ];
+        let goal = held(&tables("mirror", "rate_pps", &rows[..4]), "mirror_tracking_of_bare");
+        assert_eq!((&goal["value"], &goal["met"]), (&Value::Null, &json!(false)));
+        assert!(goal["reason"].as_str().unwrap().contains("1000"), "{goal}");
+        let tables = tables("mirror", "rate_pps", &rows);
         let goal = held(&tables, "mirror_tracking_of_bare");
         assert_eq!((&goal["value"], &goal["met"]), (&json!(0.9), &json!(false)));
         let goal = held(&tables, "mirror_tracking_of_tcpdump");

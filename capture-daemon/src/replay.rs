@@ -1,6 +1,7 @@
 //! `siphon replay`: capture files through the same engine that live frames go through.
 
 mod dealer;
+mod together;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, Sender};
 
 use self::dealer::Dealer;
+use self::together::{Place, Together};
 use crate::config::{Config, Follow};
 use crate::engine::{self, Engine, Shared};
 use crate::frame::Frame;
@@ -36,8 +38,8 @@ const BATCH: usize = 256;
 /// moment that come on several lanes may be apart.
 const WINDOW: Duration = Duration::from_millis(50);
 
-/// Batches on their way to one engine.
-const ON_THE_WAY: usize = 8;
+/// Batches on their way to one engine: more than a stretch of a busy file, so that the dealer is ahead while engines wait for each other.
+const ON_THE_WAY: usize = 32;
 
 /// Reads `files` in order of time through one engine. Nothing is forgotten for its age: the question is what is in the
 /// files, however much time they span. The caps of `[follow]` hold.
@@ -45,7 +47,7 @@ pub fn replay(files: &[PathBuf], config: &Config) -> Replayed {
     replay_by(files, config, 1)
 }
 
-/// The same through `jobs` engines (at least one), each with a thread of its own, for the same answer: frames between the same
+/// The same through `jobs` engines (at least one), each with a thread of its own, one of which deals out too, for the same answer: frames between the same
 /// two addresses go to the same engine, as a NIC with so many queues would deal them out. The caps of `[follow]` that are
 /// those of a lane hold for each.
 pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
@@ -109,84 +111,126 @@ fn alone<'a>(mut engine: Engine, frames: impl Iterator<Item = Frame<'a>>) -> Eng
     engine
 }
 
-/// The way to one engine and back.
-struct Lane<'a> {
-    batch: Vec<Frame<'a>>,
-    full: Sender<Vec<Frame<'a>>>,
-    empty: Receiver<Vec<Frame<'a>>>,
-    on_the_way: usize,
-    /// Batches that came back.
-    spare: Vec<Vec<Frame<'a>>>,
+/// What an engine with a thread of its own is given.
+enum Given<'a> {
+    Frames(Vec<Frame<'a>>),
+    /// What comes behind is taken in when all engines have taken in what came before.
+    Together,
 }
 
-impl<'a> Lane<'a> {
+/// The frames for one engine.
+struct Lane<'a> {
+    batch: Vec<Frame<'a>>,
+    way: Way<'a>,
+}
+
+/// The way to an engine and back.
+enum Way<'a> {
+    /// The engine of the thread that deals: there are as many threads as engines, and no CPU has two to run.
+    Own(Box<Engine>),
+    Thread {
+        given: Sender<Given<'a>>,
+        empty: Receiver<Vec<Frame<'a>>>,
+        on_the_way: usize,
+        /// Batches that came back.
+        spare: Vec<Vec<Frame<'a>>>,
+    },
+}
+
+impl Lane<'_> {
     /// Hands over what there is. A thread that is gone has panicked, which is told where it is waited for.
     fn hand_over(&mut self) {
         if self.batch.is_empty() {
             return;
         }
-        if self.on_the_way == ON_THE_WAY {
-            self.take_back();
+        match &mut self.way {
+            Way::Own(engine) => {
+                take(engine, &self.batch);
+                self.batch.clear();
+            }
+            Way::Thread {
+                given,
+                empty,
+                on_the_way,
+                spare,
+            } => {
+                if *on_the_way == ON_THE_WAY {
+                    *on_the_way -= 1;
+                    // Where the thread is gone, so is what it was given.
+                    spare.extend(empty.recv());
+                }
+                let next = spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH));
+                let full = std::mem::replace(&mut self.batch, next);
+                *on_the_way += usize::from(given.send(Given::Frames(full)).is_ok());
+            }
         }
-        let next = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BATCH));
-        let full = std::mem::replace(&mut self.batch, next);
-        self.on_the_way += usize::from(self.full.send(full).is_ok());
-    }
-
-    /// Waits until the engine has taken in all it was given.
-    fn wait(&mut self) {
-        while self.on_the_way > 0 {
-            self.take_back();
-        }
-    }
-
-    fn take_back(&mut self) {
-        self.on_the_way -= 1;
-        // Where the thread is gone, so is what it was given.
-        self.spare.extend(self.empty.recv());
     }
 }
 
-/// The frames dealt out to several engines.
+/// Has all engines take in what they were given so far before anything else.
+fn gather(lanes: &mut [Lane<'_>], own: &mut Place<'_>) {
+    // Those with threads have theirs on the way while this one takes in its own.
+    for lane in lanes.iter_mut().rev() {
+        lane.hand_over();
+        if let Way::Thread { given, .. } = &lane.way {
+            // Nobody waits for a thread that is gone.
+            let _ = given.send(Given::Together);
+        }
+    }
+    own.end();
+}
+
+/// The frames dealt out to several engines, the first of which is this thread's.
 fn dealt<'a>(engines: Vec<Engine>, frames: impl Iterator<Item = Frame<'a>>) -> Vec<Engine> {
+    let together = Together::new(engines.len());
     thread::scope(|scope| {
-        let (mut lanes, threads): (Vec<_>, Vec<_>) = engines
-            .into_iter()
-            .map(|mut engine| {
-                let (full, given) = channel::bounded::<Vec<Frame<'a>>>(ON_THE_WAY);
+        let mut own = together.place(0);
+        let mut threads = Vec::with_capacity(engines.len());
+        let mut lanes: Vec<Lane<'a>> = Vec::with_capacity(engines.len());
+        for (number, mut engine) in engines.into_iter().enumerate() {
+            let way = if number == 0 {
+                Way::Own(Box::new(engine))
+            } else {
+                let (given, to_take) = channel::bounded::<Given<'a>>(ON_THE_WAY);
                 let (back, empty) = channel::bounded(ON_THE_WAY + 1);
-                let thread = scope.spawn(move || {
-                    for mut batch in given {
-                        take(&mut engine, &batch);
-                        batch.clear();
-                        // Nobody waits for the last ones.
-                        let _ = back.send(batch);
+                let mut place = together.place(number);
+                threads.push(scope.spawn(move || {
+                    for given in to_take {
+                        match given {
+                            Given::Frames(mut batch) => {
+                                take(&mut engine, &batch);
+                                batch.clear();
+                                // Nobody waits for the last ones.
+                                let _ = back.send(batch);
+                            }
+                            Given::Together => place.end(),
+                        }
                     }
                     engine
-                });
-                let lane = Lane {
-                    batch: Vec::with_capacity(BATCH),
-                    full,
+                }));
+                Way::Thread {
+                    given,
                     empty,
                     on_the_way: 0,
                     spare: Vec::new(),
-                };
-                (lane, thread)
-            })
-            .unzip();
+                }
+            };
+            lanes.push(Lane {
+                batch: Vec::with_capacity(BATCH),
+                way,
+            });
+        }
         let mut begun = Timestamp::ZERO;
         let mut dealer = Dealer::default();
         for frame in frames {
             // Also where time goes back.
             if frame.ts.since(begun) >= WINDOW || frame.ts < begun {
-                lanes.iter_mut().for_each(Lane::hand_over);
-                lanes.iter_mut().for_each(Lane::wait);
+                gather(&mut lanes, &mut own);
                 begun = frame.ts;
             }
             let (lane, others_first) = dealer.deal(&frame, lanes.len());
             if others_first {
-                lanes.iter_mut().for_each(Lane::hand_over);
-                lanes.iter_mut().for_each(Lane::wait);
+                gather(&mut lanes, &mut own);
             }
             if let Some(lane) = lanes.get_mut(lane) {
                 lane.batch.push(frame);
@@ -195,12 +239,17 @@ fn dealt<'a>(engines: Vec<Engine>, frames: impl Iterator<Item = Frame<'a>>) -> V
                 }
             }
         }
-        lanes.iter_mut().for_each(Lane::hand_over);
-        drop(lanes);
+        lanes.iter_mut().rev().for_each(Lane::hand_over);
+        drop(own);
+        // Their threads end when their lanes are gone.
+        let here = lanes.into_iter().find_map(|lane| match lane.way {
+            Way::Own(engine) => Some(*engine),
+            Way::Thread { .. } => None,
+        });
         let ended = threads.into_iter().map(|thread| {
             let engine = thread.join();
             engine.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
-        ended.collect()
+        here.into_iter().chain(ended).collect()
     })
 }

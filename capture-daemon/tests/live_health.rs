@@ -117,7 +117,12 @@ fn frames_without_a_place_are_told() {
     if !require("frames_without_a_place_are_told", &NEEDS) {
         return;
     }
-    for (frames, what) in [(10_000_000, "too few came"), (0, "too many came")] {
+    // 100 frames came. Of more than that, as many as rings have room for are told when nothing moves any more.
+    for (frames, what) in [
+        (10_000_000, "too few came"),
+        (101, "a few did not come"),
+        (0, "too many came"),
+    ] {
         let network = Network::new(1).unwrap();
         let scratch = Scratch::new("live-audit").unwrap();
         let mut run_siphon = Siphon::start(&network.sensor, siphon(), scratch.path(), "").unwrap();

@@ -44,6 +44,8 @@ struct Party {
     sip: UdpSocket,
     rtp: Vec<UdpSocket>,
     address: Ipv4Addr,
+    /// The address that its SDP names: another one where it is behind a NAT and does not know.
+    announced: Ipv4Addr,
     first_port: u16,
 }
 
@@ -56,12 +58,13 @@ impl Party {
                 .map(|call| bind(first_port + 2 * call))
                 .collect::<Result<_>>()?,
             address,
+            announced: address,
             first_port,
         })
     }
 
     fn sdp(&self, call: u16) -> String {
-        let (address, port) = (self.address, self.first_port + 2 * call);
+        let (address, port) = (self.announced, self.first_port + 2 * call);
         format!("v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8\r\n")
     }
 
@@ -193,6 +196,7 @@ fn not_one_packet_of_a_call_is_missed() {
             .unwrap(),
         rtp: Vec::new(),
         address: CALLER,
+        announced: CALLER,
         first_port: 0,
     };
     chatter(&outside, &sink).unwrap();
@@ -277,4 +281,71 @@ fn not_one_packet_of_a_call_is_missed() {
     assert!(answer.contains("from SDP to the kernel's map"), "{answer}");
     let count = format!("siphon_learned_endpoint_seconds_count {}", latency["seconds"]["count"]);
     assert!(metrics.contains(&count), "{count}: {metrics}");
+}
+
+/// Sends `count` packets of RTP from where no SDP says that any comes from.
+fn strangers(stranger: &UdpSocket, to: SocketAddr, count: u8) -> Result<()> {
+    for number in 0..count {
+        let mut packet = vec![0x80, 8, 0, number, 0, 0, 0, 0, 0, 0, 0, 2];
+        packet.resize(172, 0xd5);
+        stranger.send_to(&packet, to)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_far_end_of_a_nat_is_learned_from_its_first_packet() {
+    if !require("the_far_end_of_a_nat_is_learned_from_its_first_packet", &NEEDS) {
+        return;
+    }
+    let network = Network::new(2).unwrap();
+    let scratch = Scratch::new("nat").unwrap();
+    let shown = scratch.path().display();
+    let text = format!(
+        "[capture]\ninterface = \"{TAP}\"\nmedia = \"learned\"\nsip_ports = [{SIP}]\nearly_packets = 0\n\
+         [control]\nsocket = \"{shown}/siphon.sock\"\n[metrics]\nenabled = false\n[spool]\nenabled = false\n"
+    );
+    let siphon = Path::new(env!("CARGO_BIN_EXE_siphon"));
+    let mut siphon = Siphon::start_with(&network.sensor, siphon, scratch.path(), &text, &[]).unwrap();
+    let caller = Party::new(&network.caller, CALLER, 50_000).unwrap();
+    let callee = Party {
+        announced: Ipv4Addr::new(192, 168, 77, 7),
+        ..Party::new(&network.callee, CALLEE, 55_000).unwrap()
+    };
+    let stranger = network.caller.enter(|| UdpSocket::bind((CALLER, NOBODYS)));
+    let stranger = stranger.unwrap().unwrap();
+    // The NAT gives its packets a port of its own.
+    let far_end = callee.rtp[1].local_addr().unwrap();
+    let status = |what: &str, is_so: &dyn Fn(&serde_json::Value) -> bool| {
+        wait_for(what, LIMIT, || {
+            let status = siphon.json(["status"])?;
+            Ok(is_so(&status).then_some(status))
+        })
+        .unwrap()
+    };
+
+    caller
+        .say(&callee, 0, "INVITE sip:b@example.com SIP/2.0", "INVITE", true)
+        .unwrap();
+    callee.say(&caller, 0, "SIP/2.0 200 OK", "INVITE", true).unwrap();
+    caller
+        .say(&callee, 0, "ACK sip:b@example.com SIP/2.0", "ACK", false)
+        .unwrap();
+    // Those that SDP names, and where the private one may be: at the address that its SIP came from.
+    status("the ends that SDP names", &|status| status["learned"]["endpoints"] == 3);
+    strangers(&stranger, far_end, 7).unwrap();
+    let before = status("RTP that is nobody's", &|status| {
+        status["verdicts"]["media_unlearned"] == 7
+    });
+    assert_eq!(before["verdicts"]["media_learned"], 0);
+
+    strangers(&callee.rtp[1], SocketAddr::from((CALLER, 50_000)), 3).unwrap();
+    let learned = status("the end that packets come from", &|status| {
+        status["learned"]["endpoints"] == 4
+    });
+    assert_eq!(learned["verdicts"]["media_learned"], 3);
+    strangers(&stranger, far_end, 5).unwrap();
+    let after = status("what goes to it", &|status| status["verdicts"]["media_learned"] == 8);
+    assert_eq!(after["verdicts"]["media_unlearned"], 7);
+    assert!(siphon.stop(Signal::TERM, LIMIT).unwrap().success());
 }

@@ -17,8 +17,11 @@ pub fn merge<'a>(files: impl IntoIterator<Item = &'a CaptureFile>) -> Merge<'a> 
         errors: Vec::new(),
     };
     merge.waiting = vec![None; merge.files.len()];
-    for index in 0..merge.files.len() {
-        merge.advance(index);
+    // One alone has nothing to wait for.
+    if merge.files.len() > 1 {
+        for index in 0..merge.files.len() {
+            merge.advance(index);
+        }
     }
     merge
 }
@@ -69,6 +72,15 @@ impl<'a> Iterator for Merge<'a> {
     type Item = Frame<'a>;
 
     fn next(&mut self) -> Option<Frame<'a>> {
+        if let [only] = self.files.as_mut_slice() {
+            return match only.next()? {
+                Ok(frame) => Some(frame),
+                Err(error) => {
+                    self.errors.push(error);
+                    None
+                }
+            };
+        }
         let Reverse((_, index)) = self.order.pop()?;
         let frame = self.waiting[index].take();
         self.advance(index);
