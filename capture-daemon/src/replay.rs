@@ -38,7 +38,7 @@ const BATCH: usize = 256;
 /// moment that come on several lanes may be apart.
 const WINDOW: Duration = Duration::from_millis(50);
 
-/// Batches on their way to one engine: more than a stretch of a busy file, so that the dealer is ahead while engines wait for each other.
+/// Batches on their way to one engine: more than a window of a busy file has, so that who deals out waits at its end and not within.
 const ON_THE_WAY: usize = 32;
 
 /// Reads `files` in order of time through one engine. Nothing is forgotten for its age: the question is what is in the
@@ -47,9 +47,9 @@ pub fn replay(files: &[PathBuf], config: &Config) -> Replayed {
     replay_by(files, config, 1)
 }
 
-/// The same through `jobs` engines (at least one), each with a thread of its own, one of which deals out too, for the same answer: frames between the same
-/// two addresses go to the same engine, as a NIC with so many queues would deal them out. The caps of `[follow]` that are
-/// those of a lane hold for each.
+/// The same through `jobs` engines (at least one), each with a thread of its own, one of which deals out too, for the same answer:
+/// frames between the same two addresses go to the same engine, as a NIC with so many queues would deal them out. The caps of
+/// `[follow]` that are those of a lane hold for each.
 pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
     let mut errors = Vec::new();
     let mut readable = Vec::new();

@@ -45,12 +45,12 @@ pub struct Interface {
 /// `drops`, of which the latter is rx_dropped).
 const COUNTS_PROGRAM: &str = "virtio_net";
 
+/// What it calls those frames, each queue's.
+const PROGRAM_DROPS: &str = "xdp_drop";
+
 /// The driver that counts frames for which an AF_XDP socket had no room as dropped (veth_xdp_rcv_one and veth_get_stats64, drivers/net/veth.c:
 /// `rx_drops` where xdp_do_redirect failed).
 const COUNTS_SOCKETS: &str = "veth";
-
-/// What it calls those frames, each queue's.
-const PROGRAM_DROPS: &str = "xdp_drop";
 
 /// Types of interfaces whose frames begin with an Ethernet header (include/uapi/linux/if_arp.h): ARPHRD_ETHER and ARPHRD_LOOPBACK.
 const ETHERNET: [u64; 2] = [1, 772];

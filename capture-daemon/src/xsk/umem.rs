@@ -289,7 +289,7 @@ mod tests {
     fn bytes_outside_the_frame_cost_the_content_and_not_the_frame() {
         let (mut umem, mut tokens) = Umem::new(2, 2048, false).unwrap();
         let addr = umem.lend(tokens.remove(0));
-        let Claim::Outside(token) = umem.claim(addr + u64::from(HEADROOM + STAMP_ROOM), 2048 - HEADROOM + 1) else {
+        let Claim::Outside(token) = umem.claim(addr + u64::from(HEADROOM), 2048 - HEADROOM + 1) else {
             panic!("one byte too many");
         };
         assert_eq!(token.index(), 0);
