@@ -33,7 +33,7 @@ impl PortFlags {
     }
 }
 
-/// Flags of every port, by number: the one value of the program's port map. One value of 64 KiB instead of 65,536
+/// Flags of every port, by number: what the program has in memory of them. One value of 64 KiB instead of 65,536
 /// values, which the kernel would round up to 8 bytes each: an eighth of the cache, and one system call to fill it.
 #[repr(transparent)]
 #[derive(Clone, Copy)]

@@ -16,7 +16,7 @@ pub enum Mode {
     Host = 2,
 }
 
-/// The one value of the program's settings map.
+/// What the program has in memory of the settings.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]

@@ -42,7 +42,7 @@ fn armed(program: &str, media: Media, level: Level) -> Machine {
     ports.want(5060, 5060, PortFlags::SIP);
     ports.want(10_000, 65_535, PortFlags::MEDIA);
     ports.want(4789, 4789, PortFlags::TUNNEL);
-    machine.write("PORTS", &[0; 4], bytemuck::bytes_of(&*ports));
+    machine.write(".bss.ports", &[0; 4], bytemuck::bytes_of(&*ports));
     set(&mut machine, mode, MediaSettings::new(media, level, false, 50));
     machine.write("SOCKETS", &[0; 4], &[7, 0, 0, 0]);
     machine.now = 1_000_000_000;
@@ -58,7 +58,7 @@ fn set(machine: &mut Machine, mode: Mode, media: MediaSettings) {
         tunnels: [Tunnel::Vxlan, Tunnel::Gre].into_iter().collect::<Tunnels>(),
         media,
     };
-    machine.write("SETTINGS", &[0; 4], bytemuck::bytes_of(&settings));
+    machine.write(".bss.settings", &[0; 4], bytemuck::bytes_of(&settings));
 }
 
 fn rtp() -> Vec<u8> {

@@ -34,7 +34,7 @@ pub fn siphon_out(ctx: TcContext) -> i32 {
 /// The whole way of a frame. Every frame that an armed program sees adds to one counter, of its verdict.
 #[inline(always)]
 fn see<F: Buffer + EbpfContext>(frame: &F, direction: Direction) {
-    let Some(settings) = tables::settings() else { return };
+    let settings = tables::settings();
     if settings.mode != Mode::Host as u32 {
         return;
     }

@@ -29,9 +29,7 @@ use buffer::Buffer;
 /// The whole way of a frame through the program. Every frame of an armed program adds to one counter, of its verdict.
 #[xdp(frags)]
 pub fn siphon(ctx: XdpContext) -> u32 {
-    let Some(settings) = tables::settings() else {
-        return xdp_action::XDP_PASS;
-    };
+    let settings = tables::settings();
     if settings.mode != Mode::Mirror as u32 {
         return xdp_action::XDP_PASS;
     }

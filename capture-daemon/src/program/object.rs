@@ -15,10 +15,10 @@ pub const IN_XDP: &str = "siphon_in_xdp";
 pub const IN: &str = "siphon_in";
 /// That of host mode for what goes out.
 pub const OUT: &str = "siphon_out";
-/// Map of one [`capture_common::PortTable`].
-pub const PORTS: &str = "PORTS";
-/// Map of one [`capture_common::Settings`].
-pub const SETTINGS: &str = "SETTINGS";
+/// The object's memory of one [`capture_common::PortTable`], a map of one entry.
+pub const PORTS: &str = ".bss.ports";
+/// The same of one [`capture_common::Settings`].
+pub const SETTINGS: &str = ".bss.settings";
 /// XSKMAP: the socket of each rx queue.
 pub const SOCKETS: &str = "SOCKETS";
 /// Array of a ring buffer for each CPU.
