@@ -71,6 +71,7 @@ impl<'a> Merge<'a> {
 impl<'a> Iterator for Merge<'a> {
     type Item = Frame<'a>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Frame<'a>> {
         if let [only] = self.files.as_mut_slice() {
             return match only.next()? {

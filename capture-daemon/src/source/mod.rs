@@ -263,6 +263,7 @@ impl Frames<'_> {
 impl<'a> Iterator for Frames<'a> {
     type Item = Result<Frame<'a>, SourceError>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let next = match &mut self.records {
             Records::Pcap(records) => records.next(),

@@ -7,11 +7,12 @@
     reason = "a total function on bytes from anywhere"
 )]
 
-use std::hint::black_box;
+use std::ops::Range;
 
 use super::{ByteOrder, Fault, MAX_FRAME, Reason};
 use crate::frame::{Frame, LinkType};
 use crate::time::Timestamp;
+use crate::xsk::file_map::fetch;
 
 const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
 const MAGIC_NANOS: u32 = 0xa1b2_3c4d;
@@ -74,18 +75,9 @@ impl Header {
     }
 }
 
-/// So far behind a record the file is touched: some ten records of RTP on.
-const AHEAD: usize = 2048;
-
-/// Has what is read soon come from memory meanwhile. Where a record begins is known when the one before it was read; without this each of them would
-/// be waited for by itself, and no prefetcher of the processor's goes beyond a page.
-#[inline(always)]
-fn touch_ahead(rest: &[u8]) {
-    if let Some(soon) = rest.get(AHEAD..AHEAD + 256) {
-        let touched = soon.iter().step_by(64).fold(0, |touched, byte| touched ^ byte);
-        black_box(touched);
-    }
-}
+/// So far behind a record, some ten of RTP on, the file is fetched from memory meanwhile. Where a record begins is known when the one before
+/// it was read; without this each would be waited for by itself, and no prefetcher of the processor's goes beyond a page.
+const AHEAD: Range<usize> = 2048..2048 + 256;
 
 /// The frames of a pcap file; ends after the first error.
 #[derive(Debug)]
@@ -106,6 +98,7 @@ impl<'a> Records<'a> {
         }
     }
 
+    #[inline(always)]
     fn record(&self) -> Result<(Frame<'a>, &'a [u8]), Reason> {
         let cut = |what, needed: u64| Reason::Truncated {
             what,
@@ -132,7 +125,9 @@ impl<'a> Records<'a> {
         let (bytes, rest) = rest
             .split_at_checked(captured as usize)
             .ok_or_else(|| cut("record", RECORD_HEADER as u64 + u64::from(captured)))?;
-        touch_ahead(rest);
+        if let Some(soon) = rest.get(AHEAD) {
+            fetch(soon);
+        }
         let frame = Frame {
             // A fraction of a second or more is carried over, as libpcap's readers do: u32 × 10⁹ + u32 × 1000 fits.
             ts: Timestamp::from_nanos(u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * unit),
@@ -148,6 +143,7 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Frame<'a>, Fault>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
             return None;
