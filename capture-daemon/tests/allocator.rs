@@ -1,0 +1,57 @@
+//! What is built into the allocator (`.cargo/config.toml`), which the thread siphon-memory and the tables rely on.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the line that was wrong"
+)]
+
+use std::fs;
+use std::ops::Range;
+
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// As much as the daemon has touched at once.
+const AHEAD: usize = 16 << 20;
+
+/// Bytes of what calls take.
+const PIECE: usize = 4096;
+
+/// Where it lies.
+fn place(list: &Vec<u8>) -> Range<usize> {
+    let start = list.as_ptr().addr();
+    start..start + list.capacity()
+}
+
+#[test]
+fn what_was_given_back_is_handed_out_before_anything_new_however_large_it_was() {
+    let ahead: Vec<u8> = Vec::with_capacity(AHEAD);
+    let touched = place(&ahead);
+    drop(ahead);
+    // Some were there before.
+    let pieces: Vec<Vec<u8>> = (0..AHEAD / PIECE).map(|_| Vec::with_capacity(PIECE)).collect();
+    let inside = pieces
+        .iter()
+        .filter(|piece| touched.contains(&place(piece).start))
+        .count();
+    assert!(inside > pieces.len() / 2, "{inside} of {}", pieces.len());
+}
+
+/// "hg" in proc_pid_smaps(5): "huge page advise flag".
+#[test]
+fn memory_comes_in_huge_pages() {
+    let list: Vec<u8> = Vec::with_capacity(AHEAD);
+    let within = place(&list).start + AHEAD / 2;
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut lines = maps.lines();
+    let holds = |line: &str| {
+        let range = line.split(' ').next()?.split_once('-')?;
+        let [start, end] = [range.0, range.1].map(|address| usize::from_str_radix(address, 16).ok());
+        (start?..end?).contains(&within).then_some(())
+    };
+    lines.find(|line| holds(line).is_some()).unwrap();
+    let flags = lines.find(|line| line.starts_with("VmFlags:")).unwrap();
+    assert!(flags.split(' ').any(|flag| flag == "hg"), "{flags}");
+}
