@@ -70,6 +70,17 @@ pub fn resident(pid: &str) -> Result<u64> {
     .map(|kib| kib * 1024)
 }
 
+/// Most bytes that have been resident of the process `pid` (or `self`) so far, and the huge pages that the kernel counts apart.
+///
+/// # Errors
+/// When it is gone.
+pub fn most_resident(pid: &str) -> Result<u64> {
+    read(&format!("/proc/{pid}/status"), |text| {
+        Some(kib(text, "VmHWM:")? + kib(text, "HugetlbPages:").unwrap_or_default())
+    })
+    .map(|kib| kib * 1024)
+}
+
 /// Most bytes that have been resident of the process `pid` so far.
 ///
 /// # Errors
