@@ -5,7 +5,7 @@ mod together;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use self::dealer::Dealer;
@@ -14,7 +14,7 @@ use crate::config::{Config, Follow};
 use crate::engine::{self, Engine, Shared};
 use crate::frame::Frame;
 use crate::report::Document;
-use crate::source::{self, CaptureFile, SourceError};
+use crate::source::{self, CaptureFile, Merge, SourceError};
 use crate::time::Timestamp;
 
 /// Key under which a document counts frames whose link type siphon does not read.
@@ -43,9 +43,9 @@ pub fn replay(files: &[PathBuf], config: &Config) -> Replayed {
     replay_by(files, config, 1)
 }
 
-/// The same through `jobs` engines (at least one), each with a thread of its own, for the same answer:
-/// frames between the same two addresses go to the same engine, as a NIC with so many queues would deal them out. The caps of
-/// `[follow]` that are those of a lane hold for each.
+/// The same through `jobs` engines (at least one), each with a thread of its own, for the same answer: frames between the same two
+/// addresses go to the same engine, as a NIC with so many queues would deal them out. The caps of `[follow]` that are those of a lane
+/// hold for each.
 pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
     let mut errors = Vec::new();
     let mut readable = Vec::new();
@@ -65,33 +65,7 @@ pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
     let shared = Arc::new(shared);
     let engine = || Engine::new(&follow, &config.capture, Arc::clone(&shared));
     let engines: Vec<Engine> = std::iter::repeat_with(engine).take(jobs.max(1)).collect();
-    let together = Together::new(engines.len());
-    let read = thread::scope(|scope| {
-        let total = engines.len();
-        let threads: Vec<_> = engines
-            .into_iter()
-            .enumerate()
-            .map(|(own, engine)| {
-                let (together, readable) = (&together, &readable);
-                scope.spawn(move || {
-                    let reader = Reader {
-                        engine,
-                        own,
-                        engines: total,
-                        place: together.place(own),
-                    };
-                    let mut frames = source::merge(readable);
-                    (reader.read(frames.by_ref()), frames)
-                })
-            })
-            .collect();
-        let ended = threads.into_iter().map(|thread| {
-            let read = thread.join();
-            read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        ended.collect::<Vec<_>>()
-    });
-    let (mut engines, mut files): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    let (mut engines, mut read): (Vec<_>, Vec<_>) = through(engines, &readable).into_iter().unzip();
     engine::finish(&mut engines);
     let counters: Vec<_> = engines.iter().map(Engine::counters).collect();
     let spans = counters.iter().filter_map(|counters| counters.span());
@@ -99,7 +73,7 @@ pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
     let streams = engines.iter_mut().flat_map(Engine::streams).collect();
     let mut document = engine::document(&shared, &counters, streams, end);
     // Each has read them all.
-    if let Some(frames) = files.pop() {
+    if let Some(frames) = read.pop() {
         let skipped: u64 = frames.skipped().values().sum();
         if skipped > 0 {
             document.drops.insert(LINK_TYPE.to_owned(), skipped);
@@ -107,6 +81,30 @@ pub fn replay_by(files: &[PathBuf], config: &Config, jobs: usize) -> Replayed {
         errors.extend(frames.into_errors());
     }
     Replayed { document, errors }
+}
+
+/// The frames of the files through the engines, each with what it has read.
+fn through(engines: Vec<Engine>, files: &[CaptureFile]) -> Vec<(Engine, Merge<'_>)> {
+    let count = engines.len();
+    let together = &Together::new(count);
+    thread::scope(|scope| {
+        let read = |(own, engine)| {
+            scope.spawn(move || {
+                let reader = Reader {
+                    engine,
+                    own,
+                    engines: count,
+                    place: together.place(own),
+                };
+                let mut frames = source::merge(files);
+                (reader.read(frames.by_ref()), frames)
+            })
+        };
+        let threads: Vec<_> = engines.into_iter().enumerate().map(read).collect();
+        let ended = threads.into_iter().map(ScopedJoinHandle::join);
+        let unwound = ended.map(|read| read.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        unwound.collect()
+    })
 }
 
 /// One of the engines, with a thread of its own. Each reads all the files and takes in its share of the frames: to look at a frame of
