@@ -31,4 +31,4 @@ pub use ports::{PortFlags, PortTable};
 pub use record::{Direction, Record};
 pub use settings::{MediaSettings, Mode, Settings};
 pub use tunnels::{Tunnel, Tunnels};
-pub use verdict::{Fate, Verdict, VerdictCount};
+pub use verdict::{Counters, Fate, Verdict, VerdictCount};

@@ -125,7 +125,25 @@ verdicts! {
     CopyRefused = Dropped "copy_refused",
 }
 
-/// One verdict's counters on one CPU, as they stand in the program's per-CPU array.
+/// The program's counters on one CPU: the one value of its per-CPU map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]
+pub struct Counters {
+    /// By the verdict's number, counted when it was reached; those beyond the last verdict's stay 0.
+    pub verdicts: [VerdictCount; Counters::PLACES],
+    /// Frames, counted as they come. Behind the others: who copies all of it from the front finds no verdict without its frame.
+    pub seen: u64,
+}
+
+impl Counters {
+    /// A power of two, so that any number becomes one of a place by a mask.
+    pub const PLACES: usize = 32;
+}
+
+const _: () = assert!(Verdict::COUNT <= Counters::PLACES);
+
+/// One verdict's counters.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "user", derive(bytemuck::Pod, bytemuck::Zeroable))]

@@ -1,10 +1,5 @@
 //! What is built into the allocator (`.cargo/config.toml`), which the thread siphon-memory and the tables rely on.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that unwraps fails with the line that was wrong"
-)]
-
 use std::fs;
 use std::ops::Range;
 

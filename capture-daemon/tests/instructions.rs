@@ -12,8 +12,8 @@ use bpf_machine::{Machine, Run};
 use bytemuck::Zeroable as _;
 use capture_common::settings::MediaSettings;
 use capture_common::{
-    EndpointEntry, EndpointKey, FragmentKey, Level, Media, Mode, PortFlags, PortTable, Settings, Stamp, Tables, Tunnel,
-    Tunnels, Verdict, VerdictCount, classify,
+    Counters, EndpointEntry, EndpointKey, FragmentKey, Level, Media, Mode, PortFlags, PortTable, Settings, Stamp,
+    Tables, Tunnel, Tunnels, Verdict, classify,
 };
 use frames::{datagram, datagram6, ethernet, extension, ipv4, ipv6, tcp, udp};
 
@@ -286,17 +286,21 @@ fn host_paths() -> impl Iterator<Item = Path> {
     })
 }
 
+fn counters(machine: &mut Machine) -> Counters {
+    let counters = machine.read("COUNTERS", &[0; 4]).expect("an array of one");
+    bytemuck::pod_read_unaligned(&counters)
+}
+
 /// Runs a frame and makes sure that it took the path it was to take.
 fn run(machine: &mut Machine, path: &Path) -> Run {
     let run = machine.run(&path.frame);
-    let count = machine
-        .read("VERDICTS", &(path.verdict as u32).to_ne_bytes())
-        .expect("an entry for each verdict");
-    let count: VerdictCount = bytemuck::pod_read_unaligned(&count);
+    let counters = counters(machine);
+    let count = counters.verdicts[path.verdict as usize];
     let frames = path.before.len() as u64 + 1;
     // What a program of tcx returns has 32 bits.
     let action = run.action & u64::from(u32::MAX);
     assert_eq!((count.frames, action), (frames, path.action), "{}", path.name);
+    assert_eq!(counters.seen, frames, "{}", path.name);
     run
 }
 
@@ -417,15 +421,11 @@ fn assert_same(machine: &mut Machine, frame: &[u8], name: &str) {
     // Each frame for itself: the policy here remembers no fragments.
     machine.clear("FRAGMENTS");
     let run = machine.run(frame);
-    let mut counted = Vec::new();
-    for verdict in Verdict::ALL {
-        let key = (*verdict as u32).to_ne_bytes();
-        let count = machine.read("VERDICTS", &key).expect("an entry for each verdict");
-        if bytemuck::pod_read_unaligned::<VerdictCount>(&count).frames > 0 {
-            counted.push(*verdict);
-            machine.write("VERDICTS", &key, bytemuck::bytes_of(&VerdictCount::default()));
-        }
-    }
+    let counters = counters(machine);
+    let has_frames = |verdict: &&Verdict| counters.verdicts[**verdict as usize].frames > 0;
+    let counted: Vec<_> = Verdict::ALL.iter().filter(has_frames).copied().collect();
+    machine.write("COUNTERS", &[0; 4], &[0; size_of::<Counters>()]);
+    assert_eq!(counters.seen, 1, "{name}: {frame:02x?}");
     assert_eq!(counted, [classify(frame, &Policy)], "{name}: {frame:02x?}");
     assert_ne!(run.action, PASS, "an armed program lets nothing pass on a mirror port");
 }

@@ -31,13 +31,14 @@ pub fn siphon_out(ctx: TcContext) -> i32 {
     tcx_action_base::TCX_NEXT
 }
 
-/// The whole way of a frame. Every frame that an armed program sees adds to one counter, of its verdict.
+/// The whole way of a frame. Every frame that an armed program sees is counted as it comes, and by its verdict.
 #[inline(always)]
 fn see<F: Buffer + EbpfContext>(frame: &F, direction: Direction) {
     let settings = tables::settings();
     if settings.mode != Mode::Host as u32 {
         return;
     }
+    let Some(seen) = counters::see() else { return };
     let length = frame.length();
     let Decision { mut verdict, cut_to } = frame::classify(frame, length, &settings.media);
     // The tag stands in front of all that is counted from the frame's beginning and kept.
@@ -61,9 +62,9 @@ fn see<F: Buffer + EbpfContext>(frame: &F, direction: Direction) {
             direction: direction as u32,
             ..Record::default()
         };
-        verdict = ring::copy(frame, record, verdict);
+        verdict = ring::copy(frame, record, verdict, seen);
     } else {
-        counters::count(verdict, wire_len);
+        seen.count(verdict, wire_len);
     }
     if settings.log != 0 {
         log::verdict(frame, verdict, direction as u32, wire_len);

@@ -26,13 +26,16 @@ use capture_common::{Decision, Fate, Mode};
 
 use buffer::Buffer;
 
-/// The whole way of a frame through the program. Every frame of an armed program adds to one counter, of its verdict.
+/// The whole way of a frame through the program. Every frame of an armed program is counted as it comes, and by its verdict.
 #[xdp(frags)]
 pub fn siphon(ctx: XdpContext) -> u32 {
     let settings = tables::settings();
     if settings.mode != Mode::Mirror as u32 {
         return xdp_action::XDP_PASS;
     }
+    let Some(seen) = counters::see() else {
+        return xdp_action::XDP_PASS;
+    };
     let wire_len = ctx.length();
     let Decision { verdict, cut_to } = frame::classify(&ctx, wire_len, &settings.media);
     let (verdict, action) = if matches!(verdict.fate(), Fate::Captured) {
@@ -40,7 +43,7 @@ pub fn siphon(ctx: XdpContext) -> u32 {
     } else {
         (verdict, xdp_action::XDP_DROP)
     };
-    counters::count(verdict, wire_len);
+    seen.count(verdict, wire_len);
     if settings.log != 0 {
         log::verdict(&ctx, verdict, ctx.rx_queue_index(), wire_len);
     }

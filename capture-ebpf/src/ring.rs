@@ -9,7 +9,7 @@ use aya_ebpf::macros::btf_map;
 use capture_common::{Record, Verdict};
 
 use crate::buffer::Buffer;
-use crate::counters;
+use crate::counters::Seen;
 
 /// Shape of a ring buffer, for the verifier; the daemon makes the real ones as large as it is told.
 type Ring = RingBuf<u8, 4096>;
@@ -21,52 +21,58 @@ static RINGS: ArrayOfMaps<Ring, 1> = ArrayOfMaps::new();
 
 /// Copies into the room of this number.
 macro_rules! place {
-    ($number:literal, $ring:ident, $frame:ident, $record:ident, $verdict:ident) => {
+    ($number:literal, $ring:ident, $frame:ident, $record:ident, $verdict:ident, $seen:ident) => {
         place::<
             { Record::ROOMS[$number] },
             { Record::ROOMS[$number] - (ADDRESSES + TAG) as usize },
             { Record::SIZE + Record::ROOMS[$number] },
             F,
-        >($ring, $frame, $record, $verdict)
+        >($ring, $frame, $record, $verdict, $seen)
     };
 }
 
 /// Copies the frame as `record` says, which is completed here, and counts it; says what became of it.
 #[inline(always)]
-pub fn copy<F: Buffer>(frame: &F, mut record: Record, verdict: Verdict) -> Verdict {
+pub fn copy<F: Buffer>(frame: &F, mut record: Record, verdict: Verdict, seen: Seen) -> Verdict {
     // SAFETY: the helper takes nothing; where the kernel lets a program be preempted, it lets none move.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     // A CPU that came later has none of its own.
     let copied = match RINGS.get(cpu).or_else(|| RINGS.get(0)) {
-        Some(ring) => copy_into(ring, frame, &mut record, verdict),
+        Some(ring) => copy_into(ring, frame, &mut record, verdict, seen),
         None => Err(Verdict::RingFull),
     };
     match copied {
         Ok(()) => verdict,
         Err(why) => {
-            counters::count(why, record.wire_len);
+            seen.count(why, record.wire_len);
             why
         }
     }
 }
 
 #[inline(always)]
-fn copy_into<F: Buffer>(ring: &Ring, frame: &F, record: &mut Record, verdict: Verdict) -> Result<(), Verdict> {
+fn copy_into<F: Buffer>(
+    ring: &Ring,
+    frame: &F,
+    record: &mut Record,
+    verdict: Verdict,
+    seen: Seen,
+) -> Result<(), Verdict> {
     // SAFETY: the helper takes nothing and reads a clock.
     record.arrival = unsafe { bpf_ktime_get_ns() };
     record.verdict = verdict as u32;
     let [headers, voice, ethernet, jumbo, _] = Record::ROOMS;
     let room = record.captured as usize;
     if room <= headers {
-        place!(0, ring, frame, record, verdict)
+        place!(0, ring, frame, record, verdict, seen)
     } else if room <= voice {
-        place!(1, ring, frame, record, verdict)
+        place!(1, ring, frame, record, verdict, seen)
     } else if room <= ethernet {
-        place!(2, ring, frame, record, verdict)
+        place!(2, ring, frame, record, verdict, seen)
     } else if room <= jumbo {
-        place!(3, ring, frame, record, verdict)
+        place!(3, ring, frame, record, verdict, seen)
     } else {
-        place!(4, ring, frame, record, verdict)
+        place!(4, ring, frame, record, verdict, seen)
     }
 }
 
@@ -82,6 +88,7 @@ fn place<const ROOM: usize, const BEHIND: usize, const SIZE: usize, F: Buffer>(
     frame: &F,
     record: &Record,
     verdict: Verdict,
+    seen: Seen,
 ) -> Result<(), Verdict> {
     let Some(mut entry) = ring.reserve_bytes(SIZE, 0) else {
         return Err(Verdict::RingFull);
@@ -100,7 +107,7 @@ fn place<const ROOM: usize, const BEHIND: usize, const SIZE: usize, F: Buffer>(
     };
     if done {
         // Before the reader can see it: whoever asks for the counters finds no frame behind that was not in front.
-        counters::count(verdict, record.wire_len);
+        seen.count(verdict, record.wire_len);
         entry.submit(BPF_RB_NO_WAKEUP.into());
         Ok(())
     } else {

@@ -1,5 +1,6 @@
-//! The continuous audit: whether what one stage passed on came in at the next. A stage's own sum is made of its own counters;
-//! between two stages two parties count, and only there a frame can be lost without a name.
+//! The continuous audit: whether what one stage passed on came in at the next, and whether what came to the kernel program has a verdict. A
+//! stage's own sum is made of its own counters; between two stages two parties count, and in the program two counters, one as a frame comes
+//! and one as its verdict is reached: there a frame can be lost without a name.
 //!
 //! The parties go on counting while they are read. So each boundary is read three times, behind, before and behind again, and
 //! judged by what must hold whenever the frames moved: no more came out than had gone in, and what is in between fits into the
@@ -12,6 +13,8 @@ use std::time::Duration;
 /// Where two parties count the same frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundary {
+    /// Frames came to the kernel program; it has reached a verdict on them.
+    Program,
     /// The kernel program captured; sockets and workers have received or lost.
     Sockets,
     /// Workers have received; engines have taken.
@@ -22,11 +25,12 @@ pub enum Boundary {
 
 impl Boundary {
     /// Every boundary, in the order of the packet.
-    pub const ALL: [Self; 3] = [Self::Sockets, Self::Engine, Self::Spool];
+    pub const ALL: [Self; 4] = [Self::Program, Self::Sockets, Self::Engine, Self::Spool];
 
-    /// The stage behind it, as [`crate::control::Identity`] names it.
+    /// The stage that it is, or that is behind it, as [`crate::control::Identity`] names it.
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Program => "program",
             Self::Sockets => "sockets",
             Self::Engine => "engine",
             Self::Spool => "spool",
@@ -83,7 +87,7 @@ impl Accounts {
             let missing = reading.before.saturating_sub(reading.behind_last);
             let settled = match boundary {
                 Boundary::Sockets => self.missing_before(uptime, missing),
-                Boundary::Engine | Boundary::Spool => Some(missing),
+                Boundary::Program | Boundary::Engine | Boundary::Spool => Some(missing),
             };
             let room = if self.is_at_rest(boundary, uptime, &reading) {
                 0
@@ -193,6 +197,7 @@ mod tests {
         let missing = [reading(9, 10, 0), reading(9, 10, 0)];
         assert_eq!(watch(Boundary::Engine, &missing), [0, 1]);
         assert_eq!(watch(Boundary::Spool, &missing), [0, 1]);
+        assert_eq!(watch(Boundary::Program, &missing), [0, 1]);
         let in_between = [reading(9, 10, 1), reading(9, 10, 1)];
         assert!(watch(Boundary::Spool, &in_between).is_empty());
     }
@@ -231,7 +236,7 @@ mod tests {
         for milliseconds in 0..10_000_u64 {
             let sockets = Some(reading(0, if milliseconds < 1_000 { 0 } else { 1_000 }, 10));
             if !accounts
-                .look(Duration::from_millis(milliseconds), [sockets, None, None])
+                .look(Duration::from_millis(milliseconds), [None, sockets, None, None])
                 .is_empty()
             {
                 first = first.or(Some(milliseconds));
@@ -242,21 +247,21 @@ mod tests {
     }
 
     proptest! {
-        /// Frames move through a pipe of four stages while the parties are read one after another, with whatever happening in
+        /// Frames move through a pipe of five stages while the parties are read one after another, with whatever happening in
         /// between: no look finds anything. With one frame taken away for good, a look finds it.
         #[test]
         fn moving_frames_violate_nothing_and_a_lost_one_does(
-            moves in proptest::collection::vec((0_usize..4, 1_u64..50), 200..400),
-            stolen in 0_usize..3,
+            moves in proptest::collection::vec((0_usize..5, 1_u64..50), 200..400),
+            stolen in 0_usize..4,
         ) {
             const ROOM: u64 = 64;
             let run = |steal: Option<usize>| {
-                let mut counts = [0_u64; 4];
-                let mut gone = [0_u64; 3];
+                let mut counts = [0_u64; 5];
+                let mut gone = [0_u64; 4];
                 let mut accounts = Accounts::default();
                 let mut found = Vec::new();
                 let mut steps = moves.iter();
-                let mut step = |counts: &mut [u64; 4], gone: &[u64; 3]| {
+                let mut step = |counts: &mut [u64; 5], gone: &[u64; 4]| {
                     if let Some(&(stage, frames)) = steps.next() {
                         counts[stage] += match stage {
                             0 => frames.min(ROOM - (counts[0] - gone[0] - counts[1])),
@@ -274,8 +279,8 @@ mod tests {
                         counts.iter_mut().take(at + 1).for_each(|count| *count += ROOM + 1);
                         gone[at] += ROOM + 1;
                     }
-                    let mut readings = [Reading { room: ROOM, ..Reading::default() }; 3];
-                    for boundary in (0..3).rev() {
+                    let mut readings = [Reading { room: ROOM, ..Reading::default() }; 4];
+                    for boundary in (0..4).rev() {
                         readings[boundary].behind_first = counts[boundary + 1];
                         step(&mut counts, &gone);
                     }

@@ -45,9 +45,10 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
         Some(spool.lanes.iter().map(spool::LaneStatus::offered).sum::<u64>())
     };
     let lanes = live.posts.len() as u64;
-    let (lost, first) = (lost(), (offered(), taken(), received()));
+    let decided = || live.verdicts().map(|verdicts| verdicts.decided());
+    let (lost, first) = (lost(), (offered(), taken(), received(), decided()));
     let before = (live.verdicts(), handed_on(), taken());
-    let last = (received(), taken(), offered());
+    let last = (received(), taken(), offered(), decided());
     let reading = |lost, behind_first, before, behind_last, room| Reading {
         lost,
         behind_first,
@@ -62,7 +63,11 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
         Some(size) => lanes * (u64::from(size) / packet::SHORTEST),
     };
     let in_batches = lanes * u64::from(BATCH);
+    let by_verdict = (first.3.zip(before.0).zip(last.3))
+        .map(|((first, before), last)| reading(0, first, before.seen(), last, before.at_work()));
     [
+        // In packet mode nobody counts a frame but by its verdict.
+        by_verdict.filter(|_| waiting.is_none()),
         match waiting {
             None => before.0.map(|verdicts| {
                 let captured = verdicts.frames(Fate::Captured);

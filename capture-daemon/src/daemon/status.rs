@@ -222,7 +222,7 @@ fn program(verdicts: &Verdicts) -> Stage {
     Stage::new(
         verdicts.seen(),
         passed.into(),
-        0,
+        verdicts.seen().saturating_sub(verdicts.decided()),
         dropped
             .map(|(verdict, count)| (verdict.label().to_owned(), count.frames))
             .collect(),

@@ -132,16 +132,11 @@ impl KeptHeaders {
     pub fn push(&mut self, header: Header) {
         let nanos = self.state.since(header.ts);
         let expected = self.state.expected(nanos);
-        let is_other = [
-            (SEQ, header.seq != expected.seq),
-            (TIMESTAMP, header.timestamp != expected.timestamp),
-            (SECOND, header.second != expected.second),
-            (LEN, header.len != expected.len),
-        ];
-        let flags = is_other
-            .iter()
-            .filter(|(_, is)| *is)
-            .fold(0, |flags, (flag, _)| flags | flag);
+        let other = |flag: u8, is: bool| if is { flag } else { 0 };
+        let flags = other(SEQ, header.seq != expected.seq)
+            | other(TIMESTAMP, header.timestamp != expected.timestamp)
+            | other(SECOND, header.second != expected.second)
+            | other(LEN, header.len != expected.len);
         let mut packed = Packed::default();
         packed.time(
             zigzag(nanos.wrapping_sub(self.state.interval).cast_signed()),

@@ -22,7 +22,7 @@ use aya::maps::{Array, PerCpuArray, XskMap};
 use aya::programs::tc::SchedClassifierLinkId;
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{self, ProgramError, Xdp, XdpMode};
-use capture_common::{Media, MediaSettings, Mode, PortTable, Settings, Verdict, VerdictCount};
+use capture_common::{Counters, Media, MediaSettings, Mode, PortTable, Settings, Verdict};
 
 use crate::config::{Attach, Bind, Capture, Follow};
 use crate::xsk::socket::Bound;
@@ -200,6 +200,9 @@ pub fn prepare(capture: &Capture, follow: &Follow) -> Result<(Program, Vec<Lane>
     Ok((program, lanes))
 }
 
+/// A CPU's [`Counters`], as they are read.
+type CounterWords = [u64; size_of::<Counters>() / 8];
+
 impl Program {
     /// Has the program decide on frames, from the next one on.
     ///
@@ -229,11 +232,14 @@ impl Program {
     /// # Errors
     /// The errno of bpf(2).
     pub fn verdicts(&self) -> Result<Verdicts, ReadError> {
+        let map = self
+            .ebpf
+            .map(object::COUNTERS)
+            .ok_or(ReadError::NoMap(object::COUNTERS))?;
+        let counters: PerCpuArray<_, CounterWords> = map.try_into()?;
         let mut verdicts = Verdicts::default();
-        for verdict in Verdict::ALL {
-            for of_one_cpu in self.counts(*verdict)? {
-                verdicts.add(*verdict, of_one_cpu);
-            }
+        for of_one_cpu in counters.get(&0, 0)?.iter() {
+            verdicts.add_cpu(&bytemuck::cast(*of_one_cpu));
         }
         Ok(verdicts)
     }
@@ -283,20 +289,6 @@ impl Program {
     /// The errno of bpf(2).
     pub fn ring_full(&self) -> Result<Vec<u64>, ReadError> {
         Ok(vec![self.verdicts()?.get(Verdict::RingFull).frames])
-    }
-
-    /// What each CPU counted for a verdict.
-    fn counts(&self, verdict: Verdict) -> Result<Vec<VerdictCount>, ReadError> {
-        let map = self
-            .ebpf
-            .map(object::VERDICTS)
-            .ok_or(ReadError::NoMap(object::VERDICTS))?;
-        let counters: PerCpuArray<_, [u64; 2]> = map.try_into()?;
-        let of_cpus = counters.get(&(verdict as u32), 0)?;
-        Ok(of_cpus
-            .iter()
-            .map(|count| bytemuck::cast::<[u64; 2], VerdictCount>(*count))
-            .collect())
     }
 
     /// The XDP program in the kernel, for what runs it by itself (BPF_PROG_TEST_RUN).

@@ -23,8 +23,8 @@ pub const SETTINGS: &str = ".bss.settings";
 pub const SOCKETS: &str = "SOCKETS";
 /// Array of a ring buffer for each CPU.
 pub const RINGS: &str = "RINGS";
-/// Per-CPU array of [`capture_common::VerdictCount`] by verdict.
-pub const VERDICTS: &str = "VERDICTS";
+/// Per-CPU array of one [`capture_common::Counters`].
+pub const COUNTERS: &str = "COUNTERS";
 
 /// The object, aligned as the ELF reader wants it; empty where the daemon was built without.
 #[cfg(siphon_ebpf)]

@@ -103,7 +103,7 @@ impl Tap {
         let mut verdicts = Verdicts::default();
         for verdict in Verdict::ALL {
             for of_one_lane in &self.verdicts {
-                verdicts.add(*verdict, of_one_lane.get(*verdict));
+                verdicts.add_decided(*verdict, of_one_lane.get(*verdict));
             }
         }
         verdicts

@@ -1,23 +1,42 @@
 //! The counters of the kernel program, summed over the CPUs.
 
-use capture_common::{Fate, Verdict, VerdictCount};
+use capture_common::{Counters, Fate, Verdict, VerdictCount};
 
-/// Frames and bytes by verdict. `seen = captured + filtered + dropped` at any moment, as every frame has one verdict.
+/// Frames that came, and frames and bytes by verdict. `seen = captured + filtered + dropped`, as every frame has one verdict; but for those
+/// that the program is at work on, one on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verdicts([VerdictCount; Verdict::COUNT]);
+pub struct Verdicts {
+    seen: u64,
+    by_verdict: [VerdictCount; Verdict::COUNT],
+    cpus: u64,
+}
 
 impl Verdicts {
     /// Adds what one CPU counted.
-    pub(super) fn add(&mut self, verdict: Verdict, of_one_cpu: VerdictCount) {
-        let VerdictCount { frames, bytes } = of_one_cpu;
-        let sum = &mut self.0[verdict as usize];
+    pub(super) fn add_cpu(&mut self, counters: &Counters) {
+        self.seen = self.seen.wrapping_add(counters.seen);
+        self.cpus += 1;
+        for (verdict, count) in Verdict::ALL.iter().zip(counters.verdicts) {
+            self.add(*verdict, count);
+        }
+    }
+
+    /// Adds what was counted where nobody counts frames but by their verdict.
+    pub(super) fn add_decided(&mut self, verdict: Verdict, count: VerdictCount) {
+        self.seen = self.seen.wrapping_add(count.frames);
+        self.add(verdict, count);
+    }
+
+    fn add(&mut self, verdict: Verdict, count: VerdictCount) {
+        let VerdictCount { frames, bytes } = count;
+        let sum = &mut self.by_verdict[verdict as usize];
         sum.frames = sum.frames.wrapping_add(frames);
         sum.bytes = sum.bytes.wrapping_add(bytes);
     }
 
     /// Frames and bytes with this verdict.
     pub fn get(&self, verdict: Verdict) -> VerdictCount {
-        self.0[verdict as usize]
+        self.by_verdict[verdict as usize]
     }
 
     /// Every verdict with its count.
@@ -34,8 +53,18 @@ impl Verdicts {
     }
 
     /// All frames the program saw while it was armed.
-    pub fn seen(&self) -> u64 {
+    pub const fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Those that have a verdict.
+    pub fn decided(&self) -> u64 {
         self.iter().map(|(_, count)| count.frames).sum()
+    }
+
+    /// Frames that may be without one, as they are being decided on.
+    pub const fn at_work(&self) -> u64 {
+        self.cpus
     }
 }
 
@@ -46,22 +75,26 @@ mod tests {
     #[test]
     fn cpus_are_summed_and_fates_add_up() {
         let mut verdicts = Verdicts::default();
-        for (number, verdict) in Verdict::ALL.iter().enumerate() {
-            for cpu in 0..3 {
-                verdicts.add(
-                    *verdict,
-                    VerdictCount {
-                        frames: number as u64 + cpu,
-                        bytes: 100,
-                    },
-                );
-            }
+        for cpu in 0..3 {
+            let count = |number: usize| VerdictCount {
+                frames: number as u64 + cpu,
+                bytes: 100,
+            };
+            let mut counts = [VerdictCount::default(); Counters::PLACES];
+            (0..Verdict::COUNT).for_each(|number| counts[number] = count(number));
+            let decided: u64 = counts.iter().map(|count| count.frames).sum();
+            verdicts.add_cpu(&Counters {
+                verdicts: counts,
+                seen: decided + cpu % 2,
+            });
         }
         assert_eq!(verdicts.get(Verdict::Media), VerdictCount { frames: 6, bytes: 300 });
         let fates = [Fate::Captured, Fate::Filtered, Fate::Dropped];
         assert_eq!(
             fates.map(|fate| verdicts.frames(fate)).iter().sum::<u64>(),
-            verdicts.seen()
+            verdicts.decided()
         );
+        assert_eq!(verdicts.seen(), verdicts.decided() + 1, "one is being decided on");
+        assert_eq!(verdicts.at_work(), 3);
     }
 }
