@@ -41,8 +41,10 @@ impl Seen {
                 options(pure, nomem, nostack, preserves_flags)
             )
         };
+        // SAFETY: the entry is there, and nothing is read.
+        let counts = unsafe { &raw mut (*self.0).verdicts };
         // SAFETY: inside the array, by the mask.
-        let count = unsafe { (&raw mut (*self.0).verdicts).cast::<VerdictCount>().add(place as usize) };
+        let count = unsafe { counts.cast::<VerdictCount>().add(place as usize) };
         // SAFETY: as in `see`.
         let count = unsafe { &mut *count };
         count.frames = count.frames.wrapping_add(1);
