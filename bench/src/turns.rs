@@ -10,6 +10,7 @@ use capture_common::load::Fields;
 use capture_daemon::config::{Capture, Follow};
 use capture_daemon::engine::{Engine, Shared};
 use capture_daemon::frame::{Frame, LinkType};
+use capture_daemon::frontier::Frontier;
 use capture_daemon::outcome::Outcome;
 use capture_daemon::time::Timestamp;
 use capture_daemon::worker;
@@ -120,6 +121,11 @@ impl Followed {
         };
         followed.turns(before, |_| Vec::new())?;
         Ok(followed)
+    }
+
+    /// Where the engine's next streams will lie.
+    pub fn frontier(&self) -> Arc<Frontier> {
+        self.engine.frontier()
     }
 
     /// Takes `count` turns, and among each of them what `more` gives for it, and returns how long the engine took and for how

@@ -1,14 +1,15 @@
 //! The table `growth`: whether a packet costs more where there are more streams, or more new calls.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use capture_common::load::Fields;
+use capture_daemon::daemon::{Beside, Reserve};
 
 use super::apart::{Often, apart};
 use super::engine::{BEFORE, each};
 use super::{Bench, Measurement, figure};
 use crate::calls::{self, Message};
 use crate::frame;
-use crate::run::{RECEIVER_CPU, wait_for_rest};
+use crate::run::{GENERATOR_CPU, RECEIVER_CPU, wait_for_rest};
 use crate::table::{Figure, Row, Style, Table};
 use crate::turns::Followed;
 
@@ -77,6 +78,9 @@ fn measure_table(bench: &mut Bench<'_>) -> Result<Table> {
                  SIP's too.",
                 TALK / SECOND
             ),
+            format!(
+                "Memory for new calls is made ready on CPU {GENERATOR_CPU}, as the daemon's thread siphon-memory does beside its workers."
+            ),
         ],
         keys: vec!["streams", "new calls/s"],
         figures: FIGURES.to_vec(),
@@ -121,6 +125,13 @@ pub fn growth(often: Often) -> Result<Vec<Vec<Option<f64>>>> {
             rounds: Vec::new(),
         });
     }
+    let memory = Beside {
+        cpus: vec![GENERATOR_CPU],
+        shared: false,
+    };
+    let frontiers = cases.iter().map(|case| case.followed.frontier()).collect();
+    // As in the daemon: a worker does not zero the pages that new calls take.
+    let _made_ready = Reserve::start(frontiers, memory).context("start who makes memory ready")?;
     for _ in 0..often.rounds {
         wait_for_rest(often.patience())?;
         for case in &mut cases {

@@ -33,8 +33,10 @@ use crate::spool::{Spool, SpoolError};
 use crew::{Crew, CrewError};
 use front::Front;
 use measuring::Measuring;
-use reserve::Reserve;
 use sensor::Live;
+
+pub use placement::Beside;
+pub use reserve::Reserve;
 
 /// Time between two looks at how the daemon does.
 const WATCH: Duration = Duration::from_secs(1);
