@@ -73,20 +73,12 @@ pub fn resident(pid: &str) -> Result<u64> {
 /// Most bytes that have been resident of the process `pid` (or `self`) so far, and the huge pages that the kernel counts apart.
 ///
 /// # Errors
-/// When it is gone.
-pub fn most_resident(pid: &str) -> Result<u64> {
+/// When it is gone, or has ended.
+pub fn peak(pid: &str) -> Result<u64> {
     read(&format!("/proc/{pid}/status"), |text| {
         Some(kib(text, "VmHWM:")? + kib(text, "HugetlbPages:").unwrap_or_default())
     })
     .map(|kib| kib * 1024)
-}
-
-/// Most bytes that have been resident of the process `pid` so far.
-///
-/// # Errors
-/// When it is gone, or has ended.
-pub fn peak(pid: u32) -> Result<u64> {
-    read(&format!("/proc/{pid}/status"), |text| kib(text, "VmHWM:")).map(|kib| kib * 1024)
 }
 
 /// A line of proc_pid_status(5).
@@ -161,7 +153,7 @@ mod tests {
     fn our_own_memory_can_be_read() {
         let block = vec![1_u8; 8 << 20];
         assert!(resident("self").unwrap() > 8 << 20);
-        assert!(peak(std::process::id()).unwrap() >= 8 << 20);
+        assert!(peak("self").unwrap() >= 8 << 20);
         assert!(block.iter().all(|byte| *byte == 1));
         assert_eq!(kib("VmRSS:\t  12 kB\n", "VmRSS:"), Some(12));
     }

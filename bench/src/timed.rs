@@ -40,13 +40,13 @@ pub fn timed(command: &mut Command, stdout: &Path) -> Result<Timed> {
     let begun = Instant::now();
     let mut process = Process::spawn(command)?;
     let pid = process.pid();
-    let has_ended = AtomicBool::new(false);
+    let (shown, has_ended) = (pid.to_string(), AtomicBool::new(false));
     let (wall, peak) = thread::scope(|scope| {
         let looking = scope.spawn(|| {
             let mut peak = 0;
             while !has_ended.load(Ordering::Acquire) {
                 // Once it has ended there is nothing to see.
-                peak = peak.max(cpu::peak(pid).unwrap_or_default());
+                peak = peak.max(cpu::peak(&shown).unwrap_or_default());
                 thread::sleep(LOOK);
             }
             peak

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Bench, Measurement, figure};
 use crate::calls::{self, Message};
-use crate::cpu::{most_resident, resident};
+use crate::cpu::{peak, resident};
 use crate::generator::{BEGUN, Generator, Load};
 use crate::live::Live;
 use crate::receiver::{Kind, Programs};
@@ -114,7 +114,7 @@ pub fn memory(generator: &mut Generator, programs: Programs<'_>, concurrent: Con
         account.made()
     );
     let status = live.status()?;
-    let (most, end) = (most_resident(&pid)?, resident(&pid)?);
+    let (most, end) = (peak(&pid)?, resident(&pid)?);
     live.stop()?;
     let answered = status["calls"]["states"]["answered"].as_u64();
     ensure!(
