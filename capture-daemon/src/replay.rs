@@ -16,6 +16,7 @@ use crate::frame::Frame;
 use crate::report::Document;
 use crate::source::{self, CaptureFile, Merge, SourceError};
 use crate::time::Timestamp;
+use crate::worker;
 
 /// Key under which a document counts frames whose link type siphon does not read.
 const LINK_TYPE: &str = "link_type";
@@ -29,9 +30,8 @@ pub struct Replayed {
     pub errors: Vec<SourceError>,
 }
 
-/// Frames given to an engine at once: as many as it looks at together. What is fetched of the file meanwhile comes while they are
-/// taken in.
-const BATCH: usize = 64;
+/// Frames given to an engine at once, as many as a worker gives it. What is fetched of the file meanwhile comes while they are taken in.
+const BATCH: usize = worker::BATCH as usize;
 
 /// No engine is ahead of another by more packet time than this, so that the answer is the one in order: what frames of one
 /// moment that come on several lanes may be apart.

@@ -9,7 +9,7 @@ use super::kept_headers::KeptHeaders;
 use super::rtp;
 use crate::time::Timestamp;
 
-/// Packets kept: some 1.5 KiB. At 50 packets a second five seconds.
+/// Packets kept: some 1 KiB. At 50 packets a second five seconds.
 const KEPT: usize = 256;
 
 /// Packets from which the clock is measured, as soon as they last for a second.
