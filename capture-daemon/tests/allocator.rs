@@ -3,13 +3,11 @@
 use std::fs;
 use std::ops::Range;
 
+use capture_daemon::daemon::Reserve;
 use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
-
-/// As much as the daemon has touched at once.
-const AHEAD: usize = 16 << 20;
 
 /// Bytes of what calls take.
 const PIECE: usize = 4096;
@@ -22,11 +20,11 @@ fn place(list: &Vec<u8>) -> Range<usize> {
 
 #[test]
 fn what_was_given_back_is_handed_out_before_anything_new_however_large_it_was() {
-    let ahead: Vec<u8> = Vec::with_capacity(AHEAD);
+    let ahead: Vec<u8> = Vec::with_capacity(Reserve::AHEAD);
     let touched = place(&ahead);
     drop(ahead);
     // Some were there before.
-    let pieces: Vec<Vec<u8>> = (0..AHEAD / PIECE).map(|_| Vec::with_capacity(PIECE)).collect();
+    let pieces: Vec<Vec<u8>> = (0..Reserve::AHEAD / PIECE).map(|_| Vec::with_capacity(PIECE)).collect();
     let inside = pieces
         .iter()
         .filter(|piece| touched.contains(&place(piece).start))
@@ -37,8 +35,8 @@ fn what_was_given_back_is_handed_out_before_anything_new_however_large_it_was() 
 /// "hg" in proc_pid_smaps(5): "huge page advise flag".
 #[test]
 fn memory_comes_in_huge_pages() {
-    let list: Vec<u8> = Vec::with_capacity(AHEAD);
-    let within = place(&list).start + AHEAD / 2;
+    let list: Vec<u8> = Vec::with_capacity(Reserve::AHEAD);
+    let within = place(&list).start + Reserve::AHEAD / 2;
     let maps = fs::read_to_string("/proc/self/smaps").unwrap();
     let mut lines = maps.lines();
     let holds = |line: &str| {

@@ -17,9 +17,6 @@ use super::placement::{self, Beside};
 use crate::frontier::{Frontier, HUGE_PAGE};
 use crate::xsk::sys;
 
-/// Bytes ready: what two and a half thousand calls take, or what a hiccup of the network adds to 35,000 streams at once.
-const AHEAD: usize = 16 << 20;
-
 /// Time to the next look where there was something to make ready. Where there was not it doubles, up to the longer: a core at rest is
 /// not to notice.
 const SOON: Duration = Duration::from_millis(10);
@@ -39,6 +36,9 @@ pub struct Reserve {
 }
 
 impl Reserve {
+    /// Bytes ready: what two and a half thousand calls take, or what a hiccup of the network adds to 35,000 streams at once.
+    pub const AHEAD: usize = 16 << 20;
+
     /// Starts it, for the allocator's memory and that of these tables, on these CPUs, whose memory it becomes. Where it shares them with
     /// workers it goes behind everybody, and works while they nap: a worker that is at work would wait for it to the end of a tick.
     ///
@@ -121,7 +121,7 @@ fn populate(pages: Range<usize>) -> io::Result<()> {
 
 /// Takes what comes next, has its pages there, and gives it back. Those that are there still cost next to nothing.
 fn make_ready() {
-    let next: Vec<u8> = Vec::with_capacity(AHEAD);
+    let next: Vec<u8> = Vec::with_capacity(Reserve::AHEAD);
     // A kernel that cannot leaves it to the workers.
     let _ = populate(Frontier::of(&next).all());
     black_box(&next);
