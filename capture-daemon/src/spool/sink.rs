@@ -150,6 +150,8 @@ impl Sink {
             self.tail.resize((len - self.placed) as usize, 0);
             self.file.read_exact_at(&mut self.tail, self.placed)?;
         }
+        // What is written in the place of what was cut off is new.
+        self.written_back = self.written_back.min(self.placed);
         Ok(())
     }
 

@@ -56,6 +56,20 @@ fn a_file_system_that_refuses_is_written_to_through_the_cache() {
     assert_eq!(fs::read(&path).unwrap(), content);
 }
 
+#[test]
+fn what_is_written_where_a_file_was_cut_is_asked_to_be_written_out_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sink = sink(&folder.path().join("a"));
+    sink.direct = Err("not here".to_owned());
+    let mut stage = Stage::default();
+    let content = bytes(0, WRITE_BACK as usize);
+    sink.append(&mut stage, &content).1.unwrap();
+    assert_eq!(sink.written_back, WRITE_BACK);
+    sink.cut(1_000).unwrap();
+    sink.append(&mut stage, &content).1.unwrap();
+    assert_eq!(sink.written_back, WRITE_BACK + 1_000);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
