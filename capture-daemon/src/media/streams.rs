@@ -33,6 +33,10 @@ const SWEEP: usize = 128;
 /// Streams let go at once: what is said of one at its end takes some microseconds.
 const LEAVE: usize = 16;
 
+/// Packet time from one time that is told what came of streams to the next, where they are so few that it could be oftener: whoever
+/// asks does so every few seconds.
+const TELL: Duration = Duration::from_secs(1);
+
 /// What was heard of a call: its Call-ID, who sent it, first and latest packet.
 pub type News = (Arc<str>, Option<Party>, Timestamp, Timestamp);
 
@@ -83,6 +87,33 @@ impl Seat {
     }
 }
 
+/// One look after the other at all slots.
+#[derive(Debug, Default)]
+struct Round {
+    /// Slots that this one has still to come to.
+    left: usize,
+    /// Whether what came of streams is told in it.
+    tells: bool,
+    /// When the last one began that did.
+    told: Timestamp,
+}
+
+impl Round {
+    /// Comes to the next of so many slots, and says whether what came of its stream is to be told.
+    fn tells(&mut self, ts: Timestamp, slots: usize) -> bool {
+        if self.left == 0 {
+            self.left = slots;
+            // Time that goes back further is a clock that was set.
+            self.tells = ts.since(self.told) >= TELL || self.told.since(ts) >= TELL;
+            if self.tells {
+                self.told = ts;
+            }
+        }
+        self.left = self.left.saturating_sub(1);
+        self.tells
+    }
+}
+
 /// Streams followed at once, by source, destination and SSRC.
 #[derive(Debug)]
 pub struct Streams {
@@ -94,6 +125,7 @@ pub struct Streams {
     told: Slots,
     /// What no SDP has announced yet.
     waiting: Slots,
+    round: Round,
     linger: Duration,
     /// What behaves like RTP is told of though no SDP announced it.
     without_sip: bool,
@@ -113,6 +145,7 @@ impl Streams {
             seeds: Seeds::draw(),
             told: Slots::new(follow.max_streams),
             waiting: Slots::new(follow.waiting_room),
+            round: Round::default(),
             linger: follow.linger,
             without_sip: follow.rtp_without_sip,
             sums: [0; SUMS],
@@ -394,16 +427,19 @@ impl Streams {
         }
         let mut leaving = LEAVE;
         for _ in 0..SWEEP.min(self.told.slots()) {
+            let tells = self.round.tells(ts, self.told.slots());
             let Some(at) = self.told.next_swept() else { break };
             let Some(stream) = self.told.get_mut(at) else { continue };
             join::settle(stream, endpoints, losses);
-            if stream.tell(&mut self.sums)
+            let is_over = ts.since(stream.end()) >= self.linger;
+            if (tells || is_over)
+                && stream.tell(&mut self.sums)
                 && let Some(join) = stream.joined()
             {
                 news.push((Arc::clone(join.call_id()), join.sender, stream.start(), stream.end()));
             }
             if leaving > 0
-                && ts.since(stream.end()) >= self.linger
+                && is_over
                 && let Some(stream) = self.told.remove(at)
             {
                 leaving -= 1;
