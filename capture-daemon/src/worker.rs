@@ -16,6 +16,7 @@ use crate::intake::Intake;
 use crate::report;
 use crate::spool::SpoolLane;
 use crate::time::Timestamp;
+use crate::xsk::prefetch::fetch;
 use crate::xsk::{Clock, LaneError};
 
 /// Packets taken from the ring at once: enough to share the cost of the ring's barriers, few enough to stay in L1.
@@ -164,6 +165,10 @@ impl<L: Intake> Worker<L> {
             ..
         } = self;
         lane.take_together(max, clock, |frames| {
+            // Another core wrote them, and they are copied whole, mostly.
+            if spool.is_some() {
+                frames.iter().for_each(|frame| fetch(frame.bytes));
+            }
             engine.frames(frames, |frame, wanted| {
                 if let Some(spool) = spool {
                     spool.keep(frame, wanted);

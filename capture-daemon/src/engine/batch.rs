@@ -2,21 +2,19 @@
 //! all that is computed; so what a batch will touch is touched for all of it first, where one look need not wait for another,
 //! and then it is taken in frame by frame as ever.
 
-use std::hint::black_box;
-
 use super::Engine;
 use super::counters::Tally;
 use super::plain::Plain;
 use super::portion;
 use crate::frame::{Frame, Keep};
-use crate::media::Print;
+use crate::media::{Print, Seat};
 use crate::outcome::Outcome;
+use crate::xsk::prefetch::{CACHE_LINE, fetch};
 
 /// Frames looked at ahead: the memory of that many streams stays in the first-level cache until it is their turn.
 pub(super) const AHEAD: usize = 64;
 
 /// What is no RTP is read to its end, mostly. Another core wrote it.
-const CACHE_LINE: usize = 64;
 const LINES_READ: usize = 32;
 
 impl Engine {
@@ -46,16 +44,11 @@ impl Engine {
     #[inline(always)]
     fn take_ahead(&mut self, frames: &[Frame<'_>], ahead: &mut [Plain], all: Tally) {
         let changes = self.streams.changes();
-        let (mut seats_hold, mut expects_fax) = (true, self.shared.endpoints.expects_fax());
+        let mut seats_hold = !self.shared.endpoints.expects_fax();
         let mut rtp = all;
         for (at, plain) in ahead.iter_mut().enumerate() {
-            let seat = if seats_hold {
-                plain.seat
-            } else {
-                self.streams.seat_of(plain.print)
-            };
-            let may_flow = !expects_fax || !self.shared.endpoints.may_be_fax(plain.ports());
-            if may_flow && let Some(level) = self.streams.flow(seat, &plain.header) {
+            let seat = if seats_hold { plain.seat } else { self.seat_now(plain) };
+            if let Some(level) = self.streams.flow(seat, &plain.header) {
                 plain.keep = portion::of_media(level.unwrap_or(self.level), plain.payload_at);
                 continue;
             }
@@ -63,47 +56,53 @@ impl Engine {
             rtp.leave_out(frame);
             plain.keep = self.frame(frame);
             // It may have begun or ended a stream, or announced fax.
-            seats_hold = self.streams.changes() == changes;
-            expects_fax = self.shared.endpoints.expects_fax();
+            seats_hold = self.streams.changes() == changes && !self.shared.endpoints.expects_fax();
         }
         self.counters.add(Outcome::Rtp, &rtp);
     }
 
-    /// Sees what the frames are as far as a glance tells, and touches what they will touch: the entries of the index first, then
-    /// the streams. Returns how many there are.
-    // In loops of few instructions: as many misses are on their way at once as iterations fit what the processor looks ahead
-    // itself, some hundred instructions.
+    /// Where its stream sits by now; nowhere, where it may be fax.
+    #[cold]
+    #[inline(never)]
+    fn seat_now(&self, plain: &Plain) -> Seat {
+        let endpoints = &self.shared.endpoints;
+        if endpoints.expects_fax() && endpoints.may_be_fax(plain.ports()) {
+            Seat::NOBODY
+        } else {
+            self.streams.seat_of(plain.print)
+        }
+    }
+
+    /// Sees what the frames are as far as a glance tells, and has fetched what they will touch: their headers first, then the entries
+    /// of the index, then the streams. What is computed of one is computed while the next ones' memory is on its way. Returns how
+    /// many there are.
     #[inline(always)]
     fn look_ahead(&self, frames: &[Frame<'_>], ahead: &mut [Plain]) -> Tally {
-        let mut any_other = false;
-        for (plain, frame) in ahead.iter_mut().zip(frames) {
-            plain.see(frame, &self.streams, &self.looked_into);
-            any_other |= plain.print == Print::NONE;
-        }
-        let (mut touched, mut all) = (0, Tally::default());
-        for (plain, frame) in ahead.iter().zip(frames) {
-            touched ^= self.streams.touch_entry(plain.print);
+        let mut all = Tally::default();
+        for frame in frames {
+            Plain::fetch(frame);
             all.take(frame);
         }
-        let mut any_young = false;
+        let mut any_other = false;
+        for (plain, frame) in ahead.iter_mut().zip(frames) {
+            any_other |= !plain.see(frame, &self.streams, &self.looked_into);
+        }
         for plain in &mut *ahead {
             plain.seat = self.streams.seat_of(plain.print);
-            let (first, is_young) = self.streams.touch(plain.seat);
-            touched ^= first;
-            any_young |= is_young;
+            self.streams.fetch(plain.seat);
         }
-        if any_young {
+        let is_young = |plain: &Plain| self.streams.is_young(plain.seat);
+        if ahead.iter().fold(false, |any, plain| any | is_young(plain)) {
             for plain in &*ahead {
-                touched ^= self.streams.touch_kept(plain.seat);
+                self.streams.fetch_kept(plain.seat);
             }
         }
         if any_other {
             for (_, frame) in ahead.iter().zip(frames).filter(|(plain, _)| plain.print == Print::NONE) {
-                let lines = frame.bytes.iter().step_by(CACHE_LINE).take(LINES_READ);
-                touched ^= lines.fold(0, |touched, octet| touched ^ u32::from(*octet));
+                let read = frame.bytes.len().min(CACHE_LINE * LINES_READ);
+                fetch(&frame.bytes[..read]);
             }
         }
-        black_box(touched);
         all
     }
 }

@@ -4,6 +4,7 @@ use super::ports::PortSet;
 use crate::frame::{Frame, Keep, LinkType};
 use crate::media::{Header, Print, Seat, Streams, rtp};
 use crate::net::{self, Packet, Transport};
+use crate::xsk::prefetch::fetch_first;
 
 /// An RTP packet ahead of its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +52,25 @@ impl Plain {
         keep: Keep::All,
     };
 
+    /// Has fetched what is [seen](Self::see) of a frame.
+    #[inline(always)]
+    pub fn fetch(frame: &Frame<'_>) {
+        fetch_first::<HEADERS>(frame.bytes);
+    }
+
     /// Sees the frame as RTP, where it is that and nothing before it can make it something else but fax. On the ports of
-    /// `looked_into` something else may come first. Where its stream sits is not looked up.
+    /// `looked_into` something else may come first. Whether it is that: its stream is asked for then, and where that sits is not looked up.
     // In its place: handed on, it would be copied.
     #[inline(always)]
-    pub fn see(&mut self, frame: &Frame<'_>, streams: &Streams, looked_into: &PortSet) {
+    pub fn see(&mut self, frame: &Frame<'_>, streams: &Streams, looked_into: &PortSet) -> bool {
         let seen = self.see_at_a_glance(frame, streams) || self.see_by_layers(frame, streams);
         let [src, dst] = self.ports();
         if !seen || looked_into.contains(src) || looked_into.contains(dst) {
             self.print = Print::NONE;
+            return false;
         }
+        streams.fetch_entry(self.print);
+        true
     }
 
     /// Source and destination port.

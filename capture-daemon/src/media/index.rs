@@ -9,6 +9,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::stream::Key;
+use crate::xsk::prefetch::fetch_element;
 
 /// What a key is known by. Two keys have the same as rarely as two draws of 96 bits do: never, and who sends packets does not
 /// learn which keys come near.
@@ -149,10 +150,10 @@ impl Index {
         Some(self.places[place][3] - 1)
     }
 
-    /// Has the cache line fetched in which a print is looked for, where the number returned is used.
+    /// Has the cache line fetched in which a print is looked for.
     #[inline(always)]
-    pub fn touch(&self, print: Print) -> u32 {
-        self.places.get(self.home(print.check)).map_or(0, |[.., seat]| *seat)
+    pub fn fetch(&self, print: Print) {
+        fetch_element(&self.places, self.home(print.check));
     }
 
     /// Gives a print this seat, less than `u32::MAX`, whatever it had before. There are never more prints than there is room

@@ -6,6 +6,7 @@
 
 use super::probation::Header;
 use crate::time::Timestamp;
+use crate::xsk::prefetch::fetch_value;
 
 /// The sequence number is not the next.
 const SEQ: u8 = 1;
@@ -172,9 +173,11 @@ impl KeptHeaders {
         (self.count > 0).then_some(self.state.header)
     }
 
-    /// Touches the end, where the next one goes, where the number returned is used.
-    pub fn touch(&self) -> u32 {
-        self.bytes.last().copied().unwrap_or_default().into()
+    /// Has the end fetched, where the next one goes.
+    pub fn fetch(&self) {
+        if let Some(last) = self.bytes.last() {
+            fetch_value(last);
+        }
     }
 
     /// How many there are.

@@ -13,6 +13,7 @@ use super::playout::{self, BUFFERS, Playout, Points};
 use super::probation::Header;
 use super::sequence::{self, Account, Arrival, Sequence};
 use crate::time::Timestamp;
+use crate::xsk::prefetch::fetch_value;
 
 /// A pause this long empties a buffer of 50 ms, whatever was in it. Nanoseconds.
 const TALKSPURT_PAUSE: i64 = 100_000_000;
@@ -439,11 +440,10 @@ impl Measurement {
         self.set(INTERRUPTED, on);
     }
 
-    /// Touches the two cache lines that every packet touches, where what is returned is used: one by its first field, the
-    /// other by its last. Also whether the first packets are being kept.
+    /// Has the two cache lines fetched that every packet touches.
     #[inline(always)]
-    pub const fn touch(&self) -> (u32, bool) {
-        (self.hot.sequence.highest() as u32, self.is_on_probation())
+    pub fn fetch(&self) {
+        fetch_value(&self.hot);
     }
 
     /// How much is kept of the call it is of, as far as a rule says.

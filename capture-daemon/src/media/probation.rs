@@ -203,9 +203,9 @@ impl Probation {
         self.kept.len().is_multiple_of(ENOUGH)
     }
 
-    /// Touches what keeping one more touches, where the number returned is used.
-    pub fn touch(&self) -> u32 {
-        self.kept.touch()
+    /// Has fetched what keeping one more touches.
+    pub fn fetch(&self) {
+        self.kept.fetch();
     }
 
     /// Whether no more packets are kept.

@@ -84,16 +84,26 @@ impl Slots {
         self.slots.get_mut(at as usize)
     }
 
-    /// Touches what a packet touches of the stream in a slot, where what is returned is used.
+    /// Has fetched what a packet touches of the stream in a slot.
     #[inline(always)]
-    pub fn touch(&self, at: u32) -> (u32, bool) {
-        self.slots.get(at as usize).map_or((0, false), Stream::touch)
+    pub fn fetch(&self, at: u32) {
+        if let Some(stream) = self.slots.get(at as usize) {
+            stream.fetch();
+        }
+    }
+
+    /// Whether the first packets of the stream in a slot are being kept.
+    #[inline(always)]
+    pub fn is_young(&self, at: u32) -> bool {
+        self.slots.get(at as usize).is_some_and(Stream::is_young)
     }
 
     /// The same of where its first packets are kept, as long as they are.
     #[inline(always)]
-    pub fn touch_kept(&self, at: u32) -> u32 {
-        self.slots.get(at as usize).map_or(0, Stream::touch_kept)
+    pub fn fetch_kept(&self, at: u32) {
+        if let Some(stream) = self.slots.get(at as usize) {
+            stream.fetch_kept();
+        }
     }
 
     /// The stream in a slot.

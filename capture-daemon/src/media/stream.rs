@@ -127,11 +127,10 @@ impl Stream {
         }
     }
 
-    /// Touches the two cache lines that every packet touches, where what is returned is used: whether its first packets are being
-    /// kept, too.
+    /// Has the two cache lines fetched that every packet touches.
     #[inline(always)]
-    pub const fn touch(&self) -> (u32, bool) {
-        self.measurement.touch()
+    pub fn fetch(&self) {
+        self.measurement.fetch();
     }
 
     /// Whether the endpoint table should be asked before this packet is taken.
@@ -170,13 +169,19 @@ impl Stream {
         flows
     }
 
-    /// Touches where a stream's first packets are kept, where the number returned is used and these are still being kept.
+    /// Whether its first packets are being kept.
     #[inline(always)]
-    pub fn touch_kept(&self) -> u32 {
-        if self.measurement.is_on_probation() {
-            self.probation.as_ref().map_or(0, |probation| probation.touch())
-        } else {
-            0
+    pub const fn is_young(&self) -> bool {
+        self.measurement.is_on_probation()
+    }
+
+    /// Has fetched where a stream's first packets are kept, as long as they are.
+    #[inline(always)]
+    pub fn fetch_kept(&self) {
+        if self.measurement.is_on_probation()
+            && let Some(probation) = &self.probation
+        {
+            probation.fetch();
         }
     }
 

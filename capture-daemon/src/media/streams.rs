@@ -199,11 +199,10 @@ impl Streams {
         self.seeds.print_v4(addresses, rest)
     }
 
-    /// Touches where a print's seat is looked up. A plain read is a prefetch to the memory behind it, as long as what it gives
-    /// is not left out for being of no use.
+    /// Has fetched where a print's seat is looked up.
     #[inline(always)]
-    pub fn touch_entry(&self, print: Print) -> u32 {
-        self.index.touch(print)
+    pub fn fetch_entry(&self, print: Print) {
+        self.index.fetch(print);
     }
 
     /// Where the stream with this print sits, as long as there are no [`changes`](Self::changes).
@@ -218,24 +217,26 @@ impl Streams {
         self.index.changes()
     }
 
-    /// Touches the two cache lines that a packet touches of the stream that sits there, where what is returned is used:
-    /// whether it is young and [more](Self::touch_kept) is to be touched, too. Of one that waits more is touched, and there are few.
+    /// Has the two cache lines fetched that a packet touches of the stream that sits there. Of one that waits more is touched, and
+    /// there are few.
     #[inline(always)]
-    pub fn touch(&self, seat: Seat) -> (u32, bool) {
-        if seat.waits() {
-            (0, false)
-        } else {
-            self.told.touch(seat.at())
+    pub fn fetch(&self, seat: Seat) {
+        if !seat.waits() {
+            self.told.fetch(seat.at());
         }
     }
 
-    /// Touches, after that, what a young stream's packet touches besides, where the number returned is used.
+    /// Whether the first packets of the stream that sits there are being kept: there is [more](Self::fetch_kept) to be fetched.
     #[inline(always)]
-    pub fn touch_kept(&self, seat: Seat) -> u32 {
-        if seat.waits() {
-            0
-        } else {
-            self.told.touch_kept(seat.at())
+    pub fn is_young(&self, seat: Seat) -> bool {
+        !seat.waits() && self.told.is_young(seat.at())
+    }
+
+    /// Has fetched, after that, what a young stream's packet touches besides.
+    #[inline(always)]
+    pub fn fetch_kept(&self, seat: Seat) {
+        if !seat.waits() {
+            self.told.fetch_kept(seat.at());
         }
     }
 

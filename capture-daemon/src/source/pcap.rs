@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::{ByteOrder, Fault, MAX_FRAME, Reason};
 use crate::frame::{Frame, LinkType};
 use crate::time::Timestamp;
-use crate::xsk::file_map::fetch;
+use crate::xsk::prefetch::fetch;
 
 const MAGIC_MICROS: u32 = 0xa1b2_c3d4;
 const MAGIC_NANOS: u32 = 0xa1b2_3c4d;

@@ -1,8 +1,5 @@
 //! A file mapped into memory for reading: the one unsafe step of reading captures without copying them.
-#![expect(
-    unsafe_code,
-    reason = "mmap hands out memory that another process may change; a prefetch is an instruction of its own"
-)]
+#![expect(unsafe_code, reason = "mmap hands out memory that another process may change")]
 
 use std::fs::File;
 use std::io;
@@ -36,25 +33,6 @@ impl FileMap {
         // Only a hint: a kernel that refuses it reads ahead less.
         let _ = map.advise(Advice::Sequential);
         Ok(Self(Some(map)))
-    }
-}
-
-/// Bytes that come from memory at once.
-const CACHE_LINE: usize = 64;
-
-/// Has `bytes` come from memory, and waits for none of them: a read that is on its way keeps what stands behind it from
-/// being done with, and a processor remembers some hundred instructions.
-#[inline(always)]
-pub fn fetch(bytes: &[u8]) {
-    for line in bytes.chunks(CACHE_LINE) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: it reads nothing, and no address is one it would fault at.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        std::hint::black_box(line.first().copied());
     }
 }
 

@@ -22,6 +22,9 @@ pub mod socket;
 /// What a lane counts, and what the kernel counts for it.
 pub mod stats;
 
+/// Memory asked for before it is needed: no socket, but an instruction of its own.
+pub mod prefetch;
+
 /// A capture file mapped into memory: no socket, but here lives the daemon's unsafe code.
 pub mod file_map;
 

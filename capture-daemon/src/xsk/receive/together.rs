@@ -1,8 +1,6 @@
 //! Packets lent to the worker many at a time, so that it can look ahead: what the engine touches for one is then on its way
 //! from memory while it takes in another.
 
-use std::hint::black_box;
-
 use super::{Arrived, Receive, Taken, frame};
 use crate::frame::{Frame, LinkType};
 use crate::time::Timestamp;
@@ -36,7 +34,10 @@ impl Receive {
             let mut is_empty = false;
             while self.held.len() < room && joined.is_none() && !is_empty {
                 match self.take(now) {
-                    Some(Taken::Single(piece)) => self.held.push((piece, None)),
+                    Some(Taken::Single(piece)) => {
+                        self.umem.fetch_stamp(&piece);
+                        self.held.push((piece, None));
+                    }
                     Some(Taken::Joined(len, meta)) => joined = Some((len, meta)),
                     None => is_empty = true,
                 }
@@ -59,14 +60,9 @@ impl Receive {
         taken
     }
 
-    /// Reads what the program wrote in front of the frames that are held. Another core wrote it: in a loop that does nothing else, as many
-    /// of them are on their way at once as may be.
+    /// Reads what the program wrote in front of the frames that are held. Another core wrote it, and it has been on its way since they were
+    /// taken from the ring.
     fn read_stamps(&mut self, now: u64) {
-        let touched = self
-            .held
-            .iter()
-            .fold(0, |touched, (piece, _)| touched ^ self.umem.touch_stamp(piece));
-        black_box(touched);
         for (piece, meta) in &mut self.held {
             *meta = self.umem.stamp(piece, now);
         }
