@@ -144,7 +144,7 @@ fn frames_without_a_place_are_told() {
         );
         let audit = run_siphon.json(["status"]).unwrap()["audit"].clone();
         let violations = audit["violations"].as_object().unwrap();
-        assert_eq!(violations.len(), 4, "{what}: {audit}");
+        assert_eq!(violations.len(), 5, "{what}: {audit}");
         for (stage, times) in violations {
             assert_eq!(times.as_u64().unwrap() > 0, stage == boundary, "{what}: {audit}");
         }

@@ -1,6 +1,7 @@
-//! The continuous audit: whether what one stage passed on came in at the next, and whether what came to the kernel program has a verdict. A
-//! stage's own sum is made of its own counters; between two stages two parties count, and in the program two counters, one as a frame comes
-//! and one as its verdict is reached: there a frame can be lost without a name.
+//! The continuous audit: whether what one stage passed on came in at the next, whether what came to the kernel program has a verdict, and
+//! whether what the spool kept was written. A stage's own sum is made of its own counters; between two stages two parties count, and so they
+//! do in the program, as a frame comes and as its verdict is reached, and in the spool, a worker and the writer: there a frame can be lost
+//! without a name.
 //!
 //! The parties go on counting while they are read. So each boundary is read three times, behind, before and behind again, and
 //! judged by what must hold whenever the frames moved: no more came out than had gone in, and what is in between fits into the
@@ -21,19 +22,22 @@ pub enum Boundary {
     Engine,
     /// Engines have taken; the spool was offered.
     Spool,
+    /// Workers have put into chunks; the spool's writer has written or dropped.
+    Writer,
 }
 
 impl Boundary {
     /// Every boundary, in the order of the packet.
-    pub const ALL: [Self; 4] = [Self::Program, Self::Sockets, Self::Engine, Self::Spool];
+    pub const ALL: [Self; 5] = [Self::Program, Self::Sockets, Self::Engine, Self::Spool, Self::Writer];
 
-    /// The stage that it is, or that is behind it, as [`crate::control::Identity`] names it.
+    /// The stage that it is, or that is behind it, as [`crate::control::Identity`] names it, or the spool's writer.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Program => "program",
             Self::Sockets => "sockets",
             Self::Engine => "engine",
             Self::Spool => "spool",
+            Self::Writer => "writer",
         }
     }
 }
@@ -51,6 +55,8 @@ pub struct Reading {
     pub behind_last: u64,
     /// Frames that may be in between.
     pub room: u64,
+    /// Whether, before the rest was read, somebody had not yet taken what is in between, so that it stays however little moves.
+    pub is_held: bool,
 }
 
 /// What a socket lost is asked of the kernel about once a second: what is missing now may be found among the losses so much
@@ -87,7 +93,7 @@ impl Accounts {
             let missing = reading.before.saturating_sub(reading.behind_last);
             let settled = match boundary {
                 Boundary::Sockets => self.missing_before(uptime, missing),
-                Boundary::Program | Boundary::Engine | Boundary::Spool => Some(missing),
+                Boundary::Program | Boundary::Engine | Boundary::Spool | Boundary::Writer => Some(missing),
             };
             let room = if self.is_at_rest(boundary, uptime, &reading) {
                 0
@@ -128,7 +134,7 @@ impl Accounts {
         if *still != now {
             (*since, *still) = (uptime, now);
         }
-        uptime.saturating_sub(*since) >= REST
+        !reading.is_held && uptime.saturating_sub(*since) >= REST
     }
 
     /// What was missing a while ago; keeps what is missing now.
@@ -162,6 +168,7 @@ mod tests {
             before,
             behind_last: behind,
             room,
+            is_held: false,
         }
     }
 
@@ -230,13 +237,30 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_somebody_has_its_place_however_long() {
+        let held = |is_held| Reading {
+            is_held,
+            ..reading(9, 10, 64)
+        };
+        let mut readings = vec![held(true); 30];
+        readings.push(held(false));
+        assert_eq!(watch(Boundary::Writer, &readings), [30]);
+        // But not more than there is room for.
+        let too_many = Reading {
+            is_held: true,
+            ..reading(9, 10, 0)
+        };
+        assert_eq!(watch(Boundary::Writer, &[too_many]), [0]);
+    }
+
+    #[test]
     fn who_asks_often_does_not_put_the_judgement_off() {
         let mut accounts = Accounts::default();
         let mut first = None::<u64>;
         for milliseconds in 0..10_000_u64 {
             let sockets = Some(reading(0, if milliseconds < 1_000 { 0 } else { 1_000 }, 10));
             if !accounts
-                .look(Duration::from_millis(milliseconds), [None, sockets, None, None])
+                .look(Duration::from_millis(milliseconds), [None, sockets, None, None, None])
                 .is_empty()
             {
                 first = first.or(Some(milliseconds));
@@ -247,21 +271,21 @@ mod tests {
     }
 
     proptest! {
-        /// Frames move through a pipe of five stages while the parties are read one after another, with whatever happening in
+        /// Frames move through a pipe of six stages while the parties are read one after another, with whatever happening in
         /// between: no look finds anything. With one frame taken away for good, a look finds it.
         #[test]
         fn moving_frames_violate_nothing_and_a_lost_one_does(
-            moves in proptest::collection::vec((0_usize..5, 1_u64..50), 200..400),
-            stolen in 0_usize..4,
+            moves in proptest::collection::vec((0_usize..6, 1_u64..50), 200..400),
+            stolen in 0_usize..5,
         ) {
             const ROOM: u64 = 64;
             let run = |steal: Option<usize>| {
-                let mut counts = [0_u64; 5];
-                let mut gone = [0_u64; 4];
+                let mut counts = [0_u64; 6];
+                let mut gone = [0_u64; 5];
                 let mut accounts = Accounts::default();
                 let mut found = Vec::new();
                 let mut steps = moves.iter();
-                let mut step = |counts: &mut [u64; 5], gone: &[u64; 4]| {
+                let mut step = |counts: &mut [u64; 6], gone: &[u64; 5]| {
                     if let Some(&(stage, frames)) = steps.next() {
                         counts[stage] += match stage {
                             0 => frames.min(ROOM - (counts[0] - gone[0] - counts[1])),
@@ -279,8 +303,8 @@ mod tests {
                         counts.iter_mut().take(at + 1).for_each(|count| *count += ROOM + 1);
                         gone[at] += ROOM + 1;
                     }
-                    let mut readings = [Reading { room: ROOM, ..Reading::default() }; 4];
-                    for boundary in (0..4).rev() {
+                    let mut readings = [Reading { room: ROOM, ..Reading::default() }; 5];
+                    for boundary in (0..5).rev() {
                         readings[boundary].behind_first = counts[boundary + 1];
                         step(&mut counts, &gone);
                     }

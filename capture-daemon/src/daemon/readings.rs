@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use capture_common::{Fate, Record, Verdict};
 
@@ -18,6 +19,9 @@ use crate::xsk::packet;
 
 /// Bytes that a record takes of a BPF ring buffer at least: the kernel's header, ours, and the smallest room for a frame.
 const SHORTEST_RECORD: u64 = (8 + Record::SIZE + Record::ROOMS[0]) as u64;
+
+/// With a flush interval as long as this, a worker may have a chunk in hand for longer than the audit waits for rest.
+const LONG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Losses that a larger table would have prevented.
 const EVICTIONS: &[Loss] = &[
@@ -44,17 +48,23 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
         let spool = live.spool.as_ref()?.status();
         Some(spool.lanes.iter().map(spool::LaneStatus::offered).sum::<u64>())
     };
+    let kept = || live.spool.as_ref().map(|spool| spool.kept());
+    let ended = || live.spool.as_ref().map(|spool| spool.ended());
+    // Else what lies in a worker's chunk is handed over before long.
+    let patient = live.config.spool.flush_interval >= LONG_INTERVAL;
+    let is_held = patient || live.spool.as_ref().is_some_and(|spool| spool.is_writer_awaited());
     let lanes = live.posts.len() as u64;
     let decided = || live.verdicts().map(|verdicts| verdicts.decided());
-    let (lost, first) = (lost(), (offered(), taken(), received(), decided()));
-    let before = (live.verdicts(), handed_on(), taken());
-    let last = (received(), taken(), offered(), decided());
+    let (lost, first) = (lost(), (offered(), taken(), received(), decided(), ended()));
+    let before = (live.verdicts(), handed_on(), taken(), kept());
+    let last = (received(), taken(), offered(), decided(), ended());
     let reading = |lost, behind_first, before, behind_last, room| Reading {
         lost,
         behind_first,
         before,
         behind_last,
         room,
+        is_held: false,
     };
     let waiting = live.waiting();
     let in_rings = match live.obtained.rings {
@@ -63,6 +73,7 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
         Some(size) => lanes * (u64::from(size) / packet::SHORTEST),
     };
     let in_batches = lanes * u64::from(BATCH);
+    let in_chunks = spool::most_in_chunks(&live.config.spool, live.posts.len());
     let by_verdict = (first.3.zip(before.0).zip(last.3))
         .map(|((first, before), last)| reading(0, first, before.seen(), last, before.at_work()));
     [
@@ -82,6 +93,10 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
             .0
             .zip(last.2)
             .map(|(first, last)| reading(0, first, before.2, last, in_batches)),
+        (first.4.zip(before.3).zip(last.4)).map(|((first, kept), last)| Reading {
+            is_held,
+            ..reading(0, first, kept, last, in_chunks)
+        }),
     ]
 }
 

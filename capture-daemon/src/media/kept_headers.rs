@@ -69,8 +69,27 @@ impl Packed {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+    /// What is not as it was `expected`.
+    fn other(&mut self, header: &Header, expected: &Header) {
+        let flag = |flag: u8, is: bool| if is { flag } else { 0 };
+        let flags = flag(SEQ, header.seq != expected.seq)
+            | flag(TIMESTAMP, header.timestamp != expected.timestamp)
+            | flag(SECOND, header.second != expected.second)
+            | flag(LEN, header.len != expected.len);
+        self.put(flags);
+        if flags & SEQ != 0 {
+            header.seq.to_le_bytes().into_iter().for_each(|byte| self.put(byte));
+        }
+        if flags & TIMESTAMP != 0 {
+            let off = header.timestamp.wrapping_sub(expected.timestamp).cast_signed();
+            self.varint(zigzag(off.into()));
+        }
+        if flags & SECOND != 0 {
+            self.put(header.second);
+        }
+        if flags & LEN != 0 {
+            self.put(header.len);
+        }
     }
 }
 
@@ -133,37 +152,22 @@ impl KeptHeaders {
     pub fn push(&mut self, header: Header) {
         let nanos = self.state.since(header.ts);
         let expected = self.state.expected(nanos);
-        let other = |flag: u8, is: bool| if is { flag } else { 0 };
-        let flags = other(SEQ, header.seq != expected.seq)
-            | other(TIMESTAMP, header.timestamp != expected.timestamp)
-            | other(SECOND, header.second != expected.second)
-            | other(LEN, header.len != expected.len);
+        let time = zigzag(nanos.wrapping_sub(self.state.interval).cast_signed());
         let mut packed = Packed::default();
-        packed.time(
-            zigzag(nanos.wrapping_sub(self.state.interval).cast_signed()),
-            flags != 0,
-        );
-        if flags != 0 {
-            packed.put(flags);
-        }
-        if flags & SEQ != 0 {
-            header.seq.to_le_bytes().into_iter().for_each(|byte| packed.put(byte));
-        }
-        if flags & TIMESTAMP != 0 {
-            let off = header.timestamp.wrapping_sub(expected.timestamp).cast_signed();
-            packed.varint(zigzag(off.into()));
-        }
-        if flags & SECOND != 0 {
-            packed.put(header.second);
-        }
-        if flags & LEN != 0 {
-            packed.put(header.len);
+        if header == expected {
+            packed.time(time, false);
+        } else {
+            packed.time(time, true);
+            packed.other(&header, &expected);
         }
         if self.bytes.capacity() - self.bytes.len() < LONGEST {
             let more = self.bytes.capacity() + ROOM - self.bytes.len();
             self.bytes.reserve_exact(more);
         }
-        self.bytes.extend_from_slice(packed.bytes());
+        // All of it, as there is room: a copy of a length that is known takes a few instructions, another a call.
+        let end = self.bytes.len() + packed.len;
+        self.bytes.extend_from_slice(&packed.bytes);
+        self.bytes.truncate(end);
         self.count += 1;
         self.state.move_to(header);
     }

@@ -110,7 +110,7 @@ glossary! {
     STAGE_DROPPED: Counter "siphon_stage_dropped_frames_total" ["stage", "reason"] "Frames lost at a stage, by reason.";
     STAGE_HOLDS: Gauge "siphon_stage_identity_holds" ["stage"] "1 if the frames seen by a stage equal those passed, queued and dropped, else 0.";
     AUDIT_LOOKS: Counter "siphon_audit_looks_total" [] "Looks at whether what one stage passed on came in at the next, about one a second.";
-    AUDIT_VIOLATIONS: Counter "siphon_audit_violations_total" ["stage"] "Looks that found frames which had no place before this stage, or in the kernel program no verdict.";
+    AUDIT_VIOLATIONS: Counter "siphon_audit_violations_total" ["stage"] "Looks that found frames which had no place before this stage, in the kernel program no verdict, or which the spool's writer neither wrote nor dropped.";
 
     SOCKET_DROPPED: Counter "siphon_socket_rx_dropped_frames_total" ["queue"] "AF_XDP rx_dropped: frames dropped for other reasons than a full rx ring.";
     SOCKET_RX_INVALID: Counter "siphon_socket_rx_invalid_descriptors_total" ["queue"] "AF_XDP rx_invalid_descs: invalid descriptors in the fill ring.";

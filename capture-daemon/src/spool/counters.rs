@@ -81,6 +81,8 @@ pub struct WorkerCounters {
     pub kept_frames: Counter,
     /// Bytes of their records, headers included.
     pub kept_bytes: Counter,
+    /// Frames of the chunks that were given to the writer, counted before they are.
+    pub(super) handed_over: Counter,
     /// Frames of which only the headers were wanted, also those that dropped then.
     pub cut_frames: Counter,
     /// Frames that were not wanted, by the level of their call.
@@ -96,6 +98,10 @@ pub struct WriterCounters {
     pub written_frames: Counter,
     /// Bytes of their records, headers included.
     pub written_bytes: Counter,
+    /// Frames of the chunks that were taken from the worker.
+    pub(super) taken: Counter,
+    /// 1 from before a chunk is taken until all its frames are counted as written or dropped, else 0.
+    pub(super) at_work: Counter,
     /// Frames dropped, by reason; those of the worker's reasons stay zero.
     dropped: [Counter; SpoolDrop::ALL.len()],
 }
@@ -118,6 +124,19 @@ impl WriterCounters {
 }
 
 impl LaneCounters {
+    /// Frames that the writer has written or dropped.
+    fn ended(&self) -> u64 {
+        let Self { writer, .. } = self;
+        let dropped: u64 = writer.dropped.iter().map(Counter::get).sum();
+        writer.written_frames.get() + dropped
+    }
+
+    /// Whether frames wait for the writer, or are in its hands.
+    fn is_writer_awaited(&self) -> bool {
+        let Self { worker, writer } = self;
+        worker.handed_over.get() > writer.taken.get() || writer.at_work.get() != 0
+    }
+
     /// Frames dropped for `reason`.
     pub fn dropped(&self, reason: SpoolDrop) -> u64 {
         if reason.is_before_kept() {
@@ -264,6 +283,21 @@ impl SpoolCounters {
                 no_direct_io: None,
             }),
         }
+    }
+
+    /// Frames that workers have put into chunks.
+    pub fn kept(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.worker.kept_frames.get()).sum()
+    }
+
+    /// Frames of these that the writer has written or dropped.
+    pub fn ended(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.ended()).sum()
+    }
+
+    /// Whether frames wait for the writer, or are in its hands: a disk may keep it for as long as it likes.
+    pub fn is_writer_awaited(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.is_writer_awaited())
     }
 
     /// How the spool stands now.

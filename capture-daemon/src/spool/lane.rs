@@ -180,6 +180,7 @@ impl SpoolLane {
     /// Gives the chunk to the writer where there is something in it, and takes an empty one where there is one.
     fn hand_over(&mut self) {
         if let Some(chunk) = self.chunk.take() {
+            self.counters.worker.handed_over.add(chunk.frames);
             // Never full: it has room for every chunk there is.
             let handed = if chunk.frames > 0 {
                 &self.exchange.full

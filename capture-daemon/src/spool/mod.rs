@@ -88,6 +88,12 @@ impl SpoolError {
     }
 }
 
+/// Frames that fit into the chunks of so many lanes at most.
+pub fn most_in_chunks(config: &config::Spool, lanes: usize) -> u64 {
+    let shortest = record::length(config.format, 0);
+    (lanes * config.chunks * (config.chunk_size / shortest)) as u64
+}
+
 /// The running spool: one writer for all lanes of an interface.
 #[derive(Debug)]
 pub struct Spool {

@@ -4,7 +4,7 @@ use super::{Bench, NINE, config, frame, frames, listed, seconds};
 use crate::config::Format;
 use crate::frame::{Frame, Keep, LinkType};
 use crate::source::CaptureFile;
-use crate::spool::SpoolDrop;
+use crate::spool::{SpoolDrop, most_in_chunks};
 
 #[test]
 fn frames_without_a_free_chunk_are_dropped_and_counted() {
@@ -51,6 +51,40 @@ fn a_lane_says_when_it_has_to_wait_for_the_writer() {
     assert!(bench.lane.has_room());
     bench.lane.keep(&frame(NINE, &longest), Keep::All);
     assert_eq!(bench.counters.lanes[0].dropped(SpoolDrop::QueueFull), 1);
+}
+
+#[test]
+fn what_was_kept_waits_for_the_writer_until_it_is_written_or_dropped() {
+    let account = |bench: &Bench| {
+        let counters = &bench.counters;
+        (counters.kept(), counters.ended(), counters.is_writer_awaited())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let no_folder = folder.path().join("file");
+    std::fs::write(&no_folder, []).unwrap();
+    for (directory, dropped) in [(folder.path(), 0), (no_folder.as_path(), 1)] {
+        let mut bench = Bench::new(&config(directory, Format::Pcap));
+        bench.lane.keep(&frame(NINE, &[1]), Keep::All);
+        assert_eq!(account(&bench), (1, 0, false), "the worker has it");
+        bench.lane.tick(NINE.plus(seconds(1)));
+        assert_eq!(account(&bench), (1, 0, true));
+        bench.writer.drain(NINE);
+        assert_eq!(account(&bench), (1, 1, false));
+        assert_eq!(bench.counters.lanes[0].dropped(SpoolDrop::WriteError), dropped);
+    }
+}
+
+#[test]
+fn no_more_frames_are_in_chunks_than_there_is_room_for() {
+    for format in [Format::Pcap, Format::Pcapng] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), format);
+        let mut bench = Bench::new(&config);
+        for _ in 0..1_000 {
+            bench.lane.keep(&frame(NINE, &[]), Keep::All);
+        }
+        assert_eq!(bench.counters.kept(), most_in_chunks(&config, 1), "{format:?}");
+    }
 }
 
 #[test]
