@@ -2,16 +2,12 @@
 
 use std::fs;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use capture_daemon::daemon::Reserve;
 use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
-
-/// Taken by each test: beside each other, one would be handed out what the other gave back.
-static ALONE: Mutex<()> = Mutex::new(());
 
 /// Bytes of what calls take.
 const PIECE: usize = 4096;
@@ -22,9 +18,14 @@ fn place(list: &Vec<u8>) -> Range<usize> {
     start..start + list.capacity()
 }
 
+/// One after another and in this order: what another test gave back, at the same time or before, would be handed out as well.
 #[test]
+fn memory_is_handed_out_as_the_daemon_relies_on() {
+    what_was_given_back_is_handed_out_before_anything_new_however_large_it_was();
+    memory_comes_in_huge_pages();
+}
+
 fn what_was_given_back_is_handed_out_before_anything_new_however_large_it_was() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let ahead: Vec<u8> = Vec::with_capacity(Reserve::AHEAD);
     let touched = place(&ahead);
     drop(ahead);
@@ -38,9 +39,7 @@ fn what_was_given_back_is_handed_out_before_anything_new_however_large_it_was() 
 }
 
 /// "hg" in proc_pid_smaps(5): "huge page advise flag".
-#[test]
 fn memory_comes_in_huge_pages() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let list: Vec<u8> = Vec::with_capacity(Reserve::AHEAD);
     let within = place(&list).start + Reserve::AHEAD / 2;
     let maps = fs::read_to_string("/proc/self/smaps").unwrap();
