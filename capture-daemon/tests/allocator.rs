@@ -18,14 +18,9 @@ fn place(list: &Vec<u8>) -> Range<usize> {
     start..start + list.capacity()
 }
 
-/// One after another and in this order: what another test gave back, at the same time or before, would be handed out as well.
+/// Both in one test, and in this order: what another gave back, at the same time or before, would be handed out as well.
 #[test]
-fn memory_is_handed_out_as_the_daemon_relies_on() {
-    what_was_given_back_is_handed_out_before_anything_new_however_large_it_was();
-    memory_comes_in_huge_pages();
-}
-
-fn what_was_given_back_is_handed_out_before_anything_new_however_large_it_was() {
+fn what_was_given_back_is_handed_out_before_anything_new_and_memory_comes_in_huge_pages() {
     let ahead: Vec<u8> = Vec::with_capacity(Reserve::AHEAD);
     let touched = place(&ahead);
     drop(ahead);
@@ -36,10 +31,8 @@ fn what_was_given_back_is_handed_out_before_anything_new_however_large_it_was() 
         .filter(|piece| touched.contains(&place(piece).start))
         .count();
     assert!(inside > pieces.len() / 2, "{inside} of {}", pieces.len());
-}
 
-/// "hg" in proc_pid_smaps(5): "huge page advise flag".
-fn memory_comes_in_huge_pages() {
+    // "hg" in proc_pid_smaps(5): "huge page advise flag".
     let list: Vec<u8> = Vec::with_capacity(Reserve::AHEAD);
     let within = place(&list).start + Reserve::AHEAD / 2;
     let maps = fs::read_to_string("/proc/self/smaps").unwrap();
