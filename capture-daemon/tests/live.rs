@@ -202,7 +202,7 @@ fn conserved(status: &Value, sent: u64) {
     assert!(audit["looks"].as_u64().is_some_and(|looks| looks > 0), "{audit}");
     assert_eq!(
         audit["violations"].as_object().map(serde_json::Map::len),
-        Some(4),
+        Some(5),
         "{audit}"
     );
     assert_eq!(sum(&audit["violations"]), 0, "{audit}");

@@ -489,7 +489,13 @@ pub fn status() -> Status {
         driver_counters: tally([("rx_queue_0_drops", 5), ("rx_queue_1_drops", 0)]),
         audit: Audit {
             looks: 3_725,
-            violations: tally([("engine", 0), ("program", 0), ("sockets", 0), ("spool", 0)]),
+            violations: tally([
+                ("engine", 0),
+                ("program", 0),
+                ("sockets", 0),
+                ("spool", 0),
+                ("writer", 0),
+            ]),
         },
         sip: SipCounts {
             messages: 1_980,
