@@ -55,7 +55,7 @@ pub struct Reading {
     pub behind_last: u64,
     /// Frames that may be in between.
     pub room: u64,
-    /// Whether, before the rest was read, somebody had not yet taken what is in between, so that it stays however little moves.
+    /// Whether what is in between waits for somebody, read first of all: then it may stay there however long nothing moves.
     pub is_held: bool,
 }
 
@@ -65,7 +65,7 @@ const LAG: Duration = Duration::from_secs(3);
 
 /// For so long nothing has to move at a boundary until nothing may be in between: workers look into their rings twenty times a second, and the
 /// kernel is asked once a second.
-const REST: Duration = Duration::from_secs(10);
+pub(super) const REST: Duration = Duration::from_secs(10);
 
 /// Time between two readings that are kept; looks come once a second, and whenever someone asks.
 const SPACING: Duration = Duration::from_millis(500);

@@ -2,26 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use capture_common::{Fate, Record, Verdict};
 
-use super::accounts::{Boundary, Reading};
+use super::accounts::{Boundary, REST, Reading};
 use super::crew::Post;
 use super::health::Vitals;
 use super::sensor::Live;
 use super::status::{disk_size, engine, lost_in_rings, outcomes};
 use crate::control::Tally;
 use crate::outcome::Loss;
-use crate::spool;
+use crate::spool::{LaneStatus, most_in_chunks};
 use crate::worker::BATCH;
 use crate::xsk::packet;
 
 /// Bytes that a record takes of a BPF ring buffer at least: the kernel's header, ours, and the smallest room for a frame.
 const SHORTEST_RECORD: u64 = (8 + Record::SIZE + Record::ROOMS[0]) as u64;
-
-/// With a flush interval as long as this, a worker may have a chunk in hand for longer than the audit waits for rest.
-const LONG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Losses that a larger table would have prevented.
 const EVICTIONS: &[Loss] = &[
@@ -44,20 +40,16 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
     let received = || sum(|post| post.socket.frames.get());
     let handed_on = || sum(|post| post.socket.handed_on());
     let taken = || sum(|post| post.engine.frames.get());
-    let offered = || {
-        let spool = live.spool.as_ref()?.status();
-        Some(spool.lanes.iter().map(spool::LaneStatus::offered).sum::<u64>())
-    };
-    let kept = || live.spool.as_ref().map(|spool| spool.kept());
-    let ended = || live.spool.as_ref().map(|spool| spool.ended());
-    // Else what lies in a worker's chunk is handed over before long.
-    let patient = live.config.spool.flush_interval >= LONG_INTERVAL;
-    let is_held = patient || live.spool.as_ref().is_some_and(|spool| spool.is_writer_awaited());
+    // A worker hands its chunk over within a flush interval, and what waits for the writer then waits for a disk.
+    let is_patient = live.config.spool.flush_interval >= REST;
+    let is_held = is_patient || live.spool.as_ref().is_some_and(|spool| spool.is_writer_awaited());
+    let spool = || live.spool.as_ref().map(|spool| spool.status().lanes);
+    let in_spool = |lanes: &[LaneStatus], of: fn(&LaneStatus) -> u64| lanes.iter().map(of).sum::<u64>();
     let lanes = live.posts.len() as u64;
     let decided = || live.verdicts().map(|verdicts| verdicts.decided());
-    let (lost, first) = (lost(), (offered(), taken(), received(), decided(), ended()));
-    let before = (live.verdicts(), handed_on(), taken(), kept());
-    let last = (received(), taken(), offered(), decided(), ended());
+    let (lost, first) = (lost(), (spool(), taken(), received(), decided()));
+    let before = (live.verdicts(), handed_on(), taken(), spool());
+    let last = (received(), taken(), spool(), decided());
     let reading = |lost, behind_first, before, behind_last, room| Reading {
         lost,
         behind_first,
@@ -73,7 +65,8 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
         Some(size) => lanes * (u64::from(size) / packet::SHORTEST),
     };
     let in_batches = lanes * u64::from(BATCH);
-    let in_chunks = spool::most_in_chunks(&live.config.spool, live.posts.len());
+    let in_chunks = most_in_chunks(&live.config.spool, live.posts.len());
+    let in_turn = (first.0.zip(before.3).zip(last.2)).map(|((first, between), last)| (first, between, last));
     let by_verdict = (first.3.zip(before.0).zip(last.3))
         .map(|((first, before), last)| reading(0, first, before.seen(), last, before.at_work()));
     [
@@ -89,13 +82,17 @@ pub fn readings(live: &Live) -> [Option<Reading>; Boundary::ALL.len()] {
             Some(waiting) => Some(reading(0, 0, waiting, 0, in_rings)),
         },
         Some(reading(0, first.1, before.1, last.1, in_batches)),
-        first
-            .0
-            .zip(last.2)
-            .map(|(first, last)| reading(0, first, before.2, last, in_batches)),
-        (first.4.zip(before.3).zip(last.4)).map(|((first, kept), last)| Reading {
-            is_held,
-            ..reading(0, first, kept, last, in_chunks)
+        in_turn.as_ref().map(|(first, _, last)| {
+            let offered = |lanes| in_spool(lanes, LaneStatus::offered);
+            reading(0, offered(first), before.2, offered(last), in_batches)
+        }),
+        in_turn.as_ref().map(|(first, between, last)| {
+            let ended = |lanes| in_spool(lanes, LaneStatus::ended);
+            let kept = in_spool(between, |lane| lane.kept_frames);
+            Reading {
+                is_held,
+                ..reading(0, ended(first), kept, ended(last), in_chunks)
+            }
         }),
     ]
 }

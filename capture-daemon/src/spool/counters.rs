@@ -124,13 +124,6 @@ impl WriterCounters {
 }
 
 impl LaneCounters {
-    /// Frames that the writer has written or dropped.
-    fn ended(&self) -> u64 {
-        let Self { writer, .. } = self;
-        let dropped: u64 = writer.dropped.iter().map(Counter::get).sum();
-        writer.written_frames.get() + dropped
-    }
-
     /// Whether frames wait for the writer, or are in its hands.
     fn is_writer_awaited(&self) -> bool {
         let Self { worker, writer } = self;
@@ -255,11 +248,15 @@ impl LaneStatus {
         self.kept_frames + self.not_kept + self.dropped_by(SpoolDrop::is_before_kept)
     }
 
+    /// Frames of those kept that the writer has written or dropped.
+    pub fn ended(&self) -> u64 {
+        self.written_frames + self.dropped_by(|reason| !reason.is_before_kept())
+    }
+
     /// Frames that were kept and are in no file yet: zero once the spool has stopped.
     pub fn in_chunks(&self) -> u64 {
-        let ended = self.written_frames + self.dropped_by(|reason| !reason.is_before_kept());
         // The counters are read one after another while both threads go on.
-        self.kept_frames.saturating_sub(ended)
+        self.kept_frames.saturating_sub(self.ended())
     }
 
     fn dropped_by(&self, counted: impl Fn(SpoolDrop) -> bool) -> u64 {
@@ -283,16 +280,6 @@ impl SpoolCounters {
                 no_direct_io: None,
             }),
         }
-    }
-
-    /// Frames that workers have put into chunks.
-    pub fn kept(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.worker.kept_frames.get()).sum()
-    }
-
-    /// Frames of these that the writer has written or dropped.
-    pub fn ended(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.ended()).sum()
     }
 
     /// Whether frames wait for the writer, or are in its hands: a disk may keep it for as long as it likes.

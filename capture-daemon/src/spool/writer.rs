@@ -84,18 +84,17 @@ impl Writer {
         loop {
             let mut found = false;
             for lane in 0..self.lanes.len() {
-                let counters = Arc::clone(&self.counters.lanes[lane]);
-                counters.writer.at_work.set(1);
+                self.counters.lanes[lane].writer.at_work.set(1);
                 if let Some(mut chunk) = self.lanes[lane].0.full.pop() {
                     found = true;
-                    counters.writer.taken.add(chunk.frames);
+                    self.counters.lanes[lane].writer.taken.add(chunk.frames);
                     self.write(lane, &chunk, now);
                     chunk.clear();
                     // Never full: it has room for every chunk there is.
                     let refused = self.lanes[lane].0.empty.push(chunk);
                     debug_assert!(refused.is_ok());
                 }
-                counters.writer.at_work.set(0);
+                self.counters.lanes[lane].writer.at_work.set(0);
             }
             if !found {
                 return busy;

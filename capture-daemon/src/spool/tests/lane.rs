@@ -56,8 +56,8 @@ fn a_lane_says_when_it_has_to_wait_for_the_writer() {
 #[test]
 fn what_was_kept_waits_for_the_writer_until_it_is_written_or_dropped() {
     let account = |bench: &Bench| {
-        let counters = &bench.counters;
-        (counters.kept(), counters.ended(), counters.is_writer_awaited())
+        let lane = &bench.counters.status().lanes[0];
+        (lane.kept_frames, lane.ended(), bench.counters.is_writer_awaited())
     };
     let folder = tempfile::tempdir().unwrap();
     let no_folder = folder.path().join("file");
@@ -83,7 +83,8 @@ fn no_more_frames_are_in_chunks_than_there_is_room_for() {
         for _ in 0..1_000 {
             bench.lane.keep(&frame(NINE, &[]), Keep::All);
         }
-        assert_eq!(bench.counters.kept(), most_in_chunks(&config, 1), "{format:?}");
+        let kept = bench.counters.status().lanes[0].kept_frames;
+        assert_eq!(kept, most_in_chunks(&config, 1), "{format:?}");
     }
 }
 
