@@ -17,8 +17,9 @@ use capture_daemon::replay::replay;
 use capture_daemon::report::{
     AllocationState, CallFlow, CallState, Document, RegistrationState, Signaling, SipCounts, Turn,
 };
+use sample::at;
 use sample::daemon::Daemon;
-use sample::{Fake, at};
+use sample::fake::Fake;
 use serde_json::{Value, json};
 
 fn siphon(args: &[&str]) -> Output {
@@ -136,12 +137,12 @@ fn turn_is_figures_and_allocations() {
     let json: Value = serde_json::from_str(&stdout(&ask(&daemon, &["turn", "--json", "--state", "active"]))).unwrap();
     assert_eq!(
         json,
-        json!({"figures": sample::turn(), "total": 1, "allocations": [active]})
+        json!({"figures": sample::figures::turn(), "total": 1, "allocations": [active]})
     );
     // The document replay writes is for the same people.
     let document = Document {
         turn: Turn {
-            figures: sample::turn(),
+            figures: sample::figures::turn(),
             allocations: vec![active],
         },
         ..Document::default()
@@ -161,10 +162,10 @@ fn signaling_is_tables() {
     let daemon = Daemon::start(Fake::default(), |_| {});
     sample::assert_is_file("expected/signaling.txt", &stdout(&ask(&daemon, &["signaling"])));
     let json: Value = serde_json::from_str(&stdout(&ask(&daemon, &["signaling", "--json"]))).unwrap();
-    assert_eq!(json, json!(sample::signaling()));
+    assert_eq!(json, json!(sample::figures::signaling()));
     // The document replay writes is for the same people.
     let document = Document {
-        signaling: sample::signaling(),
+        signaling: sample::figures::signaling(),
         ..Document::default()
     };
     let summary = summary(&document, Style::PLAIN);
@@ -323,7 +324,7 @@ fn rules_are_listed_and_changed() {
     let never = "one-in-100 can never match: every call it is about comes under one-in-ten, which stands before it";
     assert_eq!(lines[5], never);
     let toml = stdout(&ask(&daemon, &["rules", "--toml"]));
-    assert_eq!(parse(&toml).unwrap().rules, sample::rules());
+    assert_eq!(parse(&toml).unwrap().rules, sample::fake::rules());
 
     let names = |args: &[&str]| -> Vec<String> {
         let json: Value = serde_json::from_str(&stdout(&ask(&daemon, &[args, &["--json"]].concat()))).unwrap();

@@ -17,8 +17,8 @@ use std::time::Duration;
 use capture_daemon::config;
 use capture_daemon::control::{Ask, Client, ClientError, Counts, Filter, Health, Server, SocketError};
 use capture_daemon::report::CallState;
-use sample::Fake;
 use sample::daemon::Daemon;
+use sample::fake::Fake;
 use serde_json::{Value, json};
 
 /// Nothing in these tests takes as long; a read that does is a failure, not a hang.

@@ -17,15 +17,15 @@ use std::time::Duration;
 use capture_daemon::config;
 use capture_daemon::control::{Health, Light, Reason};
 use capture_daemon::metrics::{Exporter, GLOSSARY, Kind, Server};
-use sample::Fake;
+use sample::fake::Fake;
 use tokio::sync::oneshot;
 
 fn page() -> String {
     Exporter::default().render(
         &sample::health(),
         &sample::status(),
-        &sample::signaling(),
-        &sample::turn(),
+        &sample::figures::signaling(),
+        &sample::figures::turn(),
     )
 }
 
@@ -194,8 +194,8 @@ fn counters_never_go_back_and_states_that_are_empty_read_zero() {
     exporter.render(
         &sample::health(),
         &sample::status(),
-        &sample::signaling(),
-        &sample::turn(),
+        &sample::figures::signaling(),
+        &sample::figures::turn(),
     );
     let mut status = sample::status();
     status.sip.messages = 5;
@@ -210,10 +210,10 @@ fn counters_never_go_back_and_states_that_are_empty_read_zero() {
         ..sample::health()
     };
     // A message that came late has moved a time into another bucket, and a transaction is between two places.
-    let mut signaling = sample::signaling();
+    let mut signaling = sample::figures::signaling();
     let register = signaling.transactions.get_mut("REGISTER").unwrap();
-    register.response_time = Some(sample::latency(1_197, 150.0));
-    let page = exporter.render(&health, &status, &signaling, &sample::turn());
+    register.response_time = Some(sample::figures::latency(1_197, 150.0));
+    let page = exporter.render(&health, &status, &signaling, &sample::figures::turn());
     assert_eq!(figure(&page, "siphon_sip_messages_total"), Some(1_980.0));
     let series = "siphon_sip_transaction_seconds_count{method=\"REGISTER\"}";
     assert_eq!(figure(&page, series), Some(1_198.0));

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use capture_daemon::config;
 use capture_daemon::control::{Counts, Server};
 
-use super::Fake;
+use super::fake::Fake;
 
 pub struct Daemon {
     pub socket: PathBuf,

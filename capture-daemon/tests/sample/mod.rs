@@ -10,26 +10,25 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use capture_common::Level;
 use capture_daemon::control::{
-    Audit, CallCounts, ControlCounts, Filter, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Measured,
-    Obtained, Page, Pending, Reason, RingCounts, RuleBook, RuleStatus, Sensor, SocketCounts, SpoolStatus, Stage,
-    Status, TableSize, Tally, draft_of_json, rule_as_json,
+    Audit, CallCounts, ControlCounts, Health, Identity, InterfaceCounters, Lane, LaneSpool, Light, Measured, Obtained,
+    Reason, RingCounts, SocketCounts, SpoolStatus, Stage, Status, TableSize, Tally,
 };
 use capture_daemon::report::{
-    Allocation, AllocationState, BUCKETS_MS, Bucket, Call, CallFlow, CallState, Channel, Distribution, Events, Latency,
-    LearnedFigures, LearningLatency, LinkedBy, Message, Permission, Ratio, Registration, RegistrationFigures,
-    RegistrationState, Relayed, RtcpCounts, RtpFigures, SessionFigures, Signaling, SipCounts, Stream, StunTransactions,
-    Transactions, TurnFigures, Way,
+    Allocation, AllocationState, Bucket, Call, CallState, Channel, Distribution, LearnedFigures, LearningLatency,
+    LinkedBy, Message, Permission, Registration, RegistrationState, Relayed, RtcpCounts, SipCounts, Stream, Way,
 };
-use capture_daemon::rules::{Change, Entry, List, Rule, Rules, Unchanged};
+use capture_daemon::rules::Rules;
 use capture_daemon::time::Timestamp;
-use serde_json::{Value, json};
-use tokio::sync::Notify;
+
+use fake::{book, rules};
+use figures::rtp;
 
 pub mod daemon;
+pub mod fake;
+pub mod figures;
 
 /// 2026-11-21T09:00:00Z.
 pub const START: u64 = 1_795_251_600_000_000_000;
@@ -150,44 +149,6 @@ pub fn registration(number: u64, state: RegistrationState) -> Registration {
     }
 }
 
-pub fn turn() -> TurnFigures {
-    let of = |requests: u64, errors: &[(u16, u64)]| StunTransactions {
-        requests,
-        retransmissions: 2,
-        successes: requests - errors.iter().map(|(_, n)| n).sum::<u64>() - 1,
-        errors: errors.iter().copied().collect(),
-        unanswered: 1,
-        round_trip: Some(latency(requests - 1, 12.5)),
-    };
-    TurnFigures {
-        messages: 5_000,
-        relayed_messages: 40,
-        malformed: 3,
-        requests: tally([("allocate", 402), ("binding", 902)]),
-        indications: tally([("send", 700)]),
-        successes: tally([("allocate", 180), ("binding", 900)]),
-        errors: tally([("allocate", 219)]),
-        transactions: [
-            ("allocate".to_owned(), of(400, &[(401, 210), (486, 9)])),
-            ("ice_check".to_owned(), of(900, &[])),
-        ]
-        .into(),
-        challenges: 200,
-        authentication_failures: [(401, 10), (438, 4)].into(),
-        allocations: tally([("active", 120), ("deleted", 55), ("expired", 5)]),
-        permissions: 130,
-        channels: 110,
-        channel_data: Relayed {
-            packets: 1_000_000,
-            bytes: 172_000_000,
-        },
-        data_indications: Relayed {
-            packets: 350,
-            bytes: 60_200,
-        },
-    }
-}
-
 pub fn allocation(number: u64, state: AllocationState) -> Allocation {
     let relayed = |packets: u64| Relayed {
         packets,
@@ -250,96 +211,6 @@ pub fn stream(number: u64, call: Option<&str>) -> Stream {
     }
 }
 
-/// `count` cases between 0.8 ms and `most` milliseconds, as far as a page shows them.
-pub fn latency(count: u64, most: f64) -> Latency {
-    Latency {
-        count,
-        mean_ms: most / 2.0,
-        min_ms: 0.8,
-        p50_ms: most / 2.0,
-        p90_ms: most * 0.9,
-        p99_ms: most * 0.99,
-        max_ms: most,
-        sum_s: most * count as f64 / 2_000.0,
-        buckets: BUCKETS_MS
-            .iter()
-            .map(|bound| if *bound as f64 >= most { count } else { count / 2 })
-            .collect(),
-    }
-}
-
-pub fn signaling() -> Signaling {
-    let transactions = |count: u64, most: f64| Transactions {
-        transactions: count,
-        retransmissions: 3,
-        responses: [(200, count - 20), (401, 12), (404, 5), (503, 1)].into(),
-        timed_out: 1,
-        open: 1,
-        response_time: Some(latency(count - 2, most)),
-    };
-    Signaling {
-        transactions: [
-            ("INVITE".to_owned(), transactions(410, 12_400.0)),
-            ("REGISTER".to_owned(), transactions(1_200, 260.0)),
-            (
-                "BYE".to_owned(),
-                Transactions {
-                    transactions: 2,
-                    open: 2,
-                    ..Transactions::default()
-                },
-            ),
-        ]
-        .into(),
-        events: [(
-            "presence".to_owned(),
-            Events {
-                subscribe: 8,
-                subscriptions: 6,
-                notify: 70,
-                publish: 9,
-                failed: 2,
-            },
-        )]
-        .into(),
-        registrations: RegistrationFigures {
-            attempts: 1_188,
-            successful: 1_180,
-            abandoned: 1,
-            challenges: 12,
-            failures: [(404, 5), (503, 1)].into(),
-            timed_out: 1,
-            registration_request_delay: Some(latency(1_180, 410.0)),
-            ineffective_registration_attempts: Ratio::of(7, 1_188),
-        },
-        sessions: SessionFigures {
-            requests: 400,
-            open: 2,
-            established: 388,
-            redirected: 1,
-            cancelled: 1,
-            timed_out: 1,
-            challenges: 12,
-            failures: [(302, 1), (486, 6), (487, 1), (503, 1)].into(),
-            session_request_delay: Some(latency(388, 1_900.0)),
-            failed_session_request_delay: Some(latency(8, 2_100.0)),
-            session_disconnect_delay: Some(latency(380, 40.0)),
-            failed_session_disconnect_delay: Some(latency(1, 32_000.0)),
-            session_duration_time: Some(latency(380, 3_700_000.0)),
-            failed_session_duration_time: Some(latency(1, 65_000.0)),
-            ring_time: Some(latency(380, 24_000.0)),
-            post_dial_delay: Some(latency(390, 3_000.0)),
-            session_establishment_ratio: Ratio::of(388, 397),
-            session_establishment_effectiveness_ratio: Ratio::of(394, 397),
-            ineffective_session_attempts: Ratio::of(2, 398),
-            session_completion_ratio: Ratio::of(380, 390),
-            answer_seizure_ratio: Ratio::of(388, 398),
-            noted: tally([("forked", 3), ("transfer", 5)]),
-            info_digits: 4,
-        },
-    }
-}
-
 pub fn health() -> Health {
     Health {
         status: Light::Red,
@@ -364,44 +235,6 @@ pub fn health() -> Health {
         streams: 4,
         seen: 1_000_000,
         dropped: 120,
-    }
-}
-
-pub fn rtp() -> RtpFigures {
-    let of = |le: f64, sum: f64| Distribution {
-        buckets: vec![
-            Bucket { le, count: 760 },
-            Bucket {
-                le: le * 2.0,
-                count: 770,
-            },
-        ],
-        count: 776,
-        sum,
-    };
-    let opinion = |of| [("G.107".to_owned(), [("fixed_50".to_owned(), of)].into())].into();
-    RtpFigures {
-        streams_ended: 776,
-        packets: 898_000,
-        lost: 1_200,
-        reordered: 40,
-        duplicates: 7,
-        discarded: tally([("fixed_50", 300), ("fixed_200", 2), ("adaptive", 20)]),
-        dtmf_digits: 16,
-        t38_packets: 500,
-        events: tally([("restart", 2), ("codec_change", 9), ("burst", 11)]),
-        streams: tally([("encrypted", 12), ("clock_mismatch", 1)]),
-        linked_by: tally([("destination", 770), ("symmetric", 4), ("none", 2)]),
-        jitter: of(0.01, 2.5),
-        delta_max: of(0.06, 31.5),
-        skew_max: of(0.02, 9.5),
-        share_lost: of(0.005, 1.25),
-        burst_density: of(0.2, 4.5),
-        gap_density: of(0.01, 0.5),
-        r_lq: opinion(of(80.0, 72_000.5)),
-        r_cq: opinion(of(60.0, 60_000.5)),
-        mos_lq: opinion(of(2.0, 3_320.5)),
-        mos_cq: opinion(of(1.75, 3_120.5)),
     }
 }
 
@@ -608,120 +441,4 @@ pub fn skip(test: &str, reason: &str) {
     std::io::stderr()
         .write_all(format!("SKIPPED {test}: {reason}\n").as_bytes())
         .unwrap();
-}
-
-/// A sensor that answers with the above.
-pub struct Fake {
-    pub health: Health,
-    pub calls: Vec<Call>,
-    pub streams: Vec<Stream>,
-    pub registrations: Vec<Registration>,
-    pub rules: Rules,
-    pub stops: AtomicUsize,
-    pub stopped: Notify,
-}
-
-impl Default for Fake {
-    fn default() -> Self {
-        Self {
-            health: health(),
-            calls: vec![
-                call(1, CallState::Ended),
-                call(2, CallState::Ringing),
-                call(3, CallState::Failed),
-            ],
-            streams: vec![stream(0xbeef, Some("1-4711@192.0.2.10")), stream(0xcafe, None)],
-            registrations: vec![
-                registration(1, RegistrationState::Registered),
-                registration(2, RegistrationState::Failed),
-            ],
-            rules: Rules::new(&rules(), Level::Signaling),
-            stops: AtomicUsize::new(0),
-            stopped: Notify::new(),
-        }
-    }
-}
-
-/// Three rules, the last of which nothing is left to.
-pub fn rules() -> Vec<Rule> {
-    let words = [
-        json!({"name": "support", "level": "full", "from": "+49-211-*", "header": {"name": "X-Customer", "value": "acme*"}}),
-        json!({"name": "one-in-ten", "level": "headers", "sample": 0.1}),
-        json!({"name": "one-in-100", "level": "full", "sample": 0.01, "codec": "opus"}),
-    ];
-    let rule = |words: &Value| draft_of_json(words.as_object().unwrap()).unwrap().finish().unwrap();
-    words.iter().map(rule).collect()
-}
-
-/// What came of some rules.
-pub fn book(list: &List) -> Vec<RuleStatus> {
-    let status = |(entry, number): (&Entry, u64)| RuleStatus {
-        rule: rule_as_json(&entry.rule),
-        calls: 1_234 * number,
-        calls_now: 17 * number,
-        rtp_packets: 1_234_567 * number,
-        never: entry.never.as_ref().map(ToString::to_string),
-        idle: None,
-    };
-    list.entries().iter().zip(0..).map(status).collect()
-}
-
-impl Sensor for Fake {
-    fn health(&self) -> Health {
-        self.health.clone()
-    }
-
-    fn status(&self) -> Status {
-        status()
-    }
-
-    fn signaling(&self) -> Signaling {
-        signaling()
-    }
-
-    fn calls<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Call>> {
-        Box::pin(async { filter.calls(self.calls.clone()) })
-    }
-
-    fn call<'a>(&'a self, call_id: &'a str) -> Pending<'a, CallFlow> {
-        let calls = self.calls.iter().filter(|call| call.call_id == call_id);
-        let flow = CallFlow::new(call_id, calls.cloned().collect(), self.streams.clone());
-        Box::pin(async { flow })
-    }
-
-    fn streams<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Stream>> {
-        Box::pin(async { filter.streams(self.streams.clone()) })
-    }
-
-    fn registrations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Registration>> {
-        Box::pin(async { filter.registrations(self.registrations.clone()) })
-    }
-
-    fn turn(&self) -> TurnFigures {
-        turn()
-    }
-
-    fn allocations<'a>(&'a self, filter: &'a Filter) -> Pending<'a, Page<Allocation>> {
-        let all = vec![
-            allocation(1, AllocationState::Deleted),
-            allocation(2, AllocationState::Active),
-        ];
-        Box::pin(async { filter.allocations(all) })
-    }
-
-    fn rules(&self) -> RuleBook {
-        RuleBook {
-            default_level: self.rules.default_level().label().to_owned(),
-            rules: book(&self.rules.list()),
-        }
-    }
-
-    fn change_rules(&self, change: Change) -> Pending<'_, Result<RuleBook, Unchanged>> {
-        Box::pin(async { self.rules.change(change).map(|_| Sensor::rules(self)) })
-    }
-
-    fn stop(&self) {
-        self.stops.fetch_add(1, Ordering::SeqCst);
-        self.stopped.notify_one();
-    }
 }
